@@ -1,0 +1,31 @@
+.PHONY: help demo page test lint clean
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 12
+
+demo: .venv/installed  ## set up and run experiments/demo.yaml, from problems to the report
+	@$(BIN)/gsr run
+
+page: .venv/installed  ## serve the Dagster page with everything that was materialized
+	@$(BIN)/gsr page
+
+test: .venv/installed  ## set up and run the tests
+	@$(BIN)/pytest
+
+lint: .venv/installed  ## check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+
+clean:  ## remove the virtual environment and everything the demo made
+	rm -rf .venv .gsr
+
+.venv/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv (some 2 GB, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]' 2> .venv/install.log \
+		|| { cat .venv/install.log; exit 1; }
+	@touch $@

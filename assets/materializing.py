@@ -1,0 +1,78 @@
+"""How an asset keeps what it made: current work is kept, new work is published, and shown on the page."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from resources.artifacts import ArtifactStore, Manifest, Recipe, Row, StoredFile
+
+PREVIEW_ROWS = 5
+PREVIEW_CHARACTERS = 300
+
+
+@dataclass
+class Made:
+    """What an asset made: rows, or shards that stand in the store already; files; and what it counted.
+
+    ``metadata`` is shown on the page with this materialization only; ``summary`` is kept.
+    """
+
+    rows: Sequence[Row] = ()
+    shards: Sequence[StoredFile] = ()
+    files: Sequence[StoredFile] = ()
+    summary: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def keep(
+    context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], Made]
+) -> dg.MaterializeResult:
+    """Return the materialization of a recipe, making it only where it is not current."""
+    manifest = store.current(recipe)
+    if manifest is not None:
+        context.log.info(f"{recipe.key} is current: nothing to do")
+        return _result(store, manifest, {"work": "none, it was current"}, recipe)
+    started = time.monotonic()
+    made = make()
+    shards = list(made.shards) or ([store.put_shard(recipe, made.rows)] if made.rows else [])
+    manifest = store.publish(recipe, shards, made.summary, made.files)
+    seconds = time.monotonic() - started
+    metadata = {"seconds": round(seconds, 2), **made.metadata}
+    if tokens := made.summary.get("generated_tokens"):
+        metadata["tokens_per_second"] = round(tokens / seconds, 1)
+    return _result(store, manifest, metadata, recipe)
+
+
+def _result(store: ArtifactStore, manifest: Manifest, metadata: dict[str, Any], recipe: Recipe) -> dg.MaterializeResult:
+    shown = {name: value for name, value in manifest.summary.items() if isinstance(value, (int, float, str))}
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={
+            "dagster/row_count": manifest.rows,
+            **shown,
+            **metadata,
+            "fingerprint": manifest.fingerprint,
+            "preview": _preview(store, manifest, recipe),
+        },
+    )
+
+
+def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.MetadataValue:
+    if not manifest.shards:
+        return dg.MetadataValue.text("no rows")
+    table = store.read_shard(recipe.key, manifest.fingerprint, manifest.shards[0].name)
+    rows = table.slice(0, PREVIEW_ROWS).to_pylist()
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: _short(value) for name, value in row.items()}) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in table.column_names]),
+    )
+
+
+def _short(value: Any) -> str | int | float | bool | None:
+    if value is None or isinstance(value, (int, float, bool)):
+        return value
+    text = str(value)
+    return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + " …"

@@ -1,0 +1,273 @@
+"""What shapes each artifact, and what it is made from: the one place that knows.
+
+A recipe's settings decide its fingerprint. Sampled artifacts hold the data version of
+what their prompts come from, except that refinements hold their pool's fingerprint:
+so N can be raised, and samples that are there stay.
+"""
+
+from functools import lru_cache
+
+from gsr_dagster.experiment import Experiment, Model, ProblemSet, RolloutSettings, Student
+from gsr_dagster.method.prompts import PROMPT_VERSION
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.grader import GRADER
+from resources.weights import identify
+
+REPORT_VERSION = "1"
+EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
+TEACHING_ASSETS = (
+    "training_candidates",
+    "teacher_refinements",
+    "teacher_solutions",
+    "training_sets",
+    "lora_checkpoints",
+)
+
+identity = lru_cache(maxsize=None)(identify)
+
+
+class Recipes:
+    """The recipes of an experiment, against the store that holds what upstream made."""
+
+    def __init__(self, experiment: Experiment, store: ArtifactStore):
+        self.experiment = experiment
+        self.store = store
+
+    def recipe(self, key: ArtifactKey) -> Recipe:
+        """Return the recipe of an artifact by its key."""
+        lane, _, name = key.asset.rpartition("/")
+        if lane:
+            benchmark, subject = key.partition.split("|")
+            return getattr(self, name)(lane, benchmark, subject)
+        return getattr(self, key.asset)(*filter(None, [key.partition]))
+
+    def benchmark_problems(self, benchmark: str) -> Recipe:
+        problem_set = self.experiment.benchmarks[benchmark]
+        return Recipe(
+            ArtifactKey("benchmark_problems", benchmark),
+            settings=_problem_settings(problem_set),
+            wanted={"problems": problem_set.problems},
+        )
+
+    def training_problems(self) -> Recipe:
+        problem_set = self.experiment.training_problems
+        assert problem_set is not None, "refused by the experiment file's checks"
+        benchmarks = [self.benchmark_problems(name) for name in self.experiment.benchmarks]
+        return Recipe(
+            ArtifactKey("training_problems"),
+            settings=_problem_settings(problem_set),
+            wanted={"problems": problem_set.problems},
+            upstream=tuple(benchmark.key for benchmark in benchmarks),
+        )
+
+    def candidate_pools(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        problems = ArtifactKey("benchmark_problems", benchmark)
+        settings = {
+            **self._direct_prompt(self.experiment.benchmarks[benchmark]),
+            "rollout": self.experiment.evaluation.direct.model_dump(),
+            "problems": self.store.data_version(problems),
+            "model": self._subject(lane, subject),
+            "seed": self.experiment.seed,
+        }
+        return Recipe(
+            ArtifactKey(f"{lane}/candidate_pools", f"{benchmark}|{subject}"),
+            settings,
+            wanted={"samples": self.experiment.benchmarks[benchmark].samples},
+            upstream=(problems, *self._checkpoint(lane, subject)),
+        )
+
+    def graded_candidates(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        pool = self.candidate_pools(lane, benchmark, subject)
+        return Recipe(
+            ArtifactKey(f"{lane}/graded_candidates", f"{benchmark}|{subject}"),
+            settings={"pool": pool.fingerprint, "grader": GRADER},
+            wanted=pool.wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), pool.key),
+        )
+
+    def self_refinements(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        graded = self.graded_candidates(lane, benchmark, subject)
+        settings = {
+            "pool": graded.settings["pool"],
+            "rollout": self.experiment.evaluation.refinement.model_dump(),
+            "candidate_tokens": self.experiment.evaluation.candidate_tokens,
+            "k": self.experiment.k,
+            "prompt": PROMPT_VERSION,
+            "seed": self.experiment.seed,
+        }
+        return Recipe(
+            ArtifactKey(f"{lane}/self_refinements", f"{benchmark}|{subject}"),
+            settings,
+            wanted=graded.wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, *self._checkpoint(lane, subject)),
+        )
+
+    def gap_reports(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        refined = self.self_refinements(lane, benchmark, subject)
+        graded = self.graded_candidates(lane, benchmark, subject)
+        return Recipe(
+            ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
+            settings={"refinements": refined.fingerprint, "grader": GRADER, "report": REPORT_VERSION},
+            wanted=refined.wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, refined.key),
+        )
+
+    def training_candidates(self, student: str) -> Recipe:
+        settings = self._student(student)
+        return self._teaching(
+            "training_candidates",
+            student,
+            settings.candidates,
+            self._model(settings.sampler),
+            upstream=(ArtifactKey("training_problems"),),
+        )
+
+    def teacher_refinements(self, student: str) -> Recipe:
+        settings = self._student(student)
+        return self._teaching(
+            "teacher_refinements",
+            student,
+            settings.refinements,
+            self._model(settings.teacher),
+            upstream=(ArtifactKey("training_problems"), ArtifactKey("training_candidates", student)),
+            k=self.experiment.k,
+            candidate_tokens=self.experiment.evaluation.candidate_tokens,
+            grader=GRADER,
+        )
+
+    def teacher_solutions(self, student: str) -> Recipe:
+        settings = self._student(student)
+        return self._teaching(
+            "teacher_solutions",
+            student,
+            settings.solutions,
+            self._model(settings.teacher),
+            upstream=(ArtifactKey("training_problems"),),
+        )
+
+    def training_sets(self, student: str) -> Recipe:
+        settings = self._student(student)
+        upstream = (
+            ArtifactKey("training_problems"),
+            ArtifactKey("teacher_refinements", student),
+            ArtifactKey("teacher_solutions", student),
+        )
+        return Recipe(
+            ArtifactKey("training_sets", student),
+            settings={
+                "keep_when_all_correct": settings.keep_when_all_correct,
+                "prompt_tokens": settings.prompt_tokens,
+                "grader": GRADER,
+                "seed": self.experiment.seed,
+                "upstream": [self.store.data_version(key) for key in upstream],
+            },
+            upstream=upstream,
+        )
+
+    def lora_checkpoints(self, student: str) -> Recipe:
+        settings = self._student(student)
+        rows = ArtifactKey("training_sets", student)
+        return Recipe(
+            ArtifactKey("lora_checkpoints", student),
+            settings={
+                "base": self._model(settings.base),
+                "lora": settings.lora.model_dump(),
+                "training": settings.training.model_dump(),
+                "seed": self.experiment.seed,
+                "training_set": self.store.data_version(rows),
+            },
+            upstream=(rows,),
+        )
+
+    def refinement_gap_scaling(self) -> Recipe:
+        return Recipe(
+            ArtifactKey("refinement_gap_scaling"),
+            settings={
+                "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
+                "report": REPORT_VERSION,
+            },
+            upstream=tuple(self._lane_keys("base", "gap_reports")),
+        )
+
+    def student_comparison(self) -> Recipe:
+        return Recipe(
+            ArtifactKey("student_comparison"),
+            settings={
+                "students": {
+                    name: [student.base, student.teacher] for name, student in self.experiment.students.items()
+                },
+                "report": REPORT_VERSION,
+            },
+            upstream=(
+                ArtifactKey("refinement_gap_scaling"),
+                *(ArtifactKey("lora_checkpoints", student) for student in self.experiment.students),
+                *(ArtifactKey("training_sets", student) for student in self.experiment.students),
+                *self._lane_keys("base", "graded_candidates", "gap_reports"),
+                *self._lane_keys("student", "graded_candidates", "gap_reports"),
+            ),
+        )
+
+    def _lane_keys(self, lane: str, *names: str) -> list[ArtifactKey]:
+        subjects = self.experiment.models if lane == "base" else self.experiment.students
+        return [
+            ArtifactKey(f"{lane}/{name}", f"{benchmark}|{subject}")
+            for name in names
+            for benchmark in self.experiment.benchmarks
+            for subject in subjects
+        ]
+
+    def _teaching(
+        self,
+        asset: str,
+        student: str,
+        rollouts: RolloutSettings,
+        model: dict[str, str | None],
+        upstream: tuple[ArtifactKey, ...],
+        **settings: object,
+    ) -> Recipe:
+        """Return the recipe of samples for a training set, a new folder whenever upstream changes."""
+        problem_set = self.experiment.training_problems
+        assert problem_set is not None, "refused by the experiment file's checks"
+        dumped = rollouts.model_dump()
+        samples = dumped.pop("samples")
+        return Recipe(
+            ArtifactKey(asset, student),
+            settings={
+                **self._direct_prompt(problem_set),
+                **settings,
+                "rollout": dumped,
+                "model": model,
+                "seed": self.experiment.seed,
+                "upstream": [self.store.data_version(key) for key in upstream],
+            },
+            wanted={"samples": samples},
+            upstream=upstream,
+        )
+
+    def _student(self, name: str) -> Student:
+        return self.experiment.students[name]
+
+    def _subject(self, lane: str, subject: str) -> dict[str, str | None]:
+        """Return what pins the weights of a model, or of a student: its base and its checkpoint."""
+        if lane == "base":
+            return self._model(subject)
+        (checkpoint,) = self._checkpoint(lane, subject)
+        return {**self._model(self._student(subject).base), "checkpoint": self.store.data_version(checkpoint)}
+
+    def _checkpoint(self, lane: str, subject: str) -> tuple[ArtifactKey, ...]:
+        return (ArtifactKey("lora_checkpoints", subject),) if lane == "student" else ()
+
+    def _model(self, name: str) -> dict[str, str | None]:
+        model: Model = self.experiment.models[name]
+        return {"key": name, "weights": identity(model.source), "thinking_end": model.thinking_end}
+
+    @staticmethod
+    def _direct_prompt(problem_set: ProblemSet) -> dict[str, object]:
+        return {
+            "prompt": PROMPT_VERSION,
+            "worked_examples": [example.model_dump() for example in problem_set.worked_examples],
+        }
+
+
+def _problem_settings(problem_set: ProblemSet) -> dict[str, object]:
+    return problem_set.model_dump(include={"source", "options", "seed", "domain"})

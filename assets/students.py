@@ -1,0 +1,60 @@
+"""Students: a LoRA checkpoint of each."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+
+from assets.materializing import Made, keep
+from assets.recipes import Recipes
+from gsr_dagster.experiment import Experiment
+from gsr_dagster.partitions import Partitions
+from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.engines.loading import Engines
+from resources.plots import markdown_image, training_curve
+from resources.trainer import Trainer
+
+
+def student_assets(experiment: Experiment, partitions: Partitions) -> list:
+    """Return the assets of the group "students" with their checks."""
+
+    @dg.asset(deps=["training_sets"], partitions_def=partitions.student, group_name="students", kinds={"peft"})
+    def lora_checkpoints(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, trainer: Trainer
+    ) -> dg.MaterializeResult:
+        """The student: an adapter of its base, trained on its training set. The rows are the training curve."""
+        name = context.partition_key
+        student = experiment.students[name]
+        recipe = Recipes(experiment, store).lora_checkpoints(name)
+
+        def make() -> Made:
+            rows = store.read(ArtifactKey("training_sets", name))
+            source = experiment.models[student.base].source
+            engines.release()
+            with tempfile.TemporaryDirectory() as scratch:
+                adapter, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, Path(scratch))
+                files = store.put_files(recipe, adapter)
+            return Made(
+                history,
+                files=files,
+                summary={
+                    "training_rows": len(rows),
+                    "steps": history[-1]["step"],
+                    "first_loss": history[0]["loss"],
+                    "last_loss": history[-1]["loss"],
+                },
+                metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
+            )
+
+        return keep(context, store, recipe, make)
+
+    @dg.asset_check(asset=dg.AssetKey("lora_checkpoints"), partitions_def=partitions.student)
+    def loss_fell(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+        """The mean loss of the last third of the steps is below that of the first third."""
+        history = store.read(ArtifactKey("lora_checkpoints", context.partition_key))
+        losses = [row["loss"] for row in sorted(history, key=lambda row: row["step"])]
+        third = max(len(losses) // 3, 1)
+        first, last = sum(losses[:third]) / third, sum(losses[-third:]) / third
+        return dg.AssetCheckResult(passed=last < first, metadata={"first_third": first, "last_third": last})
+
+    return [lora_checkpoints, loss_fell]

@@ -1,0 +1,217 @@
+"""Teaching: training candidates, the teacher's refinements and solutions of them, and the training set."""
+
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import dagster as dg
+
+from assets.evaluation import graded_rows, sampling_summary
+from assets.materializing import Made, keep
+from assets.recipes import Recipes
+from gsr_dagster.experiment import Experiment, Rollouts, Student
+from gsr_dagster.method.groups import choose_for_training
+from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
+from gsr_dagster.method.prompts import direct_messages, fit_candidates, refinement_messages
+from gsr_dagster.partitions import Partitions
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
+from resources.engines.base import Engine
+from resources.engines.loading import Engines
+from resources.grader import Grader
+from resources.samples import Prompt, complete_samples
+
+PROBLEMS = ArtifactKey("training_problems")
+
+
+def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
+    """Return the assets of the group "teaching" with their checks."""
+    shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
+
+    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    def training_candidates(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+    ) -> dg.MaterializeResult:
+        """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
+        student = experiment.students[context.partition_key]
+        recipe = Recipes(experiment, store).training_candidates(context.partition_key)
+
+        def make() -> Made:
+            prompts = direct_prompts(experiment, student.sampler, store.read(PROBLEMS), student.candidates)
+            load = engines.loader(experiment.models[student.sampler])
+            return draw(store, recipe, prompts, "candidate_id", student.candidates, load)
+
+        return keep(context, store, recipe, make)
+
+    @dg.asset(deps=["training_problems", training_candidates], kinds={"transformers"}, **shared)
+    def teacher_refinements(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
+    ) -> dg.MaterializeResult:
+        """The teacher's refinements of k candidates a problem: correct ones first, all-wrong groups kept."""
+        student = experiment.students[context.partition_key]
+        recipe = Recipes(experiment, store).teacher_refinements(context.partition_key)
+
+        def make() -> Made:
+            problems = store.read(PROBLEMS)
+            candidates = store.read(ArtifactKey("training_candidates", context.partition_key))
+            model = experiment.models[student.sampler]
+            graded = graded_rows(grader, str(recipe.key), problems, candidates, model)
+            load = engines.loader(experiment.models[student.teacher])
+            prompts, counts = teaching_prompts(experiment, student, problems, graded, load)
+            made = draw(store, recipe, prompts, "refinement_id", student.refinements, load)
+            made.summary |= counts
+            return made
+
+        return keep(context, store, recipe, make)
+
+    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    def teacher_solutions(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+    ) -> dg.MaterializeResult:
+        """The teacher's direct solutions of the training problems."""
+        student = experiment.students[context.partition_key]
+        recipe = Recipes(experiment, store).teacher_solutions(context.partition_key)
+
+        def make() -> Made:
+            prompts = direct_prompts(experiment, student.teacher, store.read(PROBLEMS), student.solutions)
+            load = engines.loader(experiment.models[student.teacher])
+            return draw(store, recipe, prompts, "solution_id", student.solutions, load)
+
+        return keep(context, store, recipe, make)
+
+    @dg.asset(deps=["training_problems", teacher_refinements, teacher_solutions], kinds={"python"}, **shared)
+    def training_sets(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
+        """The hybrid training rows: correct refinements and correct direct solutions, one to one."""
+        student = experiment.students[context.partition_key]
+        recipe = Recipes(experiment, store).training_sets(context.partition_key)
+
+        def make() -> Made:
+            problems = store.read(PROBLEMS)
+            model = experiment.models[student.teacher]
+            refinements = store.read(ArtifactKey("teacher_refinements", context.partition_key))
+            solutions = store.read(ArtifactKey("teacher_solutions", context.partition_key))
+            graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, model)
+            direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, model)
+            return training_rows(student, experiment.seed, graded, direct)
+
+        return keep(context, store, recipe, make)
+
+    @dg.asset_check(asset=dg.AssetKey("training_sets"), partitions_def=partitions.student)
+    def one_to_one(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+        """The training set holds as many refinements as direct solutions."""
+        rows = store.read(ArtifactKey("training_sets", context.partition_key))
+        kinds = Counter(row["kind"] for row in rows)
+        return dg.AssetCheckResult(passed=kinds["refinement"] == kinds["direct"] > 0, metadata=dict(kinds))
+
+    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, one_to_one]
+
+
+def draw(
+    store: ArtifactStore,
+    recipe: Recipe,
+    prompts: Sequence[Prompt],
+    id_column: str,
+    rollouts: Rollouts,
+    load: Callable[[], Engine],
+) -> Made:
+    """Complete a recipe's samples and count them."""
+    shards = complete_samples(store, recipe, prompts, id_column, rollouts, load)
+    return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
+
+
+def direct_prompts(experiment: Experiment, model: str, problems: Sequence[Row], rollouts: Rollouts) -> list[Prompt]:
+    """Return the direct prompts of the training problems; their rows carry the chat."""
+    assert experiment.training_problems is not None, "refused by the experiment file's checks"
+    examples = [(e.problem, e.solution) for e in experiment.training_problems.worked_examples]
+    prompts = []
+    for row in problems:
+        messages = direct_messages(row["problem"], examples)
+        columns = {"problem_id": row["problem_id"], "messages": json.dumps(messages)}
+        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, rollouts.samples, columns))
+    return prompts
+
+
+def teaching_prompts(
+    experiment: Experiment,
+    student: Student,
+    problems: Sequence[Row],
+    graded: Sequence[Row],
+    load_engine: Callable[[], Engine],
+) -> tuple[list[Prompt], dict[str, int]]:
+    """Return one refinement prompt a problem, and counts of all-wrong groups and shortened candidates."""
+    texts = {row["problem_id"]: row["problem"] for row in problems}
+    engine = load_engine()
+    prompts, shortened, all_wrong = [], 0, 0
+    for problem_id, samples in groupby(sorted(graded, key=_by_problem), key=lambda row: row["problem_id"]):
+        rows = list(samples)[: student.candidates.samples]
+        rng = random.Random(f"{experiment.seed}:{problem_id}")
+        chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
+        shown, cut = fit_candidates(
+            [row["summary"] for row in chosen],
+            experiment.evaluation.candidate_tokens,
+            engine.tokenize,
+            engine.detokenize,
+        )
+        n_correct = sum(row["correct"] for row in chosen)
+        shortened += cut
+        all_wrong += n_correct == 0
+        messages = refinement_messages(texts[problem_id], shown)
+        columns = {
+            "problem_id": problem_id,
+            "messages": json.dumps(messages),
+            "candidate_ids": [row["candidate_id"] for row in chosen],
+            "n_correct": n_correct,
+        }
+        prompts.append(Prompt(f"{student.teacher}/{problem_id}/g0", messages, student.refinements.samples, columns))
+    return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
+
+
+def training_rows(student: Student, seed: int, refinements: Sequence[Row], solutions: Sequence[Row]) -> Made:
+    """Return the hybrid rows of the graded teacher samples, with what was kept and dropped.
+
+    A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
+    (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
+    """
+    short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
+    kept: list[Row] = []
+    by_prompt: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(short, key=lambda row: (row["prompt_id"], row["sample_index"])):
+        by_prompt[row["prompt_id"]].append(row)
+    for prompt_id, outputs in by_prompt.items():
+        rng = random.Random(f"{seed}:{prompt_id}")
+        chosen = keep_refinements([row["correct"] for row in outputs], student.keep_when_all_correct, rng)
+        kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
+    direct = [
+        training_row("direct", row, "solution_id") for row in sorted(solutions, key=_by_problem) if row["correct"]
+    ]
+    rows = hybrid_rows(kept, direct, seed)
+    return Made(
+        rows,
+        summary={
+            "teacher_refinements": len(refinements),
+            "correct_refinements": sum(row["correct"] for row in refinements),
+            "over_long_refinements": len(refinements) - len(short),
+            "kept_refinements": len(kept),
+            "kept_from_all_wrong_groups": sum(row["correct"] and row["n_correct"] == 0 for row in short),
+            "teacher_solutions": len(solutions),
+            "correct_solutions": len(direct),
+        },
+    )
+
+
+def training_row(kind: str, sample: Row, id_column: str) -> Row:
+    return {
+        "row_id": f"{kind}/{sample[id_column]}",
+        "kind": kind,
+        "problem_id": sample["problem_id"],
+        "teacher_sample_id": sample[id_column],
+        "candidate_ids": sample.get("candidate_ids", []),
+        "messages": sample["messages"],
+        "completion": sample["text"],
+    }
+
+
+def _by_problem(row: Row) -> tuple[str, int]:
+    return row["problem_id"], row["sample_index"]

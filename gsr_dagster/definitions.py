@@ -1,0 +1,59 @@
+"""The code location: assets, checks, jobs and resources of the experiment that $GSR_EXPERIMENT names."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from assets.evaluation import evaluation_assets
+from assets.problems import problem_assets
+from assets.reports import report_assets
+from assets.students import student_assets
+from assets.teaching import teaching_assets
+from gsr_dagster.automation import lanes
+from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
+from gsr_dagster.partitions import Partitions
+from resources.artifacts import ArtifactStore
+from resources.engines.loading import Engines
+from resources.grader import Grader
+from resources.trainer import Trainer
+
+
+def home() -> Path:
+    """Return the folder of artifacts and of the Dagster instance: $GSR_HOME, or .gsr in the project."""
+    return Path(os.environ.get("GSR_HOME") or PROJECT / ".gsr").resolve()
+
+
+def artifact_store(experiment: Experiment) -> ArtifactStore:
+    """Return the store of an experiment's artifacts."""
+    return ArtifactStore(root=str(home() / "artifacts" / experiment.name))
+
+
+def build_definitions(experiment: Experiment) -> dg.Definitions:
+    """Return everything that Dagster is to know of an experiment."""
+    partitions = Partitions.of(experiment)
+    parts = [
+        *problem_assets(experiment, partitions),
+        *evaluation_assets(experiment, partitions, "base"),
+    ]
+    if experiment.students:
+        parts += teaching_assets(experiment, partitions)
+        parts += student_assets(experiment, partitions)
+        parts += evaluation_assets(experiment, partitions, "student")
+    parts += report_assets(experiment)
+    return dg.Definitions(
+        assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
+        asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
+        jobs=[lane.job() for lane in lanes(experiment)],
+        resources={
+            "store": artifact_store(experiment),
+            "engines": Engines(),
+            "grader": Grader(),
+            "trainer": Trainer(),
+        },
+        # One model at a time: two that share a machine's cores or its GPU slow each other.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(load_experiment(experiment_path()))

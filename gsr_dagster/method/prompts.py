@@ -1,0 +1,79 @@
+"""The two prompts, and what of a candidate is shown in the second.
+
+Messages are chat messages: ``[{"role": "user", "content": ...}, ...]``.
+"""
+
+from collections.abc import Callable, Sequence
+
+Message = dict[str, str]
+
+# Part of every fingerprint: change it with the wording, and new samples are drawn.
+PROMPT_VERSION = "1"
+
+DIRECT_INSTRUCTION = "Please think step by step, and put your final answer in \\boxed{}."
+
+REFINE_ROLE = "You are an expert at solving problems, and you are given several attempts at one problem."
+REFINE_RULES = """\
+Any of the attempts may be correct, partly correct or wrong.
+First say briefly how the attempts relate to the problem and to each other.
+Then write a new and better solution of your own.
+If all of them are wrong, ignore them and solve the problem from scratch.
+Do not copy an attempt: take from it only the insights that hold."""
+
+
+def direct_messages(problem: str, worked_examples: Sequence[tuple[str, str]] = ()) -> list[Message]:
+    """Return the chat that asks for a direct solution, after (problem, solution) examples."""
+    messages = []
+    for example, solution in worked_examples:
+        messages += [_user(direct_request(example)), {"role": "assistant", "content": solution}]
+    return [*messages, _user(direct_request(problem))]
+
+
+def direct_request(problem: str) -> str:
+    """Return the problem with the instruction to think step by step and box the answer."""
+    return f"{problem}\n\n{DIRECT_INSTRUCTION}"
+
+
+def refinement_messages(problem: str, summaries: Sequence[str]) -> list[Message]:
+    """Return the chat that shows the candidates' summaries and asks for a better solution."""
+    candidates = [f"Candidate Response {i}:\n{text}" for i, text in enumerate(summaries, start=1)]
+    return [_user("\n\n".join([REFINE_ROLE, REFINE_RULES, direct_request(problem), *candidates]))]
+
+
+def summarise(text: str, thinking_end: str | None) -> str | None:
+    """Return what follows the model's thinking, or None where the thinking never ends.
+
+    ``thinking_end`` is the model's own end marker (``</think>``), None for a model
+    that does not think before it answers: its whole text is the summary.
+    """
+    if thinking_end is None:
+        return text.strip()
+    _, marker, after = text.rpartition(thinking_end)
+    return after.strip() if marker else None
+
+
+def fit_candidates(
+    summaries: Sequence[str | None],
+    budget: int,
+    tokenize: Callable[[str], list[int]],
+    detokenize: Callable[[list[int]], str],
+) -> tuple[list[str], int]:
+    """Return the summaries within an equal share each of ``budget`` tokens, and how many were cut.
+
+    A candidate over its share loses the head of its summary, since the answer stands
+    at the end. A candidate without a summary is shown as "(no answer)".
+    """
+    share = budget // max(len(summaries), 1)
+    shown, shortened = [], 0
+    for summary in summaries:
+        tokens = tokenize(summary) if summary else []
+        if len(tokens) > share:
+            shown.append("… " + detokenize(tokens[-share:]).lstrip())
+            shortened += 1
+        else:
+            shown.append(summary or "(no answer)")
+    return shown, shortened
+
+
+def _user(content: str) -> Message:
+    return {"role": "user", "content": content}

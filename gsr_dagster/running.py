@@ -1,0 +1,77 @@
+"""`gsr run`: every lane's partitions in order, each a Dagster run in this process."""
+
+import time
+
+import dagster as dg
+from rich.console import Console
+
+from assets.recipes import Recipes
+from gsr_dagster.automation import Lane, lanes
+from gsr_dagster.experiment import Experiment
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
+from resources.progress import terminal_bars
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_experiment(experiment: Experiment, store: ArtifactStore, console: Console) -> int:
+    """Materialize every artifact that is not current, and return how many were.
+
+    Raises ArtifactError, with the step and its error, where a run fails.
+    """
+    from gsr_dagster.definitions import build_definitions
+
+    definitions = build_definitions(experiment)
+    recipes = Recipes(experiment, store)
+    count = 0
+    with dg.DagsterInstance.get() as instance, terminal_bars() as bars:
+        for lane in lanes(experiment):
+            for partition in lane.partitions:
+                stale = stale_keys(recipes, lane, partition)
+                if not stale:
+                    continue
+                started = time.monotonic()
+                _materialize(definitions, instance, experiment, lane, partition, stale)
+                count += len(stale)
+                seconds = time.monotonic() - started
+                label = f"{lane.name} {partition}".strip()
+                bars.console.print(f"{label}: {', '.join(k.asset for k in stale)} ({seconds:.0f} s)", markup=False)
+    return count
+
+
+def stale_keys(recipes: Recipes, lane: Lane, partition: str) -> list[ArtifactKey]:
+    """Return the lane's artifacts of a partition that are not current, and all that come after the first of them."""
+    keys = lane.keys(partition)
+    for index, key in enumerate(keys):
+        if recipes.store.current(recipes.recipe(key)) is None:
+            return keys[index:]
+    return []
+
+
+def _materialize(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    experiment: Experiment,
+    lane: Lane,
+    partition: str,
+    keys: list[ArtifactKey],
+) -> None:
+    result = definitions.get_job_def(lane.name).execute_in_process(
+        run_config=QUIET,
+        instance=instance,
+        partition_key=partition or None,
+        asset_selection=[dg.AssetKey(key.asset.split("/")) for key in keys],
+        tags={"gsr/experiment": experiment.name},
+        raise_on_error=False,
+    )
+    if not result.success:
+        failed = [event for event in result.all_events if event.is_step_failure]
+        causes = [f"{event.step_key}: {_cause(event)}" for event in failed]
+        raise ArtifactError("\n".join([f"{lane.name} {partition} failed.", *causes]))
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no error was recorded"

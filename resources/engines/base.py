@@ -1,0 +1,61 @@
+"""What every engine takes and gives: requests in, samples out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gsr_dagster.experiment import RolloutSettings
+from gsr_dagster.method.prompts import Message
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt and the samples wanted of it, by index, each with a seed of its own."""
+
+    id: str
+    messages: list[Message]
+    indices: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One finished sample. "length" means that the token limit cut it off."""
+
+    request_id: str
+    index: int
+    seed: int
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    generated_tokens: int
+
+
+class Engine(Protocol):
+    """A model that can be sampled."""
+
+    def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
+        """Yield the samples in lists of those that finished together, in a fixed order.
+
+        The order and the lists depend on the requests alone, and dropping a list's
+        requests leaves the other lists as they are: so a run that was killed goes on
+        with the same samples.
+        """
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the text's token ids, without special tokens."""
+        ...
+
+    def detokenize(self, tokens: list[int]) -> str:
+        """Return the text of token ids."""
+        ...
+
+
+def sample_seed(fingerprint: str, request_id: str, index: int) -> int:
+    """Return the seed, 0..2**63-1, of one sample: the same wherever and whenever it is drawn."""
+    digest = hashlib.sha256(f"{fingerprint}\0{request_id}\0{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,54 @@
+"""Loading a model once: the engine that was used last stays in the process until another is wanted."""
+
+import gc
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from gsr_dagster.experiment import Model
+from resources import weights
+from resources.engines.base import Engine
+from resources.progress import track
+
+log = logging.getLogger(__name__)
+
+_loaded: dict[tuple[str, str, int], Engine] = {}
+
+
+class Engines(dg.ConfigurableResource):
+    """Gives the engine of a model, with a student's adapter where there is one."""
+
+    def loader(self, model: Model, adapter: Callable[[], Path] | None = None) -> Callable[[], Engine]:
+        """Return a function that loads the engine, so that a caller without need of it loads nothing."""
+        return lambda: _load(model, adapter() if adapter else None)
+
+    def release(self) -> None:
+        """Let go of the loaded model, before another process needs the memory."""
+        _loaded.clear()
+        gc.collect()
+
+
+def _load(model: Model, adapter: Path | None) -> Engine:
+    key = (model.source, str(adapter), model.batch_size)
+    if key not in _loaded:
+        _loaded.clear()
+        gc.collect()
+        with track(f"loading {model.source}", 1, "model") as progress:
+            from resources.engines.transformers import TransformersEngine
+
+            quiet_transformers()
+            folder = weights.fetch(model.source)
+            log.info("loading %s%s", model.source, f" with the adapter in {adapter}" if adapter else "")
+            _loaded[key] = TransformersEngine(folder, adapter, model.batch_size, model.trust_remote_code)
+            progress.advance(1)
+    return _loaded[key]
+
+
+def quiet_transformers() -> None:
+    """Turn off transformers' bars and advice; errors are raised all the same."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

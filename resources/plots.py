@@ -1,0 +1,102 @@
+"""Figures, drawn to read well in print: labelled axes, units, intervals, no colour alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HATCHES = {"maj@k": "", "selfRef@k": "//"}
+SHADES = {"maj@k": "#9db4c8", "selfRef@k": "#e0a458"}
+
+
+def training_curve(history: Sequence[dict[str, Any]]) -> Figure:
+    """Return loss and learning rate by optimiser step. ``history`` rows: step, loss, learning_rate."""
+    figure, axes = _figure(6, 3)
+    history = sorted(history, key=lambda row: row["step"])
+    steps = [row["step"] for row in history]
+    axes.plot(steps, [row["loss"] for row in history], color="#2b5876", marker="o", markersize=3, label="loss")
+    axes.set(xlabel="optimiser step", ylabel="loss (nats per target token)")
+    rate = axes.twinx()
+    rate.plot(steps, [row["learning_rate"] for row in history], color="#b5651d", linestyle="--", label="learning rate")
+    rate.set_ylabel("learning rate (dashed)")
+    rate.spines["top"].set_visible(False)
+    rate.set_ylim(bottom=0)
+    return figure
+
+
+def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Return the Refinement Gap of each row with its 95 % interval, in points.
+
+    Rows: ``benchmark``, ``subject``, ``refinement_gap`` and ``intervals`` as fractions, ``problems``.
+    """
+    figure, axes = _figure(7, 0.6 + 0.42 * len(rows))
+    for place, row in enumerate(reversed(rows)):
+        low, high = row["intervals"]["refinement_gap"]
+        gap = row["refinement_gap"]
+        axes.errorbar(
+            100 * gap,
+            place,
+            xerr=[[100 * (gap - low)], [100 * (high - gap)]],
+            fmt="s" if row["lane"] == "student" else "o",
+            color="#b5651d" if row["lane"] == "student" else "#2b5876",
+            capsize=4,
+        )
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_yticks(range(len(rows)), [f"{r['benchmark']}, {r['subject']} (n={r['problems']})" for r in reversed(rows)])
+    axes.set_xlabel("Refinement Gap, selfRef@k − maj@k (points, 95 % interval)")
+    return figure
+
+
+def by_correct_plot(row: dict[str, Any]) -> Figure:
+    """Return voting and refining by the number of correct candidates, in percent of one row's groups."""
+    figure, axes = _figure(4.6, 2.8)
+    strata = sorted(row["by_correct"], key=lambda stratum: stratum["n_correct"])
+    for shift, (label, field) in zip((-0.2, 0.2), (("maj@k", "maj"), ("selfRef@k", "self_ref")), strict=True):
+        axes.bar(
+            [stratum["n_correct"] + shift for stratum in strata],
+            [100 * stratum[field] for stratum in strata],
+            width=0.38,
+            label=label,
+            color=SHADES[label],
+            hatch=HATCHES[label],
+            edgecolor="#333333",
+            linewidth=0.6,
+        )
+    axes.set_xticks([s["n_correct"] for s in strata], [f"{s['n_correct']}\n({s['groups']})" for s in strata])
+    axes.set(xlabel="correct candidates of k (groups)", ylabel="correct (%)", ylim=(0, 105))
+    axes.set_title(f"{row['benchmark']}, {row['subject']}", fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def data_uri(figure: Figure) -> str:
+    """Return the figure as a data URI, for a page that stands alone."""
+    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
+
+
+def markdown_image(figure: Figure) -> str:
+    """Return Markdown that shows the figure on the Dagster page."""
+    return f"![plot]({data_uri(figure)})"
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

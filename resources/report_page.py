@@ -1,0 +1,104 @@
+"""report.html: one page that stands alone, with the scores, their intervals and the plots."""
+
+from collections.abc import Sequence
+
+from gsr_dagster.experiment import Experiment
+from resources.artifacts import Row
+from resources.plots import by_correct_plot, data_uri, gap_plot, training_curve
+
+SCORES = {
+    "pass_at_1": "pass@1",
+    "maj_at_k": "maj@{k}",
+    "self_ref_at_k": "selfRef@{k}",
+    "pass_at_k": "pass@{k}",
+}
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ experiment.name }}: Refinement Gap</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600; padding: .3rem 0 }
+th, td { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+th:first-child, td:first-child, td.text, th.text { text-align: left }
+small { color: #666 } img { max-width: 100% } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
+.clear { font-weight: 600 }
+</style></head><body>
+<h1>{{ experiment.name }}: does refining add to voting?</h1>
+<p>A model samples candidates, then reads k = {{ experiment.k }} of them and writes a new answer.
+The <b>Refinement Gap</b> is selfRef@{{ experiment.k }} − maj@{{ experiment.k }} on the same groups, in points;
+a negative gap means that voting did better. Small figures are 95 % intervals (bootstrap over problems,
+paired where two are compared). An interval clear of 0 is set in bold.</p>
+{% for fact in facts %}
+<p><b>{{ fact.student }}</b> is {{ fact.base }} after LoRA training on {{ fact.rows }} rows of
+{% if fact.teacher == fact.base %}its own: <b>in this experiment the teacher is the student's own base</b>, sampled more
+often, of whose answers only the correct ones are kept (rejection sampling). It cannot teach what the base never gets
+right.{% else %}its teacher {{ fact.teacher }}.{% endif %}
+{{ fact.correct_refinements }} of {{ fact.teacher_refinements }} teacher refinements and {{ fact.correct_solutions }}
+of {{ fact.teacher_solutions }} direct solutions were correct; {{ fact.kept_from_all_wrong_groups }} correct refinements
+came from groups without one correct candidate.</p>
+{% endfor %}
+<table><caption>Scores, in percent</caption>
+<tr><th>benchmark</th><th class="text">model</th><th>problems</th>
+{% for label in scores.values() %}<th>{{ label.format(k=experiment.k) }}</th>{% endfor %}
+<th>gap (points)</th><th>tokens a vote</th><th>tokens refined</th></tr>
+{% for row in gaps %}<tr><td>{{ row.benchmark }}</td>
+<td class="text">{{ row.subject }}{{ " (student)" if row.lane == "student" }}</td><td>{{ row.problems }}</td>
+{% for score in scores %}
+<td>{{ percent(row[score]) }} <small>{{ between(row.intervals[score]) }}</small></td>{% endfor %}
+<td{{ ' class="clear"' if clear(row.intervals.refinement_gap) }}>{{ points(row.refinement_gap) }}
+<small>{{ between(row.intervals.refinement_gap) }}</small></td>
+<td>{{ row.tokens_per_vote | round | int }}</td><td>{{ row.tokens_per_refined_group | round | int }}</td></tr>
+{% endfor %}</table>
+<p>"Tokens" are the mean generated tokens behind one answer: k candidates for a vote, k candidates and one refinement
+for a refined one.</p>
+<img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
+{% if comparison %}
+<table><caption>Student minus base, paired over the same problems, in points</caption>
+<tr><th>benchmark</th><th class="text">student</th><th>pass@1</th><th>maj@{{ experiment.k }}</th>
+<th>selfRef@{{ experiment.k }}</th></tr>
+{% for row in comparison %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.student }}</td>
+{% for score in ("pass_at_1", "maj_at_k", "self_ref_at_k") %}
+<td{{ ' class="clear"' if clear((row[score].low, row[score].high)) }}>{{ points(row[score].estimate) }}
+<small>{{ between((row[score].low, row[score].high)) }}</small></td>{% endfor %}</tr>
+{% endfor %}</table>
+{% endif %}
+<h2>By the number of correct candidates</h2>
+<p>With no correct candidate a vote scores 0 by construction: what refining gets there is new.</p>
+<div class="plots">{% for row in gaps %}
+<img width="420" alt="{{ row.benchmark }}, {{ row.subject }}" src="{{ plot(by_correct_plot(row)) }}">
+{% endfor %}</div>
+{% if facts %}<h2>Training</h2>
+{% for fact in facts %}<p>{{ fact.student }}</p>
+<img width="620" alt="Loss and learning rate of {{ fact.student }}" src="{{ plot(training_curve(fact.history)) }}">
+{% endfor %}{% endif %}
+</body></html>
+"""
+
+
+def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Sequence[Row], facts: Sequence[Row]) -> str:
+    """Return the report as HTML; rows as assets/reports.py makes them. All text is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.globals |= {
+        "percent": lambda value: f"{100 * value:.1f}",
+        "points": points,
+        "between": between,
+        "clear": lambda interval: interval[0] > 0 or interval[1] < 0,
+        "plot": data_uri,
+        "gap_plot": gap_plot,
+        "by_correct_plot": by_correct_plot,
+        "training_curve": training_curve,
+    }
+    template = environment.from_string(TEMPLATE)
+    return template.render(experiment=experiment, gaps=gaps, comparison=comparison, facts=facts, scores=SCORES)
+
+
+def points(value: float) -> str:
+    """Return a difference of fractions in points, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def between(interval: Sequence[float]) -> str:
+    """Return an interval of fractions in points."""
+    return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]".replace("-", "−")

@@ -1,0 +1,90 @@
+"""LoRA fine-tuning in a process of its own, so that its memory goes when it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from gsr_dagster.experiment import PROJECT, Student
+from resources import weights
+from resources.artifacts import Row
+from resources.progress import track
+
+SECONDS_BETWEEN_LOOKS = 0.5
+LINES_SHOWN_OF_A_FAILURE = 15
+
+
+class TrainingError(RuntimeError):
+    """The training process failed; the message carries the end of what it wrote."""
+
+
+class Trainer(dg.ConfigurableResource):
+    """Trains a student's adapter with TRL's SFTTrainer."""
+
+    def train(
+        self, label: str, student: Student, source: str, rows: Sequence[Row], seed: int, scratch: Path
+    ) -> tuple[Path, list[Row]]:
+        """Return the folder of the adapter, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
+
+        ``rows`` are training rows (assets/teaching.py). Raises TrainingError where the
+        process fails or the loss is not finite.
+        """
+        job = {
+            "weights": str(weights.fetch(source)),
+            "adapter": str(scratch / "adapter"),
+            "history": str(scratch / "history.jsonl"),
+            "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
+            "lora": student.lora.model_dump(),
+            "training": student.training.model_dump(),
+            "seed": seed,
+        }
+        (scratch / "job.json").write_text(json.dumps(job))
+        history = self._run(label, scratch)
+        return Path(job["adapter"]), history
+
+    def _run(self, label: str, scratch: Path) -> list[Row]:
+        command = [sys.executable, "-m", "resources.training_process", str(scratch / "job.json")]
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TOKENIZERS_PARALLELISM": "false"}
+        history = History(scratch / "history.jsonl")
+        with (
+            (scratch / "output.log").open("w") as output,
+            subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
+            track(label, 0, "steps") as progress,
+        ):
+            try:
+                while process.poll() is None:
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                    for row in history.new_rows():
+                        progress.total_is(row["steps"])
+                        progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
+            finally:
+                process.kill()
+        history.new_rows()
+        if process.returncode != 0:
+            end = (scratch / "output.log").read_text(errors="replace").splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
+            raise TrainingError("\n".join([f"training ended with status {process.returncode}:", *end]))
+        return [{name: row[name] for name in ("step", "epoch", "loss", "learning_rate")} for row in history.rows]
+
+
+class History:
+    """The training process's log, read as it grows."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        """Return the rows that are complete since the last look."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text().splitlines(keepends=True)
+        complete = [json.loads(line) for line in lines if line.endswith("\n")]
+        new = complete[len(self.rows) :]
+        self.rows = complete
+        return new

@@ -1,0 +1,143 @@
+"""The training process: `python -m resources.training_process JOB.json`, started by resources/trainer.py.
+
+L = λ·L_refine + (1−λ)·L_direct, each the mean negative log-likelihood of its target
+tokens (method.md, training data, 5). Every row carries its part's weight, so the two
+may stand in one batch.
+"""
+
+import json
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from resources.engines.cpu import keep_freed_memory, native_dtype
+from resources.engines.loading import quiet_transformers
+
+IGNORED = -100
+
+
+def part_weights(target_tokens: dict[str, int], refine_weight: float) -> dict[str, float]:
+    """Return the loss weight of a target token of each kind of row.
+
+    With these the mean over all tokens of a training set is λ·L_refine + (1−λ)·L_direct.
+    ``target_tokens`` counts them by kind, "refinement" and "direct".
+    """
+    total = sum(target_tokens.values())
+    share = {"refinement": refine_weight, "direct": 1 - refine_weight}
+    return {kind: share[kind] * total / count for kind, count in target_tokens.items() if count}
+
+
+def main(job_path: str) -> None:
+    """Train the adapter that a job file describes, and write it beside its history."""
+    job = json.loads(Path(job_path).read_text())
+    quiet_transformers()
+    keep_freed_memory()
+
+    import torch
+    from datasets import Dataset, disable_progress_bars
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    disable_progress_bars()
+
+    class HybridTrainer(SFTTrainer):
+        """SFTTrainer with the two parts of the loss weighed apart."""
+
+        def __init__(self, kinds: list[str], refine_weight: float, **arguments: Any):
+            super().__init__(**arguments)
+            self.train_dataset: Any
+            targets = [sum(t != IGNORED for t in labels) for labels in self.train_dataset["labels"]]
+            counts: Counter[str] = Counter()
+            for kind, count in zip(kinds, targets, strict=True):
+                counts[kind] += count
+            weights = part_weights(counts, refine_weight)
+            self.train_dataset = self.train_dataset.add_column("loss_weight", [weights[kind] for kind in kinds])
+            collate = self.data_collator
+
+            def collate_with_weights(rows: list[dict[str, Any]]) -> dict[str, Any]:
+                loss_weight = torch.tensor([row.pop("loss_weight") for row in rows])
+                return {**collate(rows), "loss_weight": loss_weight}
+
+            self.data_collator = collate_with_weights
+
+        def _set_signature_columns_if_needed(self) -> None:
+            super()._set_signature_columns_if_needed()
+            if "loss_weight" not in self._signature_columns:
+                self._signature_columns = [*self._signature_columns, "loss_weight"]
+
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            loss_weight = inputs.pop("loss_weight")
+            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+            tokens = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
+            loss = -(outputs.log_probs * loss_weight[:, None]).sum() / tokens
+            return (loss, outputs) if return_outputs else loss
+
+    class WriteHistory(TrainerCallback):
+        """Appends each step's loss to the history file; stops at one that is not finite."""
+
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            if not logs or "loss" not in logs:
+                return
+            if not math.isfinite(logs["loss"]):
+                raise FloatingPointError(f"the loss at step {state.global_step} is {logs['loss']}")
+            row = {name: logs[name] for name in ("loss", "learning_rate", "epoch")}
+            row |= {"step": state.global_step, "steps": state.max_steps}
+            with Path(job["history"]).open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+    training = job["training"]
+    rows = [
+        {"prompt": json.loads(row["messages"]), "completion": [{"role": "assistant", "content": row["completion"]}]}
+        for row in job["rows"]
+    ]
+    on_gpu = torch.cuda.is_available()
+    at_once = min(training["rows_at_once"], training["batch_size"])
+    config = SFTConfig(
+        output_dir=str(Path(job_path).parent / "trainer"),
+        num_train_epochs=training["epochs"],
+        learning_rate=training["learning_rate"],
+        warmup_steps=training["warmup"],
+        lr_scheduler_type="cosine",
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=max(training["batch_size"] // at_once, 1),
+        max_length=training["max_length"],
+        train_sampling_strategy="group_by_length",
+        seed=job["seed"],
+        data_seed=job["seed"],
+        use_cpu=not on_gpu,
+        bf16=on_gpu,
+        gradient_checkpointing=on_gpu,
+        dataloader_pin_memory=on_gpu,
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+        save_strategy="no",
+    )
+    tokenizer = AutoTokenizer.from_pretrained(job["weights"])
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    trainer = HybridTrainer(
+        kinds=[row["kind"] for row in job["rows"]],
+        refine_weight=training["refine_weight"],
+        model=AutoModelForCausalLM.from_pretrained(job["weights"], dtype=native_dtype(), use_safetensors=True),
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=job["lora"]["rank"],
+            lora_alpha=job["lora"]["alpha"],
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+        callbacks=[WriteHistory()],
+    )
+    trainer.train()
+    trainer.save_model(job["adapter"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,122 @@
+"""Model sources: from `hf:ORG/NAME@REVISION`, `path:FOLDER` or `gguf:PACKAGE-OR-PATH` to a local folder.
+
+A GGUF file is turned into safetensors once, in the user's cache folder; weights are
+never unpickled.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+MEBIBYTE = 1 << 20
+
+
+class SourceError(ValueError):
+    """A model source that names nothing usable; the message says what would."""
+
+
+def cache_folder() -> Path:
+    """Return the folder for converted weights: $GSR_CACHE, or gsr in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GSR_CACHE") or Path(base) / "gsr")
+
+
+def identify(source: str) -> str:
+    """Return what pins the weights behind a source, for fingerprints, without loading them.
+
+    A hub revision as given; for local files a sha256 over names, sizes and contents
+    (of a file over 2 MiB its first and last MiB). Raises SourceError where nothing is there.
+    """
+    kind, _, name = source.partition(":")
+    if kind == "hf":
+        return source
+    digest = hashlib.sha256()
+    for file in _local_files(kind, name):
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            digest.update(content.read(MEBIBYTE))
+            if file.stat().st_size > 2 * MEBIBYTE:
+                content.seek(-MEBIBYTE, os.SEEK_END)
+            digest.update(content.read(MEBIBYTE))
+    return f"{kind}:sha256:{digest.hexdigest()}"
+
+
+def fetch(source: str) -> Path:
+    """Return a local folder with the source's config, tokenizer and safetensors.
+
+    `hf:` downloads the pinned revision into the hub's cache (HF_HUB_OFFLINE and
+    HF_HOME are honoured); `gguf:` converts once. Raises SourceError.
+    """
+    kind, _, name = source.partition(":")
+    if kind == "path":
+        return _local_files(kind, name)[0].parent
+    if kind == "gguf":
+        return _converted(_gguf_file(name), identify(source))
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition("@")
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+
+
+def _local_files(kind: str, name: str) -> list[Path]:
+    if kind == "gguf":
+        return [_gguf_file(name)]
+    folder = Path(name).expanduser()
+    files = sorted(f for pattern in ("*.json", "*.safetensors", "*.jinja") for f in folder.glob(pattern))
+    if not any(f.suffix == ".safetensors" for f in files):
+        raise SourceError(f"path:{name}: the folder holds no *.safetensors file")
+    return files
+
+
+def _gguf_file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise SourceError(f"gguf:{name}: there is no such file")
+        return path
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise SourceError(f"gguf:{name}: no such package is installed, and it is no path to a .gguf file") from None
+    files = [f for f in distribution.files or [] if f.suffix == ".gguf"]
+    if len(files) != 1:
+        raise SourceError(f"gguf:{name}: the package carries {len(files)} .gguf files, not one")
+    return Path(str(distribution.locate_file(files[0])))
+
+
+def _converted(gguf: Path, identity: str) -> Path:
+    target = cache_folder() / "models" / f"{gguf.stem}-{identity[-16:]}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        convert_gguf(gguf, Path(scratch) / "model")
+        try:
+            (Path(scratch) / "model").rename(target)
+        except OSError:
+            if not target.is_dir():  # another process was first
+                raise
+    return target
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file's model and tokenizer into a folder, as bfloat16 safetensors."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    quantized: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16)
+    # transformers refuses to save a model it read from GGUF: the same class is made anew.
+    config = quantized.config
+    del config.quantization_config
+    model = type(quantized)(config).to(torch.bfloat16)
+    model.load_state_dict(quantized.state_dict())
+    model.tie_weights()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsr_dagster.experiment import DEFAULT_EXPERIMENT, ExperimentError, load_experiment
+
+SHIPPED = sorted(DEFAULT_EXPERIMENT.parent.glob("*.yaml"))
+
+
+@pytest.fixture
+def document() -> dict:
+    return yaml.safe_load(DEFAULT_EXPERIMENT.read_text())
+
+
+def refusal(document: dict, folder: Path) -> str:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(ExperimentError) as error:
+        load_experiment(path)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_is_accepted(path):
+    experiment = load_experiment(path)
+    assert experiment.models
+
+
+def test_a_student_of_an_unknown_teacher_is_refused_with_the_models_there_are(document, tmp_path):
+    name, student = next(iter(document["students"].items()))
+    student["teacher"] = "qwen-72b"
+    message = refusal(document, tmp_path)
+    assert f"students.{name}.teacher: no model 'qwen-72b'; there are smollm2-135m" in message
+
+
+def test_the_line_of_a_fault_is_named(document, tmp_path):
+    document["k"] = "four"
+    line = 1 + yaml.safe_dump(document, sort_keys=False).splitlines().index("k: four")
+    assert f"line {line}, k: " in refusal(document, tmp_path)
+
+
+def test_every_fault_is_listed_at_once(document, tmp_path):
+    document["k"] = 0
+    document["sede"] = 3
+    message = refusal(document, tmp_path)
+    assert ", k: " in message
+    assert ", sede: Extra inputs are not permitted" in message
+
+
+@pytest.mark.parametrize("key", ["a|b", "a,b", "a b", "a/b", "[a]", ""])
+def test_a_key_that_cannot_be_a_partition_is_refused(document, tmp_path, key):
+    document["benchmarks"][key] = next(iter(document["benchmarks"].values()))
+    assert "cannot be a partition key" in refusal(document, tmp_path)
+
+
+def test_more_candidates_in_a_group_than_samples_are_refused(document, tmp_path):
+    name, benchmark = next(iter(document["benchmarks"].items()))
+    benchmark["samples"] = document["k"] - 1
+    assert f"benchmarks.{name}.samples: {document['k'] - 1} samples cannot fill a group" in refusal(document, tmp_path)
+
+
+def test_families_that_one_wildcard_would_name_are_refused(document, tmp_path):
+    model = {"source": "path:models", "parameters": 1e6}
+    document["families"] |= {"qwen2.5": {"7b": model}, "qwen2.5-coder": {"1b": model}}
+    message = refusal(document, tmp_path)
+    assert "families.qwen2.5-coder: the wildcard qwen2.5-* would name this family too" in message
+
+
+def test_a_student_outside_its_base_family_is_refused(document, tmp_path):
+    document["students"] = {"mine": next(iter(document["students"].values()))}
+    assert "students.mine: must start with its base's family, as in smollm2-mine" in refusal(document, tmp_path)
+
+
+def test_a_benchmark_without_problems_and_a_file_without_benchmarks_are_refused(document, tmp_path):
+    next(iter(document["benchmarks"].values()))["problems"] = 0
+    assert "greater than or equal to 1" in refusal(document, tmp_path)
+    document["benchmarks"] = {}
+    assert "benchmarks: Dictionary should have at least 1 item" in refusal(document, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["SmolLM2", "hf:org/name", "hf:name@main", "s3:x", "path:"])
+def test_a_source_of_another_form_is_refused_with_the_forms(document, tmp_path, source):
+    document["families"]["smollm2"]["135m"]["source"] = source
+    assert "is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH" in refusal(document, tmp_path)
+
+
+def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(DEFAULT_EXPERIMENT.read_text() + "\nk: 5\n")
+    with pytest.raises(ExperimentError, match="k: this key stands here twice"):
+        load_experiment(path)
+    path.write_text("k: [")
+    with pytest.raises(ExperimentError, match="is not YAML"):
+        load_experiment(path)
+    with pytest.raises(ExperimentError, match="No such file"):
+        load_experiment(tmp_path / "missing.yaml")

@@ -1,0 +1,227 @@
+"""A tiny experiment through the whole graph, with a real small model: as a user types it, and what came out."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsr_dagster.method.answers import final_answer
+from resources.artifacts import ArtifactKey, ArtifactStore
+
+GSR = Path(sys.executable).with_name("gsr")
+SUMS = {
+    "source": "reasoning-gym:chain_sum",
+    "options": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
+}
+ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
+
+
+def experiment_document(model: Path, samples: int = 4) -> dict:
+    return {
+        "name": "small",
+        "seed": 7,
+        "k": 2,
+        "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "batch_size": 64}}},
+        "benchmarks": {"sums": {**SUMS, "seed": 1, "problems": 24, "samples": samples}},
+        "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
+        "training_problems": {**SUMS, "seed": 1000, "problems": 40},
+        "students": {
+            "llama-student": {
+                "base": "llama-tiny",
+                "teacher": "llama-tiny",
+                "candidates": {"samples": 3, **ROLLOUT},
+                "refinements": {"samples": 3, **ROLLOUT},
+                "solutions": {"samples": 2, **ROLLOUT},
+                "training": {
+                    "epochs": 2,
+                    "learning_rate": 2e-3,
+                    "batch_size": 16,
+                    "rows_at_once": 16,
+                    "max_length": 512,
+                },
+            }
+        },
+    }
+
+
+class Journey:
+    """An experiment in a folder of its own, run as a user would."""
+
+    def __init__(self, folder: Path, model: Path):
+        self.folder = folder
+        self.model = model
+        self.path = folder / "small.yaml"
+        self.write(samples=4)
+        self.store = ArtifactStore(root=str(folder / "home" / "artifacts" / "small"))
+
+    def write(self, samples: int) -> None:
+        self.path.write_text(yaml.safe_dump(experiment_document(self.model, samples)))
+
+    def gsr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "GSR_HOME": str(self.folder / "home"), "COLUMNS": "160"}
+        environment.pop("DAGSTER_HOME", None)
+        command = [str(GSR), "--experiment", str(self.path), *arguments]
+        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=600)
+
+    def rows(self, asset: str, partition: str = "") -> list[dict]:
+        return self.store.read(ArtifactKey(asset, partition))
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory, small_model) -> Journey:
+    journey = Journey(tmp_path_factory.mktemp("journey"), small_model)
+    first = journey.gsr("run")
+    assert first.returncode == 0, first.stdout + first.stderr
+    journey.first = first
+    return journey
+
+
+def test_a_run_prints_the_table_and_nothing_that_worries(journey):
+    assert "llama-tiny" in journey.first.stdout
+    assert "llama-student" in journey.first.stdout
+    assert "The teacher is the student's own base" in journey.first.stdout
+    assert not re.search("warn|traceback|deprecat", journey.first.stdout + journey.first.stderr, re.IGNORECASE)
+
+
+def test_every_candidate_is_graded_as_counting_by_hand_grades_it(journey):
+    golds = {row["problem_id"]: int(row["answer"]) for row in journey.rows("benchmark_problems", "sums")}
+    pool = {row["candidate_id"]: row for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    graded = journey.rows("base/graded_candidates", "sums|llama-tiny")
+    assert len(pool) == len(graded) == 24 * 4
+    for row in graded:
+        answer = final_answer(pool[row["candidate_id"]]["text"])
+        by_hand = answer is not None and re.fullmatch(r"-?\d+", answer) and int(answer) == golds[row["problem_id"]]
+        assert row["correct"] == bool(by_hand)
+
+
+def test_the_gap_is_what_its_groups_say(journey):
+    summary = journey.store.existing(ArtifactKey("base/gap_reports", "sums|llama-tiny")).summary
+    rows = journey.rows("base/gap_reports", "sums|llama-tiny")
+    assert len(rows) == summary["groups"] == 24 * 2
+    gap = sum(row["refined"] - row["vote"] for row in rows) / len(rows)
+    assert summary["refinement_gap"] == pytest.approx(gap)
+    low, high = summary["intervals"]["refinement_gap"]
+    assert low <= gap <= high
+    assert 0.2 < summary["pass_at_1"] < 0.98
+
+
+def test_a_refinement_shows_the_candidates_of_its_group_and_no_problem_is_in_both_sets(journey):
+    candidates = {row["candidate_id"] for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    shown = [c for row in journey.rows("base/self_refinements", "sums|llama-tiny") for c in row["candidate_ids"]]
+    assert sorted(shown) == sorted(candidates)
+    held_out = {row["problem"] for row in journey.rows("benchmark_problems", "sums")}
+    assert not held_out & {row["problem"] for row in journey.rows("training_problems")}
+
+
+def test_the_training_set_holds_only_correct_answers_one_to_one(journey):
+    golds = {row["problem_id"]: row["answer"] for row in journey.rows("training_problems")}
+    rows = journey.rows("training_sets", "llama-student")
+    kinds = [row["kind"] for row in rows]
+    assert kinds.count("refinement") == kinds.count("direct") > 10
+    assert all(final_answer(row["completion"]) == golds[row["problem_id"]] for row in rows)
+    assert all(len(row["candidate_ids"]) == (2 if row["kind"] == "refinement" else 0) for row in rows)
+
+
+def test_the_student_is_an_adapter_that_differs_from_its_base_and_learned(journey):
+    from safetensors.numpy import load_file
+
+    folder = journey.store.local_files(ArtifactKey("lora_checkpoints", "llama-student"))
+    adapter = load_file(folder / "adapter_model.safetensors")
+    assert any(abs(tensor).max() > 0 for name, tensor in adapter.items() if "lora_B" in name)
+    history = sorted(journey.rows("lora_checkpoints", "llama-student"), key=lambda row: row["step"])
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_the_report_stands_alone_and_holds_the_table(journey):
+    (path,) = (journey.folder / "home").rglob("report.html")
+    page = path.read_text()
+    assert "llama-student" in page
+    assert page.count("data:image/png;base64,") >= 4
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_dagster_knows_every_materialization_and_its_checks(journey):
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+        keys = {key.to_user_string() for key in instance.all_asset_keys()}
+        assert {"benchmark_problems", "base/gap_reports", "lora_checkpoints", "student_comparison"} <= keys
+        event = instance.get_latest_materialization_event(dg.AssetKey(["student", "gap_reports"]))
+        assert event is not None
+        tags = event.asset_materialization.tags
+        version = journey.store.data_version(ArtifactKey("student/gap_reports", "sums|llama-student"))
+        assert tags["dagster/data_version"] == version
+        assert instance.get_runs_count() >= 6
+
+
+def test_a_second_run_does_nothing_and_says_so(journey):
+    before = {path: path.stat().st_mtime_ns for path in Path(journey.store.root).rglob("*") if path.is_file()}
+    second = journey.gsr("run")
+    assert second.returncode == 0, second.stderr
+    assert "Nothing to do: every asset of small is current" in second.stdout
+    after = {path: path.stat().st_mtime_ns for path in Path(journey.store.root).rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_the_lineage_of_the_student_reaches_the_problems(journey):
+    walked = journey.gsr("lineage", "llama-student")
+    assert walked.returncode == 0, walked.stdout
+    for asset in (
+        "training_sets",
+        "teacher_refinements",
+        "training_candidates",
+        "training_problems",
+        "benchmark_problems",
+    ):
+        assert f"{asset}" in walked.stdout
+    assert "BROKEN" not in walked.stdout
+
+
+def test_sql_sees_every_asset(journey):
+    answer = journey.gsr("sql", "select count(*) as candidates from base_candidate_pools")
+    assert "96" in answer.stdout
+
+
+def test_an_unknown_student_and_a_bad_file_get_one_clear_line(journey, tmp_path):
+    unknown = journey.gsr("lineage", "nobody")
+    assert unknown.returncode == 1
+    assert "no student 'nobody'; there are: llama-student" in unknown.stderr
+    document = experiment_document(journey.model)
+    document["students"]["llama-student"]["teacher"] = "gpt"
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(yaml.safe_dump(document))
+    refused = subprocess.run([str(GSR), "-e", str(bad), "run"], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "students.llama-student.teacher: no model 'gpt'; there are llama-tiny" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_raising_n_keeps_every_sample_and_then_a_broken_link_is_named(journey):
+    """One journey on the same artifacts, in this order: N from 4 to 6, then a byte flipped in the teacher's data."""
+    before = {row["candidate_id"]: row for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    groups = {row["group_id"]: row for row in journey.rows("base/gap_reports", "sums|llama-tiny")}
+    journey.write(samples=6)
+    grown = journey.gsr("run")
+    assert grown.returncode == 0, grown.stdout + grown.stderr
+    after = {row["candidate_id"]: row for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    assert len(after) == 24 * 6
+    assert {name: after[name] for name in before} == before
+    regrouped = {row["group_id"]: row for row in journey.rows("base/gap_reports", "sums|llama-tiny")}
+    assert {name: regrouped[name]["refinement_id"] for name in groups} == {
+        n: g["refinement_id"] for n, g in groups.items()
+    }
+
+    key = ArtifactKey("teacher_refinements", "llama-student")
+    manifest = journey.store.existing(key)
+    shard = Path(journey.store.root, key.path, manifest.fingerprint, manifest.shards[0].name)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    walked = journey.gsr("lineage", "llama-student")
+    assert walked.returncode == 1
+    assert "teacher_refinements[llama-student]: BROKEN" in walked.stdout
+    assert shard.name in walked.stdout.replace("\n", "")

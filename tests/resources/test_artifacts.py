@@ -1,0 +1,96 @@
+import os
+
+import pytest
+
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, write_atomically
+
+KEY = ArtifactKey("base/candidate_pools", "sums|smollm2-135m")
+ROWS = [{"id": "a", "value": 1.5, "list": ["x"]}, {"id": "b", "value": None, "list": []}]
+
+
+@pytest.fixture
+def store(tmp_path) -> ArtifactStore:
+    return ArtifactStore(root=str(tmp_path))
+
+
+def recipe(key: ArtifactKey = KEY, **changes) -> Recipe:
+    return Recipe(key, **{"settings": {"temperature": 0.7}, "wanted": {"samples": 4}, **changes})
+
+
+def publish(store: ArtifactStore, made: Recipe, rows=ROWS):
+    return store.publish(made, [store.put_shard(made, rows)], {"rows": len(rows)})
+
+
+def shard_path(store: ArtifactStore, made: Recipe):
+    return store.local_folder(made) / store.shard_names(made)[0]
+
+
+def test_rows_come_back_as_they_were_written(store):
+    publish(store, recipe())
+    assert store.read(KEY) == ROWS
+
+
+def test_equal_work_gives_the_same_data_version_in_another_root(store, tmp_path):
+    elsewhere = ArtifactStore(root=str(tmp_path / "elsewhere"))
+    assert publish(store, recipe()).data_version == publish(elsewhere, recipe()).data_version
+
+
+def test_an_artifact_is_current_until_its_settings_its_number_or_its_upstream_change(store):
+    upstream = recipe(ArtifactKey("benchmark_problems", "sums"))
+    publish(store, upstream)
+    made = recipe(upstream=(upstream.key,))
+    publish(store, made)
+    assert store.current(made)
+    assert not store.current(recipe(upstream=(upstream.key,), settings={"temperature": 1.0}))
+    assert not store.current(recipe(upstream=(upstream.key,), wanted={"samples": 8}))
+    publish(store, upstream, ROWS[:1])
+    assert not store.current(made)
+
+
+def test_how_many_are_wanted_is_no_part_of_the_fingerprint():
+    assert recipe(wanted={"samples": 8}).fingerprint == recipe().fingerprint
+    assert recipe(settings={"temperature": 1.0}).fingerprint != recipe().fingerprint
+
+
+def test_nothing_is_published_on_missing_upstream(store):
+    with pytest.raises(ArtifactError, match=r"benchmark_problems\[sums\] is missing"):
+        publish(store, recipe(upstream=(ArtifactKey("benchmark_problems", "sums"),)))
+    assert store.manifest(KEY) is None
+
+
+def test_a_flipped_byte_is_found_and_named(store):
+    made = recipe()
+    publish(store, made)
+    path = shard_path(store, made)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=f"{path.name} is damaged"):
+        store.read(KEY)
+
+
+def test_a_missing_shard_makes_an_artifact_stale(store):
+    made = recipe()
+    publish(store, made)
+    shard_path(store, made).unlink()
+    assert not store.current(made)
+    with pytest.raises(ArtifactError, match="is missing"):
+        store.read(KEY)
+
+
+def test_a_damaged_manifest_is_an_error_and_not_an_absence(store, tmp_path):
+    publish(store, recipe())
+    manifest = tmp_path / KEY.path / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:100])
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged"):
+        store.manifest(KEY)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,97 @@
+"""The sample log, with an engine at its boundary that answers by rule: what is asked for is what is tested."""
+
+import pytest
+
+from gsr_dagster.experiment import RolloutSettings
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.engines.base import Sample
+from resources.samples import Prompt, complete_samples
+
+SETTINGS = RolloutSettings(temperature=1.0, max_new_tokens=8)
+RECIPE = Recipe(ArtifactKey("base/candidate_pools", "sums|m"), settings={})
+
+
+class Echo:
+    """Answers with prompt, index and seed, in lists of four; stops like a killed run after ``most`` of them."""
+
+    def __init__(self, most: int = 10**6):
+        self.most = most
+        self.drawn: list[tuple[str, int]] = []
+
+    def sample(self, requests, settings):
+        flat = [(r, i, s) for r in requests for i, s in zip(r.indices, r.seeds, strict=True)]
+        for start in range(0, len(flat), 4):
+            if len(self.drawn) >= self.most:
+                raise KeyboardInterrupt
+            batch = flat[start : start + 4]
+            self.drawn += [(r.id, i) for r, i, _ in batch]
+            yield [Sample(r.id, i, s, f"{r.id} {i} {s}", "stop", 5, 3) for r, i, s in batch]
+
+
+@pytest.fixture
+def store(tmp_path) -> ArtifactStore:
+    return ArtifactStore(root=str(tmp_path))
+
+
+def prompts(samples: int = 4, problems: int = 10, wording: str = "solve") -> list[Prompt]:
+    return [
+        Prompt(f"m/p{i}", [{"role": "user", "content": f"{wording} {i}"}], samples, {"problem_id": f"p{i}"})
+        for i in range(problems)
+    ]
+
+
+def complete(store, wanted, engine):
+    shards = complete_samples(store, RECIPE, wanted, "candidate_id", SETTINGS, lambda: engine)
+    store.publish(RECIPE, shards, {})
+    return {row["candidate_id"]: row for row in store.read(RECIPE.key)}
+
+
+def test_every_sample_is_drawn_once_and_joins_by_its_ids(store):
+    rows = complete(store, prompts(), Echo())
+    assert sorted(rows) == sorted(f"m/p{i}/{j}" for i in range(10) for j in range(4))
+    assert rows["m/p3/2"]["problem_id"] == "p3"
+
+
+def test_raising_n_draws_only_the_new_samples(store):
+    before = complete(store, prompts(samples=4), Echo())
+    engine = Echo()
+    after = complete(store, prompts(samples=8), engine)
+    assert len(engine.drawn) == 40
+    assert all(index >= 4 for _, index in engine.drawn)
+    assert {name: after[name] for name in before} == before
+
+
+def test_nothing_is_loaded_where_nothing_is_missing(store):
+    complete(store, prompts(), Echo())
+    complete_samples(store, RECIPE, prompts(), "candidate_id", SETTINGS, lambda: pytest.fail("loaded a model"))
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_manifest(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.samples.SHARD_SAMPLES", 8)
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, prompts(), Echo(most=20))
+    engine = Echo()
+    complete(store, prompts(), engine)
+    assert len(engine.drawn) == 40 - 16
+    whole = ArtifactStore(root=str(tmp_path / "uninterrupted"))
+    complete(whole, prompts(), Echo())
+    assert store.data_version(RECIPE.key) == whole.data_version(RECIPE.key)
+
+
+def test_only_a_damaged_shard_is_drawn_again(store, monkeypatch, caplog):
+    monkeypatch.setattr("resources.samples.SHARD_SAMPLES", 8)
+    before = complete(store, prompts(), Echo())
+    damaged = store.local_folder(RECIPE) / store.shard_names(RECIPE)[2]
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    engine = Echo()
+    assert complete(store, prompts(), engine) == before
+    assert len(engine.drawn) == 8
+    assert f"{damaged.name} is damaged" in caplog.text
+
+
+def test_samples_of_a_changed_prompt_are_drawn_again(store, caplog):
+    complete(store, prompts(), Echo())
+    engine = Echo()
+    complete(store, prompts(wording="please solve"), engine)
+    assert len(engine.drawn) == 40
+    assert "the prompt of m/p0 has changed" in caplog.text
