@@ -181,11 +181,9 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
         by_prompt[row["prompt_id"]].append(row)
     for prompt_id, outputs in by_prompt.items():
         rng = random.Random(f"{seed}:{prompt_id}")
-        chosen = keep_refinements([row["correct"] for row in outputs], student.keep_when_all_correct, rng)
+        chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
-    direct = [
-        training_row("direct", row, "solution_id") for row in sorted(solutions, key=_by_problem) if row["correct"]
-    ]
+    direct = [training_row("direct", row, "solution_id") for row in sorted(solutions, key=_by_problem) if usable(row)]
     rows = hybrid_rows(kept, direct, seed)
     return Made(
         rows,
@@ -194,11 +192,17 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "correct_refinements": sum(row["correct"] for row in refinements),
             "over_long_refinements": len(refinements) - len(short),
             "kept_refinements": len(kept),
-            "kept_from_all_wrong_groups": sum(row["correct"] and row["n_correct"] == 0 for row in short),
+            "kept_from_all_wrong_groups": sum(usable(row) and row["n_correct"] == 0 for row in short),
             "teacher_solutions": len(solutions),
-            "correct_solutions": len(direct),
+            "correct_solutions": sum(row["correct"] for row in solutions),
+            "kept_solutions": len(direct),
         },
     )
+
+
+def usable(row: Row) -> bool:
+    """Return whether a teacher sample can teach: a right answer, and an end of its own, not the token limit's."""
+    return row["correct"] and row["finish_reason"] == "stop"
 
 
 def training_row(kind: str, sample: Row, id_column: str) -> Row:

@@ -34,8 +34,8 @@ def lanes(experiment: Experiment) -> list[Lane]:
         for lane, subjects in (("base", experiment.models), ("student", experiment.students))
     }
     every = [
-        Lane("benchmark_problems_job", ("benchmark_problems",), tuple(experiment.benchmarks)),
-        Lane("training_problems_job", ("training_problems",), ("",) if experiment.training_problems else ()),
+        Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
+        Lane("training_problem_set", ("training_problems",), ("",) if experiment.training_problems else ()),
         Lane("base_evaluation", tuple(f"base/{name}" for name in EVALUATION_ASSETS), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
         Lane("student_evaluation", tuple(f"student/{name}" for name in EVALUATION_ASSETS), evaluated["student"]),

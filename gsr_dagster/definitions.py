@@ -1,6 +1,7 @@
 """The code location: assets, checks, jobs and resources of the experiment that $GSR_EXPERIMENT names."""
 
 import os
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,9 @@ from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.grader import Grader
 from resources.trainer import Trainer
+
+# Checks of partitioned assets exist as a preview: known, pinned by constraints.txt, no news to a user.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 def home() -> Path:

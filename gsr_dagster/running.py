@@ -34,8 +34,8 @@ def run_experiment(experiment: Experiment, store: ArtifactStore, console: Consol
                 _materialize(definitions, instance, experiment, lane, partition, stale)
                 count += len(stale)
                 seconds = time.monotonic() - started
-                label = f"{lane.name} {partition}".strip()
-                bars.console.print(f"{label}: {', '.join(k.asset for k in stale)} ({seconds:.0f} s)", markup=False)
+                done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
+                bars.console.print(f"{f'{lane.name} {partition}':<50} {done}", markup=False, highlight=False)
     return count
 
 
@@ -56,7 +56,7 @@ def _materialize(
     partition: str,
     keys: list[ArtifactKey],
 ) -> None:
-    result = definitions.get_job_def(lane.name).execute_in_process(
+    result = definitions.resolve_job_def(lane.name).execute_in_process(
         run_config=QUIET,
         instance=instance,
         partition_key=partition or None,

@@ -1,49 +1,53 @@
 """The tables that gsr prints: fractions as percent, differences in points, 95 % intervals in brackets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from gsr_dagster.experiment import Experiment
 from resources.report_page import SCORES, between, points
 
+COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
+
 
 def score_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Table:
     """Return the scores of every benchmark and subject, a benchmark's subjects together."""
-    table = Table(title=f"{experiment.name}: scores in percent, the gap in points [95 % interval]", box=box.SIMPLE_HEAD)
-    for label in ("benchmark", "model"):
-        table.add_column(label, no_wrap=True)
+    table = _table("scores in percent, the Refinement Gap in points [95 % interval]", "benchmark", "model")
     for label in SCORES.values():
-        table.add_column(label.format(k=experiment.k), justify="right")
+        table.add_column(label.format(k=experiment.k), justify="right", no_wrap=True)
     table.add_column("gap", justify="right", no_wrap=True)
     order = list(experiment.benchmarks)
     for row in sorted(rows, key=lambda row: order.index(row["benchmark"])):
-        table.add_row(
-            row["benchmark"],
-            row["subject"],
-            *(f"{100 * row[score]:.1f}" for score in SCORES),
-            f"{points(row['refinement_gap'])} {_plain(between(row['intervals']['refinement_gap']))}",
-        )
+        scores = [f"{100 * row[score]:.1f}" for score in SCORES]
+        table.add_row(row["benchmark"], row["subject"], *scores, _gap(row))
     return table
 
 
-def comparison_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the differences of each student to its base."""
-    table = Table(title="student minus base, paired over problems, in points [95 % interval]", box=box.SIMPLE_HEAD)
-    for label in ("benchmark", "student"):
+def comparison_tables(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Iterator[Table]:
+    """Yield the differences of each student to its base, paired over problems."""
+    for name, student in experiment.students.items():
+        table = _table(f"{name} minus {student.base}, in points [95 % interval]", "benchmark")
+        for score in COMPARED:
+            table.add_column(SCORES[score].format(k=experiment.k), justify="right", no_wrap=True)
+        for row in rows:
+            if row["student"] == name:
+                table.add_row(row["benchmark"], *(_difference(row[score]) for score in COMPARED))
+        yield table
+
+
+def _table(title: str, *labels: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for label in labels:
         table.add_column(label, no_wrap=True)
-    scores = ("pass_at_1", "maj_at_k", "self_ref_at_k")
-    for score in scores:
-        table.add_column(SCORES[score].format(k=experiment.k), justify="right", no_wrap=True)
-    for row in rows:
-        values = [row[score] for score in scores]
-        cells = [f"{points(v['estimate'])} {_plain(between((v['low'], v['high'])))}" for v in values]
-        table.add_row(row["benchmark"], row["student"], *cells)
     return table
 
 
-def _plain(text: str) -> str:
-    """Keep rich from reading an interval's bracket as markup."""
-    return text.replace("[", "\\[")
+def _gap(row: dict[str, Any]) -> Text:
+    return Text(f"{points(row['refinement_gap'])} {between(row['intervals']['refinement_gap'])}")
+
+
+def _difference(value: dict[str, float]) -> Text:
+    return Text(f"{points(value['estimate'])} {between((value['low'], value['high']))}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from gsr_dagster.method.answers import truth_assignment
-from resources.grading_worker import Judgement, judge_math, limit_memory
+from resources.grading_worker import Judgement, judge_math, start_worker
 from resources.progress import track
 
 Verdict = Literal["correct", "incorrect", "no answer", "timed out", "gold unparseable"]
@@ -135,7 +135,7 @@ def _pool() -> Any:
 
     pool = ProcessPool(
         max_workers=os.cpu_count() or 1,
-        initializer=limit_memory,
+        initializer=start_worker,
         context=multiprocessing.get_context("spawn"),
     )
     atexit.register(pool.stop)

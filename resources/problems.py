@@ -40,8 +40,8 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
 def _generated(name: str, problem_set: ProblemSet) -> Iterator[tuple[str, str]]:
     """Yield question and answer from a reasoning-gym task, for as long as new ones can be hoped for."""
     # pycosat has no wheel and needs a compiler; of all tasks only zebra puzzles call it.
-    if importlib.util.find_spec("pycosat") is None:
-        sys.modules.setdefault("pycosat", types.ModuleType("pycosat"))
+    if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
+        sys.modules["pycosat"] = types.ModuleType("pycosat")
     import reasoning_gym
 
     task = problem_set.source.removeprefix("reasoning-gym:")

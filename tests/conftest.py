@@ -12,7 +12,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 RIGHT = 0.7
-STEPS = 140
+STEPS = 320
 
 
 def sum_problem(rng: random.Random) -> tuple[str, int]:
@@ -87,7 +87,7 @@ def train_small_model(folder: Path) -> None:
     ]
     tokenizer.padding_side = "right"
     for step in range(STEPS):
-        refine = step % 2 == 1  # a batch of one kind has prompts of one length
+        refine = step % 4 == 3  # a batch of one kind has prompts of one length
         chats = [training_chat(rng, refine) for _ in range(32 if refine else 64)]
         full = [tokenizer.apply_chat_template(c, return_dict=True)["input_ids"] for c in chats]
         prompts = [

@@ -63,7 +63,9 @@ def majority_vote(classes: Sequence[Hashable | None], correct: Hashable | None) 
 def truth_assignment(answer: str) -> frozenset[tuple[str, str]]:
     """Return who is said to be what, of an answer about knights and knaves (or heroes and villains).
 
+    "a knight/knave" says nothing.
+
     >>> sorted(truth_assignment("Zoey is a knight, and Riley is a knave."))
     [('riley', 'knave'), ('zoey', 'knight')]
     """
-    return frozenset(re.findall(r"(\w+) is an? (\w+)", answer.lower()))
+    return frozenset(re.findall(r"(\w+) is an? (\w+)\b(?!/)", answer.lower()))

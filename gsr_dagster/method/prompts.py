@@ -14,11 +14,9 @@ DIRECT_INSTRUCTION = "Please think step by step, and put your final answer in \\
 
 REFINE_ROLE = "You are an expert at solving problems, and you are given several attempts at one problem."
 REFINE_RULES = """\
-Any of the attempts may be correct, partly correct or wrong.
-First say briefly how the attempts relate to the problem and to each other.
-Then write a new and better solution of your own.
-If all of them are wrong, ignore them and solve the problem from scratch.
-Do not copy an attempt: take from it only the insights that hold."""
+Each attempt may be correct, partly correct or wrong. First see how they relate to the problem. \
+Then write a new and better solution.
+If all are wrong, solve the problem from scratch. Do not copy: use only the insights that hold."""
 
 
 def direct_messages(problem: str, worked_examples: Sequence[tuple[str, str]] = ()) -> list[Message]:

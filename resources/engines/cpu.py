@@ -70,3 +70,10 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, GIBIBYTE)
         mallopt(M_TRIM_THRESHOLD, GIBIBYTE)
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what keep_freed_memory kept, before another process needs it."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from gsr_dagster.experiment import Model
 from resources import weights
+from resources.engines import cpu
 from resources.engines.base import Engine
 from resources.progress import track
 
@@ -26,15 +27,13 @@ class Engines(dg.ConfigurableResource):
 
     def release(self) -> None:
         """Let go of the loaded model, before another process needs the memory."""
-        _loaded.clear()
-        gc.collect()
+        _unload()
 
 
 def _load(model: Model, adapter: Path | None) -> Engine:
     key = (model.source, str(adapter), model.batch_size)
     if key not in _loaded:
-        _loaded.clear()
-        gc.collect()
+        _unload()
         with track(f"loading {model.source}", 1, "model") as progress:
             from resources.engines.transformers import TransformersEngine
 
@@ -44,6 +43,12 @@ def _load(model: Model, adapter: Path | None) -> Engine:
             _loaded[key] = TransformersEngine(folder, adapter, model.batch_size, model.trust_remote_code)
             progress.advance(1)
     return _loaded[key]
+
+
+def _unload() -> None:
+    _loaded.clear()
+    gc.collect()
+    cpu.return_freed_memory()
 
 
 def quiet_transformers() -> None:

@@ -1,12 +1,13 @@
 """The embedded engine: transformers on the CPU or on one GPU.
 
-A batch's distinct prompts are prefilled once, and their key-value cache is repeated
-for the samples. Each sample draws from a random stream of its own, so its seed
+What a batch's prompts begin with is prefilled once, and each distinct prompt once:
+their key-value cache is repeated for the samples. Each sample draws from a random stream of its own, so its seed
 decides it whatever stands beside it in the batch.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,16 +87,15 @@ class TransformersEngine:
     def _generate(self, batch: list[Request], prompts: list[list[int]], settings: RolloutSettings) -> list[Sample]:
         import torch
 
-        repeats = torch.tensor([len(r.indices) for r in batch], device=self.device)
-        padded = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.device)
-        seeds = [seed for r in batch for seed in r.seeds]
+        rows = [row for row, request in enumerate(batch) for _ in request.indices]
+        seeds = [seed for request in batch for seed in request.seeds]
         with torch.inference_mode():
-            cache = self._prefill(padded, repeats, room=settings.max_new_tokens + 1)
+            ids, mask, cache = self._prefill(prompts, rows, room=settings.max_new_tokens + 1)
             sequences = self.model.generate(
-                input_ids=padded["input_ids"].repeat_interleave(repeats, dim=0),
-                attention_mask=padded["attention_mask"].repeat_interleave(repeats, dim=0),
+                input_ids=ids[rows],
+                attention_mask=mask[rows],
                 past_key_values=cache,
-                logits_processor=[NucleusSampler(settings, seeds, padded["input_ids"].shape[1], self.device)],
+                logits_processor=[NucleusSampler(settings, seeds, ids.shape[1], self.device)],
                 max_new_tokens=settings.max_new_tokens,
                 do_sample=False,
                 temperature=None,
@@ -104,31 +104,44 @@ class TransformersEngine:
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self._stop_tokens(),
             )
-        generated = sequences[:, padded["input_ids"].shape[1] :].tolist()
-        owners = [
-            (r, i, s, len(p))
-            for r, p in zip(batch, prompts, strict=True)
-            for i, s in zip(r.indices, r.seeds, strict=True)
+        generated = iter(sequences[:, ids.shape[1] :].tolist())
+        return [
+            self._finished(request, index, seed, len(prompt), next(generated))
+            for request, prompt in zip(batch, prompts, strict=True)
+            for index, seed in zip(request.indices, request.seeds, strict=True)
         ]
-        return [self._finished(r, i, s, n, t) for (r, i, s, n), t in zip(owners, generated, strict=True)]
 
-    def _prefill(self, padded: Any, repeats: torch.Tensor, room: int) -> Any:
-        """Return the cache of all but the prompts' last token, one row a sample, with room to decode."""
+    def _prefill(self, prompts: list[list[int]], rows: list[int], room: int) -> tuple[Any, Any, Any]:
+        """Return ids and mask, (prompts, length), and the cache of all but their last token, one row a sample.
+
+        What all prompts begin with is computed once. It stands at the left, and the
+        padding between it and the rest of each prompt: the mask hides it, and positions
+        are counted by the mask.
+        """
         import torch
         from transformers import DynamicCache
 
-        mask = padded["attention_mask"][:, :-1]
-        cache = self.model(
-            input_ids=padded["input_ids"][:, :-1],
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=DynamicCache(config=self.model.config),
+        # The rest keeps two tokens, one to prefill and one to decode from.
+        prefix = os.path.commonprefix([prompt[:-2] for prompt in prompts])
+        rest = self.tokenizer.pad({"input_ids": [p[len(prefix) :] for p in prompts]}, return_tensors="pt")
+        shared = torch.tensor([prefix], dtype=torch.long).expand(len(prompts), -1)
+        ids = torch.cat([shared, rest["input_ids"]], dim=1).to(self.device)
+        mask = torch.cat([torch.ones_like(shared), rest["attention_mask"]], dim=1).to(self.device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        if prefix:
+            self.model(input_ids=ids[:1, : len(prefix)], past_key_values=cache, use_cache=True, logits_to_keep=1)
+            cache.batch_repeat_interleave(len(prompts))
+        self.model(
+            input_ids=ids[:, len(prefix) : -1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, len(prefix) : -1],
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-        ).past_key_values
-        rows = torch.arange(len(repeats), device=self.device).repeat_interleave(repeats)
-        repeat_with_room(cache, rows, room)
-        return cache
+        )
+        repeat_with_room(cache, torch.tensor(rows, device=self.device), room)
+        return ids, mask, cache
 
     def _stop_tokens(self) -> list[int]:
         configured = self.model.generation_config.eos_token_id

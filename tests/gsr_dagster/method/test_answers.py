@@ -53,3 +53,4 @@ def test_an_assignment_is_read_in_any_order_and_case():
     said = truth_assignment("Riley is a knave, and Zoey is a Knight.")
     assert said == truth_assignment("zoey is a knight; riley is a knave")
     assert said != truth_assignment("Zoey is a knight.")
+    assert not truth_assignment("Zoey is a knight/knave")
