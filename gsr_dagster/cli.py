@@ -147,6 +147,7 @@ def show_report(experiment: Experiment) -> None:
         for table in comparison_tables(experiment, comparison_rows(experiment, store)):
             console.print(table)
         if any(student.teacher == student.base for student in experiment.students.values()):
-            console.print("The teacher is the student's own base, sampled more often: only its correct answers teach.")
+            note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
+            console.print(f"\n{note}", soft_wrap=True)
     folder = store.local_files(ArtifactKey("student_comparison"))
-    console.print(f"Report: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -39,9 +38,9 @@ def comparison_tables(experiment: Experiment, rows: Sequence[dict[str, Any]]) ->
 
 
 def _table(title: str, *labels: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for label in labels:
-        table.add_column(label, no_wrap=True)
+        table.add_column(label, overflow="fold")
     return table
 
 

@@ -7,8 +7,8 @@ decides it whatever stands beside it in the batch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,9 @@ class TransformersEngine:
         from transformers import DynamicCache
 
         # The rest keeps two tokens, one to prefill and one to decode from.
-        prefix = os.path.commonprefix([prompt[:-2] for prompt in prompts])
+        heads = [prompt[:-2] for prompt in prompts]
+        first_and_last = zip(min(heads), max(heads), strict=False)
+        prefix = [token for token, other in takewhile(lambda pair: pair[0] == pair[1], first_and_last)]
         rest = self.tokenizer.pad({"input_ids": [p[len(prefix) :] for p in prompts]}, return_tensors="pt")
         shared = torch.tensor([prefix], dtype=torch.long).expand(len(prompts), -1)
         ids = torch.cat([shared, rest["input_ids"]], dim=1).to(self.device)
