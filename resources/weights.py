@@ -59,7 +59,7 @@ def fetch(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"]
     return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
