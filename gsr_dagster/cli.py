@@ -21,6 +21,8 @@ console = Console(highlight=False)
 DAGSTER_YAML = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 python_logs:
   managed_python_loggers: [assets, resources]
   python_log_level: INFO
