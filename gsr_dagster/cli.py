@@ -91,7 +91,8 @@ def lineage(experiment: Experiment, student: str) -> None:
         raise click.ClickException(f"no student {student!r}; there are: {known}")
     links = list(walk(artifact_store(experiment), "lora_checkpoints", student))
     for link in links:
-        console.print("  " * link.depth + link.text, style=None if link.holds else "bold red", soft_wrap=True)
+        style = None if link.holds else "bold red"
+        console.print("  " * link.depth + link.text, style=style, markup=False, soft_wrap=True)
     if not all(link.holds for link in links):
         sys.exit(1)
 
@@ -152,4 +153,4 @@ def show_report(experiment: Experiment) -> None:
             note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
             console.print(f"\n{note}", soft_wrap=True)
     folder = store.local_files(ArtifactKey("student_comparison"))
-    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"\nReport: {folder / 'report.html'}", markup=False, soft_wrap=True)
