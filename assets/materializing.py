@@ -72,7 +72,11 @@ def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.Met
 
 
 def _short(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, (int, float, bool)):
+    if value is None or isinstance(value, (int, bool)):
         return value
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {_short(part)}" for name, part in value.items())
     text = str(value)
     return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + " …"

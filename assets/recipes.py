@@ -13,7 +13,7 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import GRADER
 from resources.weights import identify
 
-REPORT_VERSION = "1"
+REPORT_VERSION = "2"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
 TEACHING_ASSETS = (
     "training_candidates",

@@ -50,11 +50,15 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
 
     @dg.asset_check(asset=dg.AssetKey("lora_checkpoints"), partitions_def=partitions.student)
     def loss_fell(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The mean loss of the second half of the steps is below that of the first half."""
+        """The mean loss of the second half of the steps is below that of the first half.
+
+        A step holds rows of like length, so over a single short epoch this is noisy: it warns.
+        """
         history = store.read(ArtifactKey("lora_checkpoints", context.partition_key))
         losses = [row["loss"] for row in sorted(history, key=lambda row: row["step"])]
         half = max(len(losses) // 2, 1)
         first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
-        return dg.AssetCheckResult(passed=second < first, metadata={"first_half": first, "second_half": second})
+        metadata = {"first_half": first, "second_half": second}
+        return dg.AssetCheckResult(passed=second < first, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
 
     return [lora_checkpoints, loss_fell]

@@ -16,11 +16,11 @@ SCORES = {
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ experiment.name }}: Refinement Gap</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600; padding: .3rem 0 }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td.text, th.text { text-align: left }
-small { color: #666 } img { max-width: 100% } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
+small { color: #666 } td small { display: block } img { max-width: 100% } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
 .clear { font-weight: 600 }
 </style></head><body>
 <h1>{{ experiment.name }}: does refining add to voting?</h1>
@@ -32,7 +32,7 @@ paired where two are compared). An interval clear of 0 is set in bold.</p>
 <p><b>{{ fact.student }}</b> is {{ fact.base }} after LoRA training on {{ fact.rows }} rows of
 {% if fact.teacher == fact.base %}its own: <b>in this experiment the teacher is the student's own base</b>, sampled more
 often, of whose answers only the correct ones are kept (rejection sampling). It cannot teach what the base never gets
-right.{% else %}its teacher {{ fact.teacher }}.{% endif %}
+right. {% else %}its teacher {{ fact.teacher }}. {% endif %}
 {{ fact.correct_refinements }} of {{ fact.teacher_refinements }} teacher refinements and {{ fact.correct_solutions }}
 of {{ fact.teacher_solutions }} direct solutions were correct; {{ fact.kept_from_all_wrong_groups }} correct refinements
 came from groups without one correct candidate.</p>
