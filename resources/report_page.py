@@ -40,17 +40,16 @@ came from groups without one correct candidate.</p>
 <table><caption>Scores, in percent</caption>
 <tr><th>benchmark</th><th class="text">model</th><th>problems</th>
 {% for label in scores.values() %}<th>{{ label.format(k=experiment.k) }}</th>{% endfor %}
-<th>gap (points)</th><th>tokens a vote</th><th>tokens refined</th></tr>
+<th>gap (points)</th><th>tokens</th></tr>
 {% for row in gaps %}<tr><td>{{ row.benchmark }}</td>
 <td class="text">{{ row.subject }}{{ " (student)" if row.lane == "student" }}</td><td>{{ row.problems }}</td>
 {% for score in scores %}
 <td>{{ percent(row[score]) }} <small>{{ between(row.intervals[score]) }}</small></td>{% endfor %}
-<td{{ ' class="clear"' if clear(row.intervals.refinement_gap) }}>{{ points(row.refinement_gap) }}
+<td{% if clear(row.intervals.refinement_gap) %} class="clear"{% endif %}>{{ points(row.refinement_gap) }}
 <small>{{ between(row.intervals.refinement_gap) }}</small></td>
-<td>{{ row.tokens_per_vote | round | int }}</td><td>{{ row.tokens_per_refined_group | round | int }}</td></tr>
+<td>{{ row.tokens_per_vote | round | int }} / {{ row.tokens_per_refined_group | round | int }}</td></tr>
 {% endfor %}</table>
-<p>"Tokens" are the mean generated tokens behind one answer: k candidates for a vote, k candidates and one refinement
-for a refined one.</p>
+<p>"Tokens" are the mean generated tokens behind one answer: k candidates for a vote / k candidates and one refinement.</p>
 <img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
 {% if comparison %}
 <table><caption>Student minus base, paired over the same problems, in points</caption>
@@ -58,7 +57,7 @@ for a refined one.</p>
 <th>selfRef@{{ experiment.k }}</th></tr>
 {% for row in comparison %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.student }}</td>
 {% for score in ("pass_at_1", "maj_at_k", "self_ref_at_k") %}
-<td{{ ' class="clear"' if clear((row[score].low, row[score].high)) }}>{{ points(row[score].estimate) }}
+<td{% if clear((row[score].low, row[score].high)) %} class="clear"{% endif %}>{{ points(row[score].estimate) }}
 <small>{{ between((row[score].low, row[score].high)) }}</small></td>{% endfor %}</tr>
 {% endfor %}</table>
 {% endif %}
