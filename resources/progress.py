@@ -65,7 +65,7 @@ def track(label: str, total: int, unit: str) -> Iterator[Tracker]:
 def terminal_bars() -> Iterator[Progress]:
     """Send every tracker inside the block to bars in this terminal."""
     columns = [
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[unit]} {task.fields[note]}"),
