@@ -138,7 +138,7 @@ def prepare_instance() -> None:
 
 def show_report(experiment: Experiment) -> None:
     """Print the scores of every model and student, and the path of report.html."""
-    from assets.reports import comparison_rows, gap_rows
+    from assets.reports import gap_rows
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.tables import comparison_tables, score_table
     from resources.artifacts import ArtifactKey
@@ -147,7 +147,7 @@ def show_report(experiment: Experiment) -> None:
     rows = gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student")
     console.print(score_table(experiment, rows))
     if experiment.students:
-        for table in comparison_tables(experiment, comparison_rows(experiment, store)):
+        for table in comparison_tables(experiment, store.read(ArtifactKey("student_comparison"))):
             console.print(table)
         if any(student.teacher == student.base for student in experiment.students.values()):
             note = "The teacher is the student's own base, sampled more often: only its correct answers teach."

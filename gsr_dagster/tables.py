@@ -7,9 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsr_dagster.experiment import Experiment
-from resources.report_page import SCORES, between, points
-
-COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
+from resources.report_page import COMPARED, SCORES, between, points
 
 
 def score_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Table:

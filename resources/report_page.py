@@ -12,6 +12,8 @@ SCORES = {
     "self_ref_at_k": "selfRef@{k}",
     "pass_at_k": "pass@{k}",
 }
+# The scores in which a student is held against its base.
+COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ experiment.name }}: Refinement Gap</title>
@@ -53,10 +55,10 @@ came from groups without one correct candidate.</p>
 <img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
 {% if comparison %}
 <table><caption>Student minus base, paired over the same problems, in points</caption>
-<tr><th>benchmark</th><th class="text">student</th><th>pass@1</th><th>maj@{{ experiment.k }}</th>
-<th>selfRef@{{ experiment.k }}</th></tr>
+<tr><th>benchmark</th><th class="text">student</th>
+{% for score in compared %}<th>{{ scores[score].format(k=experiment.k) }}</th>{% endfor %}</tr>
 {% for row in comparison %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.student }}</td>
-{% for score in ("pass_at_1", "maj_at_k", "self_ref_at_k") %}
+{% for score in compared %}
 <td{% if clear((row[score].low, row[score].high)) %} class="clear"{% endif %}>{{ points(row[score].estimate) }}
 <small>{{ between((row[score].low, row[score].high)) }}</small></td>{% endfor %}</tr>
 {% endfor %}</table>
@@ -90,7 +92,9 @@ def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Seque
         "training_curve": training_curve,
     }
     template = environment.from_string(TEMPLATE)
-    return template.render(experiment=experiment, gaps=gaps, comparison=comparison, facts=facts, scores=SCORES)
+    return template.render(
+        experiment=experiment, gaps=gaps, comparison=comparison, facts=facts, scores=SCORES, compared=COMPARED
+    )
 
 
 def points(value: float) -> str:

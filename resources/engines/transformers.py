@@ -52,6 +52,9 @@ class TransformersEngine:
 
             model: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
         self.model = model.to(self.device).eval()
+        configured = self.model.generation_config.eos_token_id
+        stops = configured if isinstance(configured, list) else [configured]
+        self.stop_tokens = {token for token in (*stops, self.tokenizer.eos_token_id) if token is not None}
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -102,7 +105,7 @@ class TransformersEngine:
                 top_p=None,
                 top_k=None,
                 pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=self._stop_tokens(),
+                eos_token_id=sorted(self.stop_tokens),
             )
         generated = iter(sequences[:, ids.shape[1] :].tolist())
         return [
@@ -145,14 +148,8 @@ class TransformersEngine:
         repeat_with_room(cache, torch.tensor(rows, device=self.device), room)
         return ids, mask, cache
 
-    def _stop_tokens(self) -> list[int]:
-        configured = self.model.generation_config.eos_token_id
-        stops = configured if isinstance(configured, list) else [configured]
-        return sorted({t for t in [*stops, self.tokenizer.eos_token_id] if t is not None})
-
     def _finished(self, request: Request, index: int, seed: int, prompt_tokens: int, tokens: list[int]) -> Sample:
-        stops = set(self._stop_tokens())
-        end = next((i for i, token in enumerate(tokens) if token in stops), None)
+        end = next((i for i, token in enumerate(tokens) if token in self.stop_tokens), None)
         text = self.detokenize(tokens if end is None else tokens[:end])
         count = len(tokens) if end is None else end + 1
         reason = "length" if end is None else "stop"
