@@ -3,8 +3,7 @@
 One factory, made once for base models ("base") and once for students ("student").
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,21 @@ import dagster as dg
 
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.scoring import (
+    gap_summary,
+    graded_rows,
+    pool_groups,
+    score_groups,
+    unscored_problems,
+    verdict_summary,
+)
 from gsr_dagster.experiment import Experiment, Model
-from gsr_dagster.method.answers import final_answer
-from gsr_dagster.method.groups import Group, candidate_groups
-from gsr_dagster.method.prompts import direct_messages, fit_candidates, refinement_messages, summarise
-from gsr_dagster.method.refinement_gap import bootstrap_mean, by_correct, refinement_gap
-from gsr_dagster.method.scores import Graded, GroupScore, pass_at_k, score_group
+from gsr_dagster.method.prompts import Message, direct_messages, fit_candidates, refinement_messages
 from gsr_dagster.partitions import Partitions
 from resources.artifacts import ArtifactKey, ArtifactStore, Row, StoredFile
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
-from resources.grader import Grader, Question
+from resources.grader import Grader
 from resources.samples import Prompt, complete_samples
 
 
@@ -131,7 +134,19 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             metadata={"candidates": len(rows), "expected": expected, "truncated": truncated},
         )
 
-    return [candidate_pools, graded_candidates, self_refinements, gap_reports, pool_complete]
+    @dg.asset_check(asset=dg.AssetKey([lane, "graded_candidates"]), partitions_def=partitions.lane(lane))
+    def golds_readable(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+        """Every problem's gold can be read. One that cannot leaves its problem unscored."""
+        graded = store.read(ArtifactKey(f"{lane}/graded_candidates", context.partition_key))
+        unscored = unscored_problems(graded)
+        timed_out = sum(row["verdict"] == "timed out" for row in graded)
+        return dg.AssetCheckResult(
+            passed=not unscored,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"unscored_problems": unscored, "timed_out": timed_out},
+        )
+
+    return [candidate_pools, graded_candidates, self_refinements, gap_reports, pool_complete, golds_readable]
 
 
 def subject_model(experiment: Experiment, lane: str, subject: str) -> Model:
@@ -142,12 +157,12 @@ def subject_model(experiment: Experiment, lane: str, subject: str) -> Model:
 def subject_engine(
     experiment: Experiment, store: ArtifactStore, engines: Engines, lane: str, subject: str
 ) -> Callable[[], Engine]:
-    """Return what loads a subject's engine, a student with the adapter of its checkpoint."""
+    """Return what loads a subject's engine, a student with its checkpoint."""
 
-    def adapter() -> Path:
+    def checkpoint() -> Path:
         return store.local_files(ArtifactKey("lora_checkpoints", subject))
 
-    return engines.loader(subject_model(experiment, lane, subject), adapter if lane == "student" else None)
+    return engines.loader(subject_model(experiment, lane, subject), checkpoint if lane == "student" else None)
 
 
 def sampling_summary(
@@ -174,41 +189,6 @@ def wanted_candidates(
     return sorted(wanted, key=lambda row: (row["problem_id"], row["sample_index"]))
 
 
-def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
-    """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``."""
-    questions = {row["problem_id"]: Question(row["answer"], row["domain"]) for row in problems}
-    summaries = [summarise(row["text"], model.thinking_end) for row in samples]
-    answers = [final_answer(summary) for summary in summaries]
-    asked = [(row["problem_id"], answer) for row, answer in zip(samples, answers, strict=True)]
-    grades = grader.grade(label, questions, asked)
-    return [
-        {
-            **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},
-            "summary": summary,
-            "answer": answer,
-            "verdict": grade.verdict,
-            "correct": grade.correct,
-            "answer_class": grade.answer_class,
-        }
-        for row, summary, answer, grade in zip(samples, summaries, answers, grades, strict=True)
-    ]
-
-
-def verdict_summary(rows: Sequence[Row]) -> dict[str, int]:
-    """Return how often each verdict was given."""
-    return dict(sorted(Counter(row["verdict"] for row in rows).items()))
-
-
-def pool_groups(experiment: Experiment, subject: str, graded: Sequence[Row]) -> Iterator[tuple[str, Group, list[Row]]]:
-    """Yield every group of a pool: its id (SUBJECT/PROBLEM/gNUMBER), the group, its problem's rows by index."""
-    by_problem: dict[str, list[Row]] = defaultdict(list)
-    for row in sorted(graded, key=lambda row: (row["problem_id"], row["sample_index"])):
-        by_problem[row["problem_id"]].append(row)
-    for problem_id, rows in by_problem.items():
-        for group in candidate_groups(problem_id, len(rows), experiment.k, experiment.seed):
-            yield f"{subject}/{group.id}", group, rows
-
-
 def refinement_prompts(
     experiment: Experiment,
     subject: str,
@@ -222,64 +202,18 @@ def refinement_prompts(
     prompts, shortened = [], 0
     for group_id, group, rows in pool_groups(experiment, subject, graded):
         members = [rows[index] for index in group.indices]
-        shown, cut = fit_candidates(
-            [row["summary"] for row in members],
-            experiment.evaluation.candidate_tokens,
-            engine.tokenize,
-            engine.detokenize,
-        )
+        messages, cut = refinement_prompt(experiment, engine, texts[group.problem_id], members)
         shortened += cut
         columns = {"problem_id": group.problem_id, "candidate_ids": [row["candidate_id"] for row in members]}
-        prompts.append(Prompt(group_id, refinement_messages(texts[group.problem_id], shown), 1, columns))
+        prompts.append(Prompt(group_id, messages, 1, columns))
     return prompts, shortened
 
 
-def score_groups(
-    experiment: Experiment, subject: str, graded: Sequence[Row], refined: Sequence[Row]
-) -> tuple[list[GroupScore], list[Row]]:
-    """Return the scores of every group, and the rows of the gap report."""
-    refinements = {row["prompt_id"]: row for row in refined}
-    groups, rows = [], []
-    for group_id, group, candidates in pool_groups(experiment, subject, graded):
-        refinement = refinements[group_id]
-        score = score_group(group, [as_graded(row) for row in candidates], as_graded(refinement))
-        groups.append(score)
-        named = {name: refinement[name] for name in ("refinement_id", "candidate_ids", "answer", "verdict")}
-        rows.append({**vars(score), "group_id": group_id, **named})
-    return groups, rows
-
-
-def as_graded(row: Row) -> Graded:
-    return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
-
-
-def gap_summary(experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore]) -> dict:
-    """Return the scores of a gap report: fractions with their 95 % intervals, and mean generated tokens."""
-    by_problem: dict[str, list[bool]] = defaultdict(list)
-    for row in graded:
-        by_problem[row["problem_id"]].append(row["correct"])
-    problem_ids = [group.problem_id for group in groups]
-    per_group = {
-        "maj_at_k": [group.vote for group in groups],
-        "self_ref_at_k": [float(group.refined) for group in groups],
-    }
-    per_problem = {
-        "pass_at_1": [pass_at_k(len(c), sum(c), 1) for c in by_problem.values()],
-        "pass_at_k": [pass_at_k(len(c), sum(c), experiment.k) for c in by_problem.values()],
-    }
-    scores = {
-        **{name: bootstrap_mean(list(by_problem), values, experiment.seed) for name, values in per_problem.items()},
-        **{name: bootstrap_mean(problem_ids, values, experiment.seed) for name, values in per_group.items()},
-        "refinement_gap": refinement_gap(groups, experiment.seed),
-    }
-    return {
-        "problems": len(by_problem),
-        "groups": len(groups),
-        "k": experiment.k,
-        **{name: score.estimate for name, score in scores.items()},
-        "intervals": {name: [score.low, score.high] for name, score in scores.items()},
-        "by_correct": [vars(stratum) for stratum in by_correct(groups, experiment.k)],
-        "tokens_per_candidate": sum(row["generated_tokens"] for row in graded) / len(graded),
-        "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
-        "tokens_per_vote": sum(g.candidate_tokens for g in groups) / len(groups),
-    }
+def refinement_prompt(
+    experiment: Experiment, engine: Engine, problem: str, members: Sequence[Row]
+) -> tuple[list[Message], int]:
+    """Return the chat that shows graded candidates in their order, and how many were shortened to the budget."""
+    summaries = [row["summary"] for row in members]
+    budget = experiment.evaluation.candidate_tokens
+    shown, cut = fit_candidates(summaries, budget, engine.tokenize, engine.detokenize)
+    return refinement_messages(problem, shown), cut

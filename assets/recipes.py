@@ -1,8 +1,8 @@
 """What shapes each artifact, and what it is made from: the one place that knows.
 
-A recipe's settings decide its fingerprint. Sampled artifacts hold the data version of
-what their prompts come from, except that refinements hold their pool's fingerprint:
-so N can be raised, and samples that are there stay.
+A recipe's settings decide its fingerprint, and so every sample's seed. They hold the
+content of what is upstream, not its data version, which tells of package versions too;
+but refinements hold their pool's fingerprint: so N can be raised, and samples stay.
 """
 
 from functools import lru_cache
@@ -10,10 +10,10 @@ from functools import lru_cache
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, RolloutSettings, Student
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
-from resources.grader import GRADER
+from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "2"
+REPORT_VERSION = "3"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
 TEACHING_ASSETS = (
     "training_candidates",
@@ -32,6 +32,7 @@ class Recipes:
     def __init__(self, experiment: Experiment, store: ArtifactStore):
         self.experiment = experiment
         self.store = store
+        self.grader = grader_version(experiment.evaluation.grader)
 
     def recipe(self, key: ArtifactKey) -> Recipe:
         """Return the recipe of an artifact by its key."""
@@ -65,7 +66,7 @@ class Recipes:
         settings = {
             **self._direct_prompt(self.experiment.benchmarks[benchmark]),
             "rollout": self.experiment.evaluation.direct.model_dump(),
-            "problems": self.store.data_version(problems),
+            "problems": self.store.content(problems),
             "model": self._subject(lane, subject),
             "seed": self.experiment.seed,
         }
@@ -80,7 +81,7 @@ class Recipes:
         pool = self.candidate_pools(lane, benchmark, subject)
         return Recipe(
             ArtifactKey(f"{lane}/graded_candidates", f"{benchmark}|{subject}"),
-            settings={"pool": pool.fingerprint, "grader": GRADER},
+            settings={"pool": pool.fingerprint, "grader": self.grader},
             wanted=pool.wanted,
             upstream=(ArtifactKey("benchmark_problems", benchmark), pool.key),
         )
@@ -107,7 +108,7 @@ class Recipes:
         graded = self.graded_candidates(lane, benchmark, subject)
         return Recipe(
             ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
-            settings={"refinements": refined.fingerprint, "grader": GRADER, "report": REPORT_VERSION},
+            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
             wanted=refined.wanted,
             upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, refined.key),
         )
@@ -132,7 +133,7 @@ class Recipes:
             upstream=(ArtifactKey("training_problems"), ArtifactKey("training_candidates", student)),
             k=self.experiment.k,
             candidate_tokens=self.experiment.evaluation.candidate_tokens,
-            grader=GRADER,
+            grader=self.grader,
         )
 
     def teacher_solutions(self, student: str) -> Recipe:
@@ -157,9 +158,9 @@ class Recipes:
             settings={
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
-                "grader": GRADER,
+                "grader": self.grader,
                 "seed": self.experiment.seed,
-                "upstream": [self.store.data_version(key) for key in upstream],
+                "upstream": [self.store.content(key) for key in upstream],
             },
             upstream=upstream,
         )
@@ -171,10 +172,10 @@ class Recipes:
             ArtifactKey("lora_checkpoints", student),
             settings={
                 "base": self._model(settings.base),
-                "lora": settings.lora.model_dump(),
+                "lora": settings.lora and settings.lora.model_dump(),
                 "training": settings.training.model_dump(),
                 "seed": self.experiment.seed,
-                "training_set": self.store.data_version(rows),
+                "training_set": self.store.content(rows),
             },
             upstream=(rows,),
         )
@@ -238,7 +239,7 @@ class Recipes:
                 "rollout": dumped,
                 "model": model,
                 "seed": self.experiment.seed,
-                "upstream": [self.store.data_version(key) for key in upstream],
+                "upstream": [self.store.content(key) for key in upstream],
             },
             wanted={"samples": samples},
             upstream=upstream,
@@ -252,7 +253,7 @@ class Recipes:
         if lane == "base":
             return self._model(subject)
         (checkpoint,) = self._checkpoint(lane, subject)
-        return {**self._model(self._student(subject).base), "checkpoint": self.store.data_version(checkpoint)}
+        return {**self._model(self._student(subject).base), "checkpoint": self.store.content(checkpoint)}
 
     def _checkpoint(self, lane: str, subject: str) -> tuple[ArtifactKey, ...]:
         return (ArtifactKey("lora_checkpoints", subject),) if lane == "student" else ()

@@ -8,8 +8,9 @@ import dagster as dg
 
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.scoring import scored
 from gsr_dagster.experiment import Experiment
-from gsr_dagster.method.refinement_gap import Interval, paired_difference
+from gsr_dagster.method.intervals import Interval, paired_difference
 from resources.artifacts import ArtifactKey, ArtifactStore, Row
 from resources.plots import gap_plot, markdown_image
 from resources.report_page import render_report
@@ -126,6 +127,7 @@ def training_facts(experiment: Experiment, store: ArtifactStore) -> list[Row]:
 
 def _per_problem(store: ArtifactStore, asset: str, partition: str, column: str) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
-    for row in store.read(ArtifactKey(asset, partition)):
+    rows = store.read(ArtifactKey(asset, partition))
+    for row in scored(rows) if asset.endswith("graded_candidates") else rows:
         values.setdefault(row["problem_id"], []).append(float(row[column]))
     return values

@@ -22,7 +22,7 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
     def lora_checkpoints(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, trainer: Trainer
     ) -> dg.MaterializeResult:
-        """The student: an adapter of its base, trained on its training set. The rows are the training curve."""
+        """The student: its base, trained on its training set, by an adapter or whole. The rows are the training curve."""
         name = context.partition_key
         student = experiment.students[name]
         recipe = Recipes(experiment, store).lora_checkpoints(name)
@@ -32,8 +32,8 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
             source = experiment.models[student.base].source
             engines.release()
             with tempfile.TemporaryDirectory() as scratch:
-                adapter, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, Path(scratch))
-                files = store.put_files(recipe, adapter)
+                folder, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, Path(scratch))
+                files = store.put_files(recipe, folder)
             return Made(
                 history,
                 files=files,
@@ -50,10 +50,7 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
 
     @dg.asset_check(asset=dg.AssetKey("lora_checkpoints"), partitions_def=partitions.student)
     def loss_fell(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The mean loss of the second half of the steps is below that of the first half.
-
-        A step holds rows of like length, so over a single short epoch this is noisy: it warns.
-        """
+        """The mean loss of the second half of the steps is below that of the first half."""
         history = store.read(ArtifactKey("lora_checkpoints", context.partition_key))
         losses = [row["loss"] for row in sorted(history, key=lambda row: row["step"])]
         half = max(len(losses) // 2, 1)

@@ -2,20 +2,20 @@
 
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Any
 
 import dagster as dg
 
-from assets.evaluation import graded_rows, sampling_summary
+from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.scoring import by_problem, graded_rows, scored
 from gsr_dagster.experiment import Experiment, Rollouts, Student
 from gsr_dagster.method.groups import choose_for_training
 from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
-from gsr_dagster.method.prompts import direct_messages, fit_candidates, refinement_messages
+from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.partitions import Partitions
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.engines.base import Engine
@@ -144,20 +144,14 @@ def teaching_prompts(
     texts = {row["problem_id"]: row["problem"] for row in problems}
     engine = load_engine()
     prompts, shortened, all_wrong = [], 0, 0
-    for problem_id, samples in groupby(sorted(graded, key=_by_problem), key=lambda row: row["problem_id"]):
-        rows = list(samples)[: student.candidates.samples]
+    for problem_id, samples in by_problem(scored(graded)).items():
+        rows = samples[: student.candidates.samples]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
         chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
-        shown, cut = fit_candidates(
-            [row["summary"] for row in chosen],
-            experiment.evaluation.candidate_tokens,
-            engine.tokenize,
-            engine.detokenize,
-        )
+        messages, cut = refinement_prompt(experiment, engine, texts[problem_id], chosen)
         n_correct = sum(row["correct"] for row in chosen)
         shortened += cut
         all_wrong += n_correct == 0
-        messages = refinement_messages(texts[problem_id], shown)
         columns = {
             "problem_id": problem_id,
             "messages": json.dumps(messages),
@@ -176,14 +170,11 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
     """
     short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
     kept: list[Row] = []
-    by_prompt: dict[str, list[Row]] = defaultdict(list)
-    for row in sorted(short, key=lambda row: (row["prompt_id"], row["sample_index"])):
-        by_prompt[row["prompt_id"]].append(row)
-    for prompt_id, outputs in by_prompt.items():
-        rng = random.Random(f"{seed}:{prompt_id}")
+    for outputs in by_problem(short).values():  # one prompt each
+        rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")
         chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
-    direct = [training_row("direct", row, "solution_id") for row in sorted(solutions, key=_by_problem) if usable(row)]
+    direct = [training_row("direct", row, "solution_id") for row in scored(solutions) if usable(row)]
     rows = hybrid_rows(kept, direct, seed)
     return Made(
         rows,
@@ -215,7 +206,3 @@ def training_row(kind: str, sample: Row, id_column: str) -> Row:
         "messages": sample["messages"],
         "completion": sample["text"],
     }
-
-
-def _by_problem(row: Row) -> tuple[str, int]:
-    return row["problem_id"], row["sample_index"]

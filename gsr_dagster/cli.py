@@ -2,6 +2,7 @@
 
 gsr run experiments/demo.yaml       materialize an experiment, with progress bars
 gsr report                          print its table again, and where report.html is
+gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
@@ -10,11 +11,12 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
 
-from gsr_dagster.experiment import Experiment, ExperimentError, experiment_path, load_experiment
+from gsr_dagster.experiment import Experiment, ExperimentError, GraderName, experiment_path, load_experiment
 
 console = Console(highlight=False)
 
@@ -76,6 +78,34 @@ def report(experiment: Experiment) -> None:
         show_report(experiment)
     except ArtifactError as error:
         raise click.ClickException(f"{error}: gsr run does") from None
+
+
+@main.command()
+@click.option("--grader", type=click.Choice(get_args(GraderName)), help="The experiment's own by default.")
+@click.option("--changes", "shown", default=20, show_default=True, help="How many changed verdicts to list.")
+@click.pass_obj
+def regrade(experiment: Experiment, grader: GraderName | None, shown: int) -> None:
+    """Grade the stored samples again, by today's version of a grader, without changing any artifact."""
+    from gsr_dagster.definitions import artifact_store
+    from gsr_dagster.regrading import regrade
+    from gsr_dagster.tables import regraded_table
+    from resources.artifacts import ArtifactError
+    from resources.progress import terminal_bars
+
+    try:
+        with terminal_bars():
+            rows = list(regrade(experiment, artifact_store(experiment), grader or experiment.evaluation.grader))
+    except ArtifactError as error:
+        raise click.ClickException(str(error)) from None
+    if not rows:
+        raise click.ClickException(f"{experiment.name} has no gap report yet: gsr run makes them")
+    console.print(regraded_table(experiment, rows))
+    changes = [change for row in rows for change in row.changes]
+    for change in changes[:shown]:
+        line = f"{change.sample_id}: gold {change.gold}, answer {change.answer}: {change.before} → {change.after}"
+        console.print(line, markup=False, soft_wrap=True)
+    if len(changes) > shown:
+        console.print(f"… and {len(changes) - shown} more: --changes {len(changes)} lists all")
 
 
 @main.command()

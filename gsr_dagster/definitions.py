@@ -52,7 +52,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         resources={
             "store": artifact_store(experiment),
             "engines": Engines(),
-            "grader": Grader(),
+            "grader": Grader(name=experiment.evaluation.grader),
             "trainer": Trainer(),
         },
         # One model at a time: two that share a machine's cores or its GPU slow each other.

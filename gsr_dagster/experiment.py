@@ -25,6 +25,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 
+Domain = Literal["math", "knights_knaves", "multiple_choice"]
+GraderName = Literal["math-verify", "exact"]
 Location = tuple[str | int, ...]
 
 
@@ -91,7 +93,7 @@ class ProblemSet(Section):
     options: dict[str, Any] = {}
     seed: int = 0
     problems: Count
-    domain: Literal["math", "knights_knaves"] = "math"
+    domain: Domain = "math"
     worked_examples: tuple[WorkedExample, ...] = ()
 
 
@@ -112,11 +114,12 @@ class Model(Section):
 
 
 class Evaluation(Section):
-    """Rollout settings of the evaluation, and the candidates' token budget in a refinement prompt."""
+    """Rollout settings of the evaluation, the candidates' token budget in a refinement prompt, and the grader."""
 
     direct: RolloutSettings
     refinement: RolloutSettings
     candidate_tokens: Count
+    grader: GraderName = "math-verify"
 
 
 class Lora(Section):
@@ -139,7 +142,10 @@ class Training(Section):
 
 
 class Student(Section):
-    """A student: its base, whose candidates it learns from, its teacher, and the settings of each step."""
+    """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
+
+    ``lora: null`` trains all weights.
+    """
 
     base: str
     teacher: str
@@ -149,7 +155,7 @@ class Student(Section):
     solutions: Rollouts
     keep_when_all_correct: Count = 4
     prompt_tokens: Count = 8192
-    lora: Lora = Lora()
+    lora: Lora | None = Lora()
     training: Training = Training()
 
     @property

@@ -1,12 +1,13 @@
 """The tables that gsr prints: fractions as percent, differences in points, 95 % intervals in brackets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from gsr_dagster.experiment import Experiment
+from gsr_dagster.regrading import Regraded
 from resources.report_page import COMPARED, SCORES, between, points
 
 
@@ -19,7 +20,7 @@ def score_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Table
     order = list(experiment.benchmarks)
     for row in sorted(rows, key=lambda row: order.index(row["benchmark"])):
         scores = [f"{100 * row[score]:.1f}" for score in SCORES]
-        table.add_row(row["benchmark"], row["subject"], *scores, _gap(row))
+        table.add_row(row["benchmark"], row["subject"], *scores, _difference(row["intervals"]["refinement_gap"]))
     return table
 
 
@@ -35,6 +36,19 @@ def comparison_tables(experiment: Experiment, rows: Sequence[dict[str, Any]]) ->
         yield table
 
 
+def regraded_table(experiment: Experiment, rows: Sequence[Regraded]) -> Table:
+    """Return the gap of every report under both graders, and how many verdicts changed."""
+    table = _table("verdicts and the Refinement Gap, as stored and as graded now", "benchmark", "model")
+    for label in ("changed", f"maj@{experiment.k}", f"selfRef@{experiment.k}", "gap", "sign"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in rows:
+        scores = [f"{100 * row.before[s]:.1f} → {100 * row.after[s]:.1f}" for s in ("maj_at_k", "self_ref_at_k")]
+        gap = f"{points(row.before['refinement_gap'])} → {points(row.after['refinement_gap'])}"
+        sign = "changed" if row.sign_changed else "same"
+        table.add_row(row.benchmark, row.subject, f"{len(row.changes)} of {row.samples}", *scores, gap, sign)
+    return table
+
+
 def _table(title: str, *labels: str) -> Table:
     table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for label in labels:
@@ -42,9 +56,5 @@ def _table(title: str, *labels: str) -> Table:
     return table
 
 
-def _gap(row: dict[str, Any]) -> Text:
-    return Text(f"{points(row['refinement_gap'])} {between(row['intervals']['refinement_gap'])}")
-
-
-def _difference(value: dict[str, float]) -> Text:
-    return Text(f"{points(value['estimate'])} {between((value['low'], value['high']))}")
+def _difference(interval: Mapping[str, float]) -> Text:
+    return Text(f"{points(interval['estimate'])} {between(interval)}")

@@ -96,6 +96,11 @@ class Manifest(BaseModel):
         """The sha256 of the manifest as written."""
         return sha256(self.encoded)
 
+    @cached_property
+    def content(self) -> str:
+        """The sha256 of what the artifact holds, whatever it was made with: equal rows and files, equal content."""
+        return sha256(canonical_json(sorted(stored.sha256 for stored in (*self.shards, *self.files))))
+
     @property
     def encoded(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
@@ -127,6 +132,11 @@ class ArtifactStore(dg.ConfigurableResource):
         """Return the sha256 of the artifact's manifest, None where there is none."""
         manifest = self.manifest(key)
         return manifest.data_version if manifest else None
+
+    def content(self, key: ArtifactKey) -> str | None:
+        """Return the sha256 of what the artifact holds, None where there is none."""
+        manifest = self.manifest(key)
+        return manifest.content if manifest else None
 
     def current(self, recipe: Recipe) -> Manifest | None:
         """Return the manifest if the artifact is what the recipe would make from today's upstream."""

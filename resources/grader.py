@@ -1,10 +1,11 @@
-"""Grading: is an answer right, and which answers are equal. math-verify runs in processes that can be killed."""
+"""Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
 
 import atexit
+import importlib.metadata
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +13,14 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from gsr_dagster.method.answers import truth_assignment
-from resources.grading_worker import Judgement, judge_math, start_worker
+from gsr_dagster.experiment import GraderName
+from resources.grading_worker import JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import track
 
-Verdict = Literal["correct", "incorrect", "no answer", "timed out", "gold unparseable"]
+Verdict = Literal[JudgedVerdict, "no answer"]
 
-GRADER = "math-verify-1"
+# Raised with every change that can change a verdict.
+RULES = 2
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Grade:
     """A verdict, and the class of equal answers of the problem that the answer belongs to.
 
     Class 0 is the gold's. An answer that timed out is a class of its own text; without
-    an answer there is no class, and no vote.
+    an answer, or a gold to hold it against, there is no class, and no vote.
     """
 
     verdict: Verdict
@@ -45,82 +47,85 @@ class Grade:
         return self.verdict == "correct"
 
 
-class Grader(dg.ConfigurableResource):
-    """Grades answers with ``seconds`` a problem at first, and again a single answer where that was not enough."""
+def grader_version(name: GraderName) -> str:
+    """Return the grader's name and all that decides its verdicts, for manifests."""
+    library = f" {importlib.metadata.version('math-verify')}" if name == "math-verify" else ""
+    return f"{name}{library}, rules {RULES}"
 
-    seconds: float = 8.0
+
+class Grader(dg.ConfigurableResource):
+    """Grades answers. A process that is silent for ``seconds`` is killed, and its answers are judged one by one."""
+
+    name: str = "math-verify"
+    seconds: float = 20.0
 
     def grade(
         self, label: str, questions: dict[str, Question], answers: Sequence[tuple[str, str | None]]
     ) -> list[Grade]:
         """Return the grades of (problem id, answer) pairs, in their order.
 
-        Each distinct answer of a problem is judged once. Raises KeyError for a problem
-        that is not among the questions.
+        Each distinct pair of gold and answer is judged once in the life of this process.
+        Raises KeyError for a problem that is not among the questions.
         """
-        distinct: dict[str, list[str]] = defaultdict(list)
+        known = _judged[self.name]
+        unknown: dict[Question, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
-            if answer is not None and answer not in distinct[problem_id]:
-                distinct[problem_id].append(answer)
-        judged: dict[tuple[str, str], Grade] = {}
-        with track(label, len(distinct), "problems graded") as progress:
-            for problem_id, grades in self._judge_all(questions, distinct):
-                judged |= {(problem_id, answer): grade for answer, grade in grades.items()}
-                progress.advance(1)
-        none = Grade("no answer", None)
-        return [none if answer is None else judged[problem_id, answer] for problem_id, answer in answers]
-
-    def _judge_all(self, questions: dict[str, Question], distinct: dict[str, list[str]]):
-        pending = []
-        for problem_id, answers in distinct.items():
             question = questions[problem_id]
-            if question.domain == "knights_knaves":
-                yield problem_id, _numbered(answers, judge_truth_assignments(question.gold, answers))
-            else:
-                pending.append((problem_id, question.gold, answers, self._submit(question.gold, answers)))
-        for problem_id, gold, answers, future in pending:
+            if answer is not None and answer not in known[question]:
+                unknown[question][answer] = None
+        with track(label, sum(len(new) for new in unknown.values()), "answers graded") as progress:
+            for question, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
+                known[question] |= judgements
+                progress.advance(len(judgements))
+        classes: dict[str, dict[str, int]] = defaultdict(dict)
+        return [
+            Grade("no answer", None)
+            if answer is None
+            else _grade(known[questions[problem_id]][answer], classes[problem_id])
+            for problem_id, answer in answers
+        ]
+
+    def _judge_all(self, unknown: dict[Question, list[str]]) -> Iterator[tuple[Question, dict[str, Judgement]]]:
+        pending = {question: self._submit(question, answers) for question, answers in unknown.items()}
+        for question, future in pending.items():
+            answers = unknown[question]
             try:
-                yield problem_id, _numbered(answers, future.result())
-            except Exception as error:  # the worker was killed, or ran out of memory
+                yield question, dict(zip(answers, future.result(), strict=True))
+            except Exception as error:  # the process was killed, or ran out of memory
                 if not _gave_up(error):
                     raise
-                yield problem_id, self._one_by_one(gold, answers)
+                yield question, dict(self._one_by_one(question, answers))
 
-    def _one_by_one(self, gold: str, answers: Sequence[str]) -> dict[str, Grade]:
+    def _one_by_one(self, question: Question, answers: Sequence[str]) -> Iterator[tuple[str, Judgement]]:
         """Judge each answer alone, so that the one that hangs takes no other with it."""
-        alone = [self._submit(gold, [answer]) for answer in answers]
-        grades = {}
-        for number, (answer, future) in enumerate(zip(answers, alone, strict=True), start=1):
+        alone = [(answer, self._submit(question, [answer])) for answer in answers]
+        for answer, future in alone:
             try:
                 (judgement,) = future.result()
-                grades[answer] = Grade(judgement.verdict, 0 if judgement.verdict == "correct" else number)
             except Exception as error:
                 if not _gave_up(error):
                     raise
-                grades[answer] = Grade("timed out", number)
-        return grades
+                judgement = Judgement("timed out", answer)
+            yield answer, judgement
 
-    def _submit(self, gold: str, answers: Sequence[str]) -> Any:
-        return _pool().schedule(judge_math, args=(gold, list(answers)), timeout=self.seconds)
-
-
-def judge_truth_assignments(gold: str, answers: Sequence[str]) -> list[Judgement]:
-    """Judge knights and knaves: who is what must be said of everyone, and rightly."""
-    right = truth_assignment(gold)
-    return [
-        Judgement("correct" if (said := truth_assignment(answer)) == right else "incorrect", str(sorted(said)))
-        for answer in answers
-    ]
+    def _submit(self, question: Question, answers: Sequence[str]) -> Any:
+        judged = _judged[self.name][question].items()
+        wrong = [answer for answer, judgement in judged if judgement == Judgement("incorrect", answer)]
+        arguments = (self.name, question.domain, question.gold, answers, wrong)
+        return _pool().schedule(judge, args=arguments, timeout=self.seconds)
 
 
-def _numbered(answers: Sequence[str], judgements: Sequence[Judgement]) -> dict[str, Grade]:
-    numbers: dict[str, int] = {}
-    grades = {}
-    for answer, judgement in zip(answers, judgements, strict=True):
-        correct = judgement.verdict == "correct"
-        number = 0 if correct else numbers.setdefault(judgement.same_as, len(numbers) + 1)
-        grades[answer] = Grade(judgement.verdict, number)
-    return grades
+# By grader and question, what each answer was judged to be.
+_judged: dict[str, dict[Question, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))
+
+
+def _grade(judgement: Judgement, classes: dict[str, int]) -> Grade:
+    """Number the problem's classes in the order in which they come; the gold's is 0."""
+    if judgement.verdict == "correct":
+        return Grade("correct", 0)
+    if judgement.verdict == "gold unparseable":
+        return Grade("gold unparseable", None)
+    return Grade(judgement.verdict, classes.setdefault(judgement.same_as, len(classes) + 1))
 
 
 def _gave_up(error: Exception) -> bool:
@@ -133,10 +138,9 @@ def _gave_up(error: Exception) -> bool:
 def _pool() -> Any:
     from pebble import ProcessPool
 
-    pool = ProcessPool(
-        max_workers=os.cpu_count() or 1,
-        initializer=start_worker,
-        context=multiprocessing.get_context("spawn"),
-    )
+    # A server imports math-verify once; every process, a killed one's successor too, is its fork.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["math_verify", "resources.grading_worker"])
+    pool = ProcessPool(max_workers=os.cpu_count() or 1, initializer=start_worker, context=context)
     atexit.register(pool.stop)
     return pool

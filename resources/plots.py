@@ -33,12 +33,12 @@ def training_curve(history: Sequence[dict[str, Any]]) -> Figure:
 def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
     """Return the Refinement Gap of each row with its 95 % interval, in points.
 
-    Rows: ``benchmark``, ``subject``, ``refinement_gap`` and ``intervals`` as fractions, ``problems``.
+    Rows: ``benchmark``, ``subject``, ``lane``, ``intervals`` as fractions, ``problems``.
     """
     figure, axes = _figure(7, 0.6 + 0.42 * len(rows))
     for place, row in enumerate(reversed(rows)):
-        low, high = row["intervals"]["refinement_gap"]
-        gap = row["refinement_gap"]
+        interval = row["intervals"]["refinement_gap"]
+        gap, low, high = interval["estimate"], interval["low"], interval["high"]
         axes.errorbar(
             100 * gap,
             place,

@@ -1,8 +1,9 @@
 """report.html: one page that stands alone, with the scores, their intervals and the plots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gsr_dagster.experiment import Experiment
+from gsr_dagster.method.intervals import Interval
 from resources.artifacts import Row
 from resources.plots import by_correct_plot, data_uri, gap_plot, training_curve
 
@@ -29,7 +30,7 @@ small { color: #666 } td small { display: block } img { max-width: 100% } .plots
 <p>A model samples candidates, then reads k = {{ experiment.k }} of them and writes a new answer.
 The <b>Refinement Gap</b> is selfRef@{{ experiment.k }} − maj@{{ experiment.k }} on the same groups, in points;
 a negative gap means that voting did better. Small figures are 95 % intervals (bootstrap over problems,
-paired where two are compared). An interval clear of 0 is set in bold.</p>
+paired where two are compared); standard errors are cluster-robust over problems. An interval clear of 0 is set in bold.</p>
 {% for fact in facts %}
 <p><b>{{ fact.student }}</b> is {{ fact.base }} after LoRA training on {{ fact.rows }} rows of
 {% if fact.teacher == fact.base %}its own: <b>in this experiment the teacher is the student's own base</b>, sampled more
@@ -51,16 +52,36 @@ came from groups without one correct candidate.</p>
 <small>{{ between(row.intervals.refinement_gap) }}</small></td>
 <td>{{ row.tokens_per_vote | round | int }} / {{ row.tokens_per_refined_group | round | int }}</td></tr>
 {% endfor %}</table>
-<p>"Tokens" are the mean generated tokens behind one answer: k candidates for a vote / k candidates and one refinement.</p>
+<p>{% for row in gaps if row.unscored_problems %}{{ row.benchmark }}, {{ row.subject }}:
+{{ row.unscored_problems }} problems are not scored, since their gold cannot be read. {% endfor %}
+"Tokens" are the mean generated tokens behind one answer: k candidates for a vote / k candidates and one refinement.</p>
 <img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
+<table><caption>Where the gap comes from, in points of all groups: rescued + all-wrong − broken = gap</caption>
+<tr><th>benchmark</th><th class="text">model</th><th>rescued</th><th>all-wrong</th><th>broken</th>
+<th>gap ± standard error</th><th>all-wrong groups</th><th>refined / fresh sample</th><th>maj at equal cost</th></tr>
+{% for row in gaps %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td>
+<td>{{ points(row.parts.rescued) }}</td><td>{{ points(row.parts.rescued_all_wrong) }}</td>
+<td>{{ points(-row.parts.broken) }}</td>
+<td>{{ points(row.refinement_gap) }} ± {{ percent(row.intervals.refinement_gap.standard_error) }}</td>
+<td>{{ row.groups - (row.by_correct | selectattr("n_correct") | sum(attribute="groups")) }}</td>
+<td>{% if row.fresh_sample %}{{ percent(row.fresh_sample.self_ref) }} / {{ percent(row.fresh_sample.fresh) }}
+<small>{{ between(row.fresh_sample.difference) }}</small>{% else %}–{% endif %}</td>
+<td>{% if row.equal_cost.maj is not none %}{{ percent(row.equal_cost.maj) }}{% else %}–{% endif %}
+<small>maj@{{ "%.1f" | format(row.equal_cost.samples) }}</small></td></tr>
+{% endfor %}</table>
+<p>Rescued: the vote was wrong, the refinement right, and a candidate was correct; all-wrong: the same where no candidate
+was. Broken: the vote was right, the refinement wrong. "Fresh sample" is what one more direct sample would have got on
+the all-wrong groups, from the other groups of their problems (with the interval of refined − fresh). "Equal cost" is the
+vote over as many candidates as k candidates and one refinement cost in generated tokens. A dash: the pool holds too few
+samples a problem to tell.</p>
 {% if comparison %}
 <table><caption>Student minus base, paired over the same problems, in points</caption>
 <tr><th>benchmark</th><th class="text">student</th>
 {% for score in compared %}<th>{{ scores[score].format(k=experiment.k) }}</th>{% endfor %}</tr>
 {% for row in comparison %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.student }}</td>
 {% for score in compared %}
-<td{% if clear((row[score].low, row[score].high)) %} class="clear"{% endif %}>{{ points(row[score].estimate) }}
-<small>{{ between((row[score].low, row[score].high)) }}</small></td>{% endfor %}</tr>
+<td{% if clear(row[score]) %} class="clear"{% endif %}>{{ points(row[score].estimate) }}
+<small>{{ between(row[score]) }}</small></td>{% endfor %}</tr>
 {% endfor %}</table>
 {% endif %}
 <h2>By the number of correct candidates</h2>
@@ -85,7 +106,7 @@ def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Seque
         "percent": lambda value: f"{100 * value:.1f}",
         "points": points,
         "between": between,
-        "clear": lambda interval: interval[0] > 0 or interval[1] < 0,
+        "clear": lambda interval: Interval(**interval).clear_of_zero,
         "plot": data_uri,
         "gap_plot": gap_plot,
         "by_correct_plot": by_correct_plot,
@@ -102,6 +123,6 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
-def between(interval: Sequence[float]) -> str:
-    """Return an interval of fractions in points."""
-    return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]".replace("-", "−")
+def between(interval: Mapping[str, float]) -> str:
+    """Return an interval of fractions in points, from its ``low`` and ``high``."""
+    return f"[{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]".replace("-", "−")

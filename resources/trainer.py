@@ -1,4 +1,4 @@
-"""LoRA fine-tuning in a process of its own, so that its memory goes when it ends."""
+"""Fine-tuning in a process of its own, so that its memory goes when it ends."""
 
 import json
 import os
@@ -25,28 +25,29 @@ class TrainingError(RuntimeError):
 
 
 class Trainer(dg.ConfigurableResource):
-    """Trains a student's adapter with TRL's SFTTrainer."""
+    """Trains a student, an adapter or all of its weights, with TRL's SFTTrainer."""
 
     def train(
         self, label: str, student: Student, source: str, rows: Sequence[Row], seed: int, scratch: Path
     ) -> tuple[Path, list[Row]]:
-        """Return the folder of the adapter, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
+        """Return the folder of the checkpoint, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
 
         ``rows`` are training rows (assets/teaching.py). Raises TrainingError where the
         process fails or the loss is not finite.
         """
         job = {
             "weights": str(weights.fetch(source)),
-            "adapter": str(scratch / "adapter"),
+            "source": source,
+            "checkpoint": str(scratch / "checkpoint"),
             "history": str(scratch / "history.jsonl"),
             "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
-            "lora": student.lora.model_dump(),
+            "lora": student.lora and student.lora.model_dump(),
             "training": student.training.model_dump(),
             "seed": seed,
         }
         (scratch / "job.json").write_text(json.dumps(job))
         history = self._run(label, scratch)
-        return Path(job["adapter"]), history
+        return Path(job["checkpoint"]), history
 
     def _run(self, label: str, scratch: Path) -> list[Row]:
         command = [sys.executable, "-m", "resources.training_process", str(scratch / "job.json")]

@@ -30,7 +30,7 @@ def part_weights(target_tokens: dict[str, int], refine_weight: float) -> dict[st
 
 
 def main(job_path: str) -> None:
-    """Train the adapter that a job file describes, and write it beside its history."""
+    """Train the adapter, or all weights, that a job file describes, and write them beside its history."""
     job = json.loads(Path(job_path).read_text())
     quiet_transformers()
     keep_freed_memory()
@@ -89,7 +89,7 @@ def main(job_path: str) -> None:
             with Path(job["history"]).open("a") as file:
                 file.write(json.dumps(row) + "\n")
 
-    training = job["training"]
+    training, adapter = job["training"], job["lora"]
     rows = [
         {"prompt": json.loads(row["messages"]), "completion": [{"role": "assistant", "content": row["completion"]}]}
         for row in job["rows"]
@@ -105,7 +105,6 @@ def main(job_path: str) -> None:
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=max(training["batch_size"] // at_once, 1),
         max_length=training["max_length"],
-        train_sampling_strategy="group_by_length",
         seed=job["seed"],
         data_seed=job["seed"],
         use_cpu=not on_gpu,
@@ -127,16 +126,31 @@ def main(job_path: str) -> None:
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=job["lora"]["rank"],
-            lora_alpha=job["lora"]["alpha"],
+        peft_config=adapter
+        and LoraConfig(
+            r=adapter["rank"],
+            lora_alpha=adapter["alpha"],
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         ),
         callbacks=[WriteHistory()],
     )
     trainer.train()
-    trainer.save_model(job["adapter"])
+    save(trainer.model, tokenizer, job["source"], Path(job["checkpoint"]))
+
+
+def save(model: Any, tokenizer: Any, source: str, folder: Path) -> None:
+    """Write the trained weights as safetensors, with nothing in them that tells of this machine.
+
+    Trainer.save_model would add a pickle of its arguments, and peft a model card and
+    the path of the weights.
+    """
+    for config in getattr(model, "peft_config", {}).values():
+        config.base_model_name_or_path = source
+        config.target_modules = sorted(config.target_modules)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

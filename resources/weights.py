@@ -9,6 +9,8 @@ import importlib.metadata
 import importlib.util
 import os
 import tempfile
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,8 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
     where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
-    quantized: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16)
+    with redirect_stderr(StringIO()):  # a bar that has no switch
+        quantized: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16)
     # transformers refuses to save a model it read from GGUF: the same class is made anew.
     config = quantized.config
     del config.quantization_config

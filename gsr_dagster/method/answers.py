@@ -13,36 +13,55 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 
 BOXED = "\\boxed{"
+BRACES = re.compile(r"\\boxed\{|\\[{}]|[{}]")
+BETWEEN_BOXES = re.compile(
+    r"(?:[\s$.]|\\[()\[\];,]|\\q?quad\b)*"
+    r"(?:,|,?\s*(?:and|or)\b|,?\s*\\text\{\s*(?:and|or)\s*\})"
+    r"(?:[\s$]|\\[()\[\];,]|\\q?quad\b)*"
+)
 ANSWER_PHRASE = re.compile(r"(?:final answer|the answer|answer)\s*(?:is\s*:?|:|=)\s*(.+)", re.IGNORECASE)
+NUMBER_OR_FORMULA = r"\$[^$\n]+\$|\\\([^\n]+?\\\)|[-+]?\d(?:[\d,/]|\.(?=\d))*"
+CLOSING_SENTENCE = re.compile(rf"(?:\b(?:is|are|be|equals)|=)\s+(?:\w+\s+)?({NUMBER_OR_FORMULA})[^.\d$=\n]*\.\Z")
 
 
 def final_answer(summary: str | None) -> str | None:
     r"""Return the answer a summary ends with, or None where there is none.
 
-    The last closed ``\boxed{...}`` counts; without one, what follows the last
-    "the answer is" on its line.
+    The last closed ``\boxed{...}`` counts, joined by commas with those right before it
+    that only commas, "and" or "or" divide from it. Without one, what follows the last
+    "the answer is" in its sentence; without that, the number or formula that a closing
+    sentence ends with ("So the number of miles is 36." does, a text that was cut off does not).
     """
     if not summary:
         return None
-    boxed = last_boxed(summary)
-    if boxed is not None:
-        return boxed or None
-    phrases = ANSWER_PHRASE.findall(summary)
-    return phrases[-1].strip().strip("*").rstrip(".").strip() or None if phrases else None
+    boxes = closed_boxes(summary)
+    if boxes:
+        last = [boxes.pop()]
+        while boxes and BETWEEN_BOXES.fullmatch(summary, boxes[-1][1] + 1, last[0][0] - len(BOXED)):
+            last.insert(0, boxes.pop())
+        contents = dict.fromkeys(summary[begin:end].strip() for begin, end in last)
+        return ", ".join(filter(None, contents)) or None
+    phrases = ANSWER_PHRASE.findall(summary) or CLOSING_SENTENCE.findall(summary.rstrip())
+    if not phrases:
+        return None
+    sentence, *_ = re.split(r"\.(?:\s|$)", phrases[-1])
+    return sentence.strip().strip("*").strip(".,").strip() or None
 
 
-def last_boxed(text: str) -> str | None:
-    r"""Return the content of the last ``\boxed{...}`` whose braces close, or None."""
-    start = text.rfind(BOXED)
-    while start >= 0:
-        depth = 1
-        begin = start + len(BOXED)
-        for position in range(begin, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[position], 0)
-            if depth == 0:
-                return text[begin:position].strip()
-        start = text.rfind(BOXED, 0, start)
-    return None
+def closed_boxes(text: str) -> list[tuple[int, int]]:
+    r"""Return where the content of every ``\boxed{...}`` begins and ends, of those whose braces close, by place.
+
+    One pass, whatever the number of boxes that never close.
+    """
+    boxes, opened = [], []
+    for token in BRACES.finditer(text):
+        if token[0] in ("{", BOXED):
+            opened.append((token[0] == BOXED, token.end()))
+        elif token[0] == "}" and opened:
+            is_box, begin = opened.pop()
+            if is_box:
+                boxes.append((begin, token.start()))
+    return sorted(boxes)
 
 
 def majority_vote(classes: Sequence[Hashable | None], correct: Hashable | None) -> float:
@@ -69,3 +88,13 @@ def truth_assignment(answer: str) -> frozenset[tuple[str, str]]:
     [('riley', 'knave'), ('zoey', 'knight')]
     """
     return frozenset(re.findall(r"(\w+) is an? (\w+)\b(?!/)", answer.lower()))
+
+
+def choice_letter(answer: str) -> str | None:
+    r"""Return the letter A to Z that a multiple-choice answer begins with or consists of, None without one.
+
+    >>> choice_letter("(b) 12"), choice_letter("\\text{C}"), choice_letter("Both")
+    ('B', 'C', None)
+    """
+    found = re.match(r"(?:\\text\w*\{)?[\s(*]*([A-Za-z])\b(?!')", answer.strip())
+    return found[1].upper() if found else None

@@ -19,27 +19,28 @@ _loaded: dict[tuple[str, str, int], Engine] = {}
 
 
 class Engines(dg.ConfigurableResource):
-    """Gives the engine of a model, with a student's adapter where there is one."""
+    """Gives the engine of a model, or of a student by its checkpoint."""
 
-    def loader(self, model: Model, adapter: Callable[[], Path] | None = None) -> Callable[[], Engine]:
+    def loader(self, model: Model, checkpoint: Callable[[], Path] | None = None) -> Callable[[], Engine]:
         """Return a function that loads the engine, so that a caller without need of it loads nothing."""
-        return lambda: _load(model, adapter() if adapter else None)
+        return lambda: _load(model, checkpoint() if checkpoint else None)
 
     def release(self) -> None:
         """Let go of the loaded model, before another process needs the memory."""
         _unload()
 
 
-def _load(model: Model, adapter: Path | None) -> Engine:
-    key = (model.source, str(adapter), model.batch_size)
+def _load(model: Model, checkpoint: Path | None) -> Engine:
+    key = (model.source, str(checkpoint), model.batch_size)
     if key not in _loaded:
         _unload()
         with track(f"loading {model.source}", 1, "model") as progress:
             from resources.engines.transformers import TransformersEngine
 
             quiet_transformers()
-            folder = weights.fetch(model.source)
-            log.info("loading %s%s", model.source, f" with the adapter in {adapter}" if adapter else "")
+            log.info("loading %s%s", model.source, f" with the checkpoint in {checkpoint}" if checkpoint else "")
+            adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
+            folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
             _loaded[key] = TransformersEngine(folder, adapter, model.batch_size, model.trust_remote_code)
             progress.advance(1)
     return _loaded[key]

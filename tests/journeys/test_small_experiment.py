@@ -186,6 +186,26 @@ def test_sql_sees_every_asset(journey):
     assert "96" in answer.stdout
 
 
+def test_the_report_says_where_the_gap_comes_from(journey):
+    summary = journey.store.existing(ArtifactKey("base/gap_reports", "sums|llama-tiny")).summary
+    parts = summary["parts"]
+    assert parts["rescued"] + parts["rescued_all_wrong"] - parts["broken"] == pytest.approx(summary["refinement_gap"])
+    assert summary["fresh_sample"]["groups"] <= sum(s["groups"] for s in summary["by_correct"] if s["n_correct"] == 0)
+    assert summary["equal_cost"]["samples"] == pytest.approx(3, abs=1)
+    assert len(summary["pool_maj_at_k"]) == 4
+    assert summary["pool_pass_at_k"][0] == pytest.approx(summary["pass_at_1"])
+    (path,) = (journey.folder / "home").rglob("report.html")
+    assert "Where the gap comes from" in path.read_text()
+
+
+def test_stored_samples_can_be_graded_again_without_a_change(journey):
+    regraded = journey.gsr("regrade", "--grader", "exact")
+    assert regraded.returncode == 0, regraded.stderr
+    assert regraded.stdout.count("same") == 2
+    assert "of 144" in regraded.stdout
+    assert "Nothing to do" in journey.gsr("run").stdout
+
+
 def test_an_unknown_student_and_a_bad_file_get_one_clear_line(journey, tmp_path):
     unknown = journey.gsr("lineage", "nobody")
     assert unknown.returncode == 1

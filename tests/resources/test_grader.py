@@ -3,7 +3,9 @@ import time
 
 import pytest
 
-from resources.grader import Grader, Question
+from resources import grader
+from resources.grader import Grader, Question, grader_version
+from resources.grading_worker import Judgement
 
 MATH = {
     "half": Question("\\frac{1}{2}", "math"),
@@ -38,14 +40,70 @@ def test_another_answer_is_wrong(answer):
     assert verdicts("seven", answer)[0][0] == "incorrect"
 
 
-def test_an_answer_that_hangs_is_killed_and_takes_no_other_with_it():
+def test_what_no_clock_can_stop_is_killed_and_takes_no_other_with_it(monkeypatch):
+    """A C call that never returns: the worker's clock cannot stop it, the parent kills it and its successor answers."""
+    hangs = Question("1", "hangs")
+    monkeypatch.setattr(grader, "judge", hang_on_nine)
     started = time.monotonic()
-    grades = Grader(seconds=3).grade("test", MATH, [("seven", "9^{9^{9^{9}}}"), ("seven", "7"), ("tuple", "(1,2)")])
-    assert [grade.verdict for grade in grades] in (
-        ["timed out", "correct", "correct"],
-        ["incorrect", "correct", "correct"],
-    )
+    grades = Grader(seconds=2).grade("test", {"h": hangs}, [("h", "9"), ("h", "1"), ("h", "2")])
+    assert [grade.verdict for grade in grades] == ["timed out", "correct", "incorrect"]
+    assert len({grade.answer_class for grade in grades}) == 3
     assert time.monotonic() - started < 30
+
+
+def hang_on_nine(_grader: str, _domain: str, gold: str, answers: list[str], _wrong: list[str]) -> list[Judgement]:
+    if "9" in answers:
+        9**9**9**9
+    return [Judgement("correct" if answer == gold else "incorrect", answer) for answer in answers]
+
+
+def test_what_takes_long_is_stopped_by_the_workers_own_clock():
+    started = time.monotonic()
+    answers = [("seven", "\\sum_{k=1}^{100000} k^{k}"), ("seven", "\\prod_{k=1}^{1000000} k"), ("seven", "7")]
+    grades = Grader(seconds=60).grade("test", MATH, answers)
+    assert [grade.verdict for grade in grades] == ["timed out", "timed out", "correct"]
+    assert time.monotonic() - started < 30
+
+
+def test_a_gold_that_is_no_mathematics_leaves_its_answers_unscored():
+    golds = {
+        "words": Question("f(x)=a x+b, where b is an integer with \\mho(a)=0 (", "math"),
+        "none": Question("", "math"),
+    }
+    grades = Grader().grade("test", golds, [("words", "7"), ("none", "7"), ("words", None)])
+    assert [(g.verdict, g.answer_class) for g in grades] == [
+        ("gold unparseable", None),
+        ("gold unparseable", None),
+        ("no answer", None),
+    ]
+
+
+def test_each_pair_of_gold_and_answer_is_judged_once_and_later_answers_join_the_classes():
+    question = {"p": Question("1/7", "math"), "q": Question("1/7", "math")}
+    first = Grader().grade("test", question, [("p", "2/7"), ("p", "3/7"), ("q", "3/7")])
+    submitted = []
+    again = Grader()
+    object.__setattr__(
+        again, "_submit", lambda q, answers: submitted.append(answers) or Grader._submit(again, q, answers)
+    )
+    second = again.grade("test", question, [("p", "2/7"), ("p", "6/14"), ("p", "4/7"), ("p", "3/7")])
+    assert submitted == [["6/14", "4/7"]]
+    assert [g.answer_class for g in first] == [1, 2, 1]
+    assert [g.answer_class for g in second] == [1, 2, 3, 2]
+
+
+def test_the_exact_grader_compares_text():
+    grades = Grader(name="exact").grade("test", MATH, [("half", "\\frac{1} {2}"), ("half", "0.5")])
+    assert [grade.verdict for grade in grades] == ["correct", "incorrect"]
+    assert grader_version("exact") != grader_version("math-verify")
+    assert "0.9.0" in grader_version("math-verify")
+
+
+def test_a_choice_is_graded_by_its_letter():
+    grades = Grader().grade(
+        "test", {"c": Question("B", "multiple_choice")}, [("c", "(b) 12"), ("c", "C"), ("c", "both")]
+    )
+    assert [grade.verdict for grade in grades] == ["correct", "incorrect", "incorrect"]
 
 
 def test_grading_works_in_another_thread_than_the_main_one():

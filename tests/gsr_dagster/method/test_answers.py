@@ -1,10 +1,11 @@
+import time
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.answers import final_answer, last_boxed, majority_vote, truth_assignment
+from gsr_dagster.method.answers import choice_letter, final_answer, majority_vote, truth_assignment
 
 
 @pytest.mark.parametrize(
@@ -17,12 +18,20 @@ from gsr_dagster.method.answers import final_answer, last_boxed, majority_vote, 
         ("empty \\boxed{}", None),
         ("The answer is 42.", "42"),
         ("**Answer:** 7", "7"),
+        ("The answer is $6 + 9i$. Let me check that.", "$6 + 9i$"),
+        ("\\boxed{1} and $\\boxed{-2}$.", "1, -2"),
+        ("\\boxed{5}, \\text{or} \\boxed{5}", "5"),
+        ("\\boxed{3}. Yet \\boxed{5}", "5"),
+        ("x = 3.\nSo she walks for 36 miles.", None),
+        ("So, the number of miles is 36 miles.\n", "36"),
+        ("The difference is 8 - 4 = 4.", "4"),
+        ("Then 0 = 2\\sqrt{", None),
         ("no answer here", None),
         ("", None),
         (None, None),
     ],
 )
-def test_the_answer_is_the_last_closed_box_or_what_follows_the_phrase(summary, answer):
+def test_the_answer_is_the_last_closed_box_or_what_a_closing_phrase_says(summary, answer):
     assert final_answer(summary) == answer
 
 
@@ -33,7 +42,14 @@ def test_a_box_is_read_whole_where_its_content_is_balanced(content):
         depth += {"{": 1, "}": -1}.get(character, 0)
         balanced = balanced and depth >= 0
     if balanced and depth == 0:
-        assert last_boxed(f"x \\boxed{{{content}}} y") == content.strip()
+        assert final_answer(f"x \\boxed{{{content}}} y") == (content.strip() or None)
+
+
+@pytest.mark.parametrize("piece", ["\\boxed{", "{", "is 1 ", "$", "= $", "the answer is "])
+def test_an_endless_text_is_read_in_no_time(piece):
+    started = time.process_time()
+    final_answer(piece * (100_000 // len(piece)))
+    assert time.process_time() - started < 5
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=7))
@@ -54,3 +70,11 @@ def test_an_assignment_is_read_in_any_order_and_case():
     assert said == truth_assignment("zoey is a knight; riley is a knave")
     assert said != truth_assignment("Zoey is a knight.")
     assert not truth_assignment("Zoey is a knight/knave")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [("B", "B"), ("(c) 12", "C"), ("\\text{D}", "D"), ("**A**", "A"), ("all of them", None), ("12", None)],
+)
+def test_a_choice_is_its_letter(answer, letter):
+    assert choice_letter(answer) == letter

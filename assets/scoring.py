@@ -1,0 +1,132 @@
+"""From samples to grades, groups and the summary of a gap report: plain functions on rows."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gsr_dagster.experiment import Experiment, Model
+from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.groups import Group, candidate_groups
+from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.refinement_gap import by_correct, equal_cost, fresh_sample_control, gap_parts, refinement_gap
+from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
+from resources.artifacts import ArtifactError, Row
+from resources.grader import Grader, Question
+
+
+def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
+    """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``."""
+    questions = {row["problem_id"]: Question(row["answer"], row["domain"]) for row in problems}
+    summaries = [summarise(row["text"], model.thinking_end) for row in samples]
+    answers = [final_answer(summary) for summary in summaries]
+    asked = [(row["problem_id"], answer) for row, answer in zip(samples, answers, strict=True)]
+    grades = grader.grade(label, questions, asked)
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},
+            "summary": summary,
+            "answer": answer,
+            "verdict": grade.verdict,
+            "correct": grade.correct,
+            "answer_class": grade.answer_class,
+        }
+        for row, summary, answer, grade in zip(samples, summaries, answers, grades, strict=True)
+    ]
+
+
+def verdict_summary(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how often each verdict was given."""
+    return dict(sorted(Counter(row["verdict"] for row in rows).items()))
+
+
+def unscored_problems(graded: Sequence[Row]) -> list[str]:
+    """Return the problems whose gold cannot be read: nothing about them is right or wrong."""
+    return sorted({row["problem_id"] for row in graded if row["verdict"] == "gold unparseable"})
+
+
+def scored(graded: Sequence[Row]) -> list[Row]:
+    """Return the rows of the problems whose gold can be read, by problem and sample index."""
+    unscored = set(unscored_problems(graded))
+    rows = [row for row in graded if row["problem_id"] not in unscored]
+    return sorted(rows, key=lambda row: (row["problem_id"], row["sample_index"]))
+
+
+def by_problem(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each problem by sample index."""
+    problems: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row["problem_id"], row["sample_index"])):
+        problems[row["problem_id"]].append(row)
+    return problems
+
+
+def pool_groups(experiment: Experiment, subject: str, graded: Sequence[Row]) -> Iterator[tuple[str, Group, list[Row]]]:
+    """Yield every group of a pool: its id (SUBJECT/PROBLEM/gNUMBER), the group, its problem's rows by index."""
+    for problem_id, rows in by_problem(graded).items():
+        for group in candidate_groups(problem_id, len(rows), experiment.k, experiment.seed):
+            yield f"{subject}/{group.id}", group, rows
+
+
+def score_groups(
+    experiment: Experiment, subject: str, graded: Sequence[Row], refined: Sequence[Row]
+) -> tuple[list[GroupScore], list[Row]]:
+    """Return the scores of every group of the scored problems, and the rows of the gap report."""
+    refinements = {row["prompt_id"]: row for row in refined}
+    groups, rows = [], []
+    for group_id, group, candidates in pool_groups(experiment, subject, scored(graded)):
+        refinement = refinements[group_id]
+        score = score_group(group, [as_graded(row) for row in candidates], as_graded(refinement))
+        groups.append(score)
+        named = {name: refinement[name] for name in ("refinement_id", "candidate_ids", "answer", "verdict")}
+        rows.append({**vars(score), "group_id": group_id, **named})
+    return groups, rows
+
+
+def as_graded(row: Row) -> Graded:
+    return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
+
+
+def gap_summary(experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore]) -> dict[str, Any]:
+    """Return the scores of a gap report: fractions with intervals, the gap's parts and controls, mean tokens.
+
+    ``pool_maj_at_k`` and ``pool_pass_at_k`` are lists over k = 1..n, over all k-subsets
+    of a problem's samples. Raises ArtifactError where no problem can be scored.
+    """
+    pool = {problem_id: [as_graded(row) for row in rows] for problem_id, rows in by_problem(scored(graded)).items()}
+    if not pool:
+        raise ArtifactError(f"none of {len(unscored_problems(graded))} golds can be read: nothing can be scored")
+    k, seed = experiment.k, experiment.seed
+    curves = [pool_scores(samples) for samples in pool.values()]
+    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves, strict=True))
+    of_group = [group.problem_id for group in groups]
+    intervals = {
+        "pass_at_1": bootstrap_mean(list(pool), pass_at_k[:, 0].tolist(), seed),
+        "pass_at_k": bootstrap_mean(list(pool), pass_at_k[:, k - 1].tolist(), seed),
+        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
+        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
+        "refinement_gap": refinement_gap(groups, seed),
+    }
+    correct = {problem_id: (sum(s.correct for s in samples), len(samples)) for problem_id, samples in pool.items()}
+    fresh = fresh_sample_control(groups, correct, k, seed)
+    pool_maj = maj_at_k.mean(axis=0)
+    return {
+        "problems": len(pool),
+        "unscored_problems": len(unscored_problems(graded)),
+        "groups": len(groups),
+        "k": k,
+        **{name: interval.estimate for name, interval in intervals.items()},
+        "intervals": {name: dataclasses.asdict(interval) for name, interval in intervals.items()},
+        "parts": dataclasses.asdict(gap_parts(groups)),
+        "by_correct": [dataclasses.asdict(stratum) for stratum in by_correct(groups, k)],
+        "fresh_sample": fresh and dataclasses.asdict(fresh),
+        "equal_cost": dataclasses.asdict(equal_cost(groups, k, pool_maj)),
+        "pool_maj_at_k": pool_maj.tolist(),
+        "pool_pass_at_k": pass_at_k.mean(axis=0).tolist(),
+        "tokens_per_candidate": sum(s.generated_tokens for p in pool.values() for s in p)
+        / sum(map(len, pool.values())),
+        "tokens_per_vote": sum(g.candidate_tokens for g in groups) / len(groups),
+        "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
+    }

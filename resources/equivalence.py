@@ -1,0 +1,288 @@
+r"""When two mathematical answers are equal: math-verify, with its known faults mended.
+
+    equal(Answer.read(r"\frac{1}{2}"), Answer.read("0.5"))      True
+    equal(Answer.read("2^{-99}"), Answer.read("2^{-98}"))       False; math-verify alone says True
+
+What math-verify 0.9.0 gets wrong and what is done about it:
+
+- it is not symmetric: the first answer is always the gold, or the answer that came earlier;
+- `**73**` and `10{,}000` are not read: cleaned away;
+- numbers are compared after rounding to six places, and tiny ones all become 0: two
+  unequal numbers must also agree in proportion;
+- `2516_8` loses its base: two answers with different bases are different. One without a
+  base is taken for the other's, as MATH's problems say the base themselves;
+- several answers are compared as a set only where it can read all of them together: a
+  list is also compared item by item, in any order, and a tuple in its order;
+- text that is no formula reaches sympy's parser, which evaluates: here only digits and
+  operators do.
+"""
+
+import cmath
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+MOST_CHARACTERS = 1000
+MOST_NESTING = 40
+MOST_DIGITS = 300
+MOST_POWER = 100_000
+
+INTEGER = re.compile(r"[+-]?\d+")
+PLAIN_NUMBERS = re.compile(r"[\d\s.,+\-*/^()×÷%]+")
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ~]\d{3})+(?:\.\d+)?")
+BASE = re.compile(r"_\{?(\d+)\}?$")
+POWER = re.compile(r"(\d+)\s*(?:\^|\*\*)\s*[{(]?\s*(\d+)\s*(?:(?:\^|\*\*)\s*[{(]?\s*(\d+))?")
+FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*[)}\]]*\s*!")
+OPENING, CLOSING = "{[(", "}])"
+
+# Beyond what math-verify takes for equal: its rounding is to six places.
+CLEARLY_APART = 2e-6
+SAME_NUMBER = 1e-6
+SAME_PROPORTION = 1e-3
+SAME_EXACT_PROPORTION = 1e-12
+
+
+class UnreadableError(ValueError):
+    """An answer that is not read: empty, too long, too deep, or too costly to evaluate."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as given and as cleaned. It is parsed where a comparison needs it: that is what costs time."""
+
+    text: str
+    cleaned: str
+
+    @classmethod
+    def read(cls, text: str) -> "Answer":
+        """Read an answer. Raises UnreadableError where it is refused."""
+        cleaned = clean(text)
+        if not cleaned:
+            raise UnreadableError("an empty answer")
+        refuse_costly(cleaned)
+        return cls(text, cleaned)
+
+    @cached_property
+    def integer(self) -> int | None:
+        return int(self.cleaned) if INTEGER.fullmatch(self.cleaned) else None
+
+    @cached_property
+    def base(self) -> str | None:
+        found = BASE.search(self.cleaned)
+        return found[1] if found else None
+
+    @cached_property
+    def items(self) -> tuple[str, "tuple[Answer, ...]"]:
+        """The brackets around a tuple or interval, "" for a list without, and its items; none for one answer."""
+        text = self.cleaned.replace("\\left", "").replace("\\right", "").strip()
+        for brackets in ("()", "[]", "(]", "[)"):
+            inner = text[1:-1]
+            if text[:1] == brackets[0] and text[-1:] == brackets[1] and _closed(inner):
+                parts = split_list(inner)
+                return (brackets, tuple(Answer(p, clean(p)) for p in parts)) if len(parts) > 1 else ("", ())
+        parts = split_list(text)
+        return "", tuple(Answer(p, clean(p)) for p in parts) if len(parts) > 1 else ()
+
+    @cached_property
+    def expressions(self) -> list[Any]:
+        """What math-verify compares: sympy's numbers and expressions, then the text. Alone, the text was not parsed."""
+        if self.integer is not None:
+            from sympy import Integer
+
+            return [Integer(self.integer), self.cleaned]
+        return _parse(self.cleaned)
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether more than text is known of it, or of every item of a list."""
+        if not isinstance(self.expressions[0], str):
+            return True
+        return bool(self.items[1]) and all(item.is_parsed for item in self.items[1])
+
+    @cached_property
+    def value(self) -> complex | None:
+        """The expression's value with a number for each of its symbols, None for what is no plain expression."""
+        from sympy import Expr, Symbol, UnevaluatedExpr
+
+        expression = self.expressions[0]
+        if not isinstance(expression, Expr) or isinstance(expression, Symbol) or expression.has(UnevaluatedExpr):
+            return None
+        try:
+            numbers: dict[Any, Any] = {symbol: _number_for(str(symbol)) for symbol in expression.free_symbols}
+            return complex(expression.evalf(20, subs=numbers))
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError, ZeroDivisionError):
+            return None
+
+
+def equal(gold: Answer, answer: Answer) -> bool:
+    """Return whether an answer equals the gold, by math-verify where nothing quicker decides."""
+    if gold.cleaned == answer.cleaned:
+        return True
+    if gold.integer is not None and answer.integer is not None:
+        return gold.integer == answer.integer
+    if gold.base and answer.base and gold.base != answer.base:
+        return False
+    brackets, items = gold.items
+    if brackets and brackets == answer.items[0]:
+        return _same_items(items, answer.items[1], equal)
+    if _clearly_apart(gold, answer):
+        return False
+    return (_verify(gold, answer) and _in_proportion(gold, answer)) or _same_in_any_order(gold, answer)
+
+
+def alike(first: Answer, second: Answer) -> bool:
+    """Return whether two wrong answers vote together: equal numbers, at a point where they have symbols.
+
+    No simplifying and no solving, as `equal` does: nobody's score hangs on it but a rival's.
+    """
+    if first.cleaned == second.cleaned:
+        return True
+    if first.integer is not None and second.integer is not None:
+        return first.integer == second.integer
+    brackets, items = first.items
+    if items and brackets == second.items[0]:
+        return _same_items(items, second.items[1], alike)
+    if first.value is not None and second.value is not None:
+        return cmath.isclose(first.value, second.value, rel_tol=SAME_NUMBER)
+    return first.value is second.value is None and bool(first.expressions[0] == second.expressions[0])
+
+
+def _same_items(first: Sequence[Answer], second: Sequence[Answer], same: Callable[[Answer, Answer], bool]) -> bool:
+    return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _same_in_any_order(gold: Answer, answer: Answer) -> bool:
+    """Return whether two lists without brackets hold equal answers, in any order."""
+    (brackets, items), (other_brackets, others) = gold.items, answer.items
+    if brackets or other_brackets or not items or len(items) != len(others):
+        return False
+    left = list(others)
+    for item in items:
+        match = next((other for other in left if equal(item, other)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True
+
+
+def clean(text: str) -> str:
+    """Return an answer without what only decorates it: Markdown's bold, dollars, `{,}` and a full stop."""
+    text = re.sub(r"\\?\$|(?<=\d),\\!\s*(?=\d{3})|\\!|\\,(?=\s*\d{3})", "", text).replace("{,}", ",").strip()
+    text = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", text, flags=re.DOTALL)
+    text = text.strip().strip("*").rstrip(".\\").strip()
+    return re.sub(r"(?<=\d)[ ~](?=\d{3}\b)", "", text) if GROUPED.fullmatch(text) else text
+
+
+def refuse_costly(text: str) -> None:
+    """Raise UnreadableError for what costs too much to evaluate; what slips through, the clock stops."""
+    if len(text) > MOST_CHARACTERS:
+        raise UnreadableError(f"{len(text)} characters, more than {MOST_CHARACTERS}")
+    if re.search(rf"\d{{{MOST_DIGITS + 1}}}", text):
+        raise UnreadableError(f"a number of more than {MOST_DIGITS} digits")
+    depth = 0
+    for character in text:
+        depth += (character in OPENING) - (character in CLOSING)
+        if depth > MOST_NESTING:
+            raise UnreadableError(f"nested more than {MOST_NESTING} deep")
+    if _storeys(text) > 2:
+        raise UnreadableError("a tower of powers")
+    for _, power, raised in POWER.findall(text):
+        if len(power) > 6 or int(power) ** min(int(raised or 1), 40) > MOST_POWER:
+            raise UnreadableError(f"a power over {MOST_POWER}")
+    if FACTORIAL.search(text):
+        raise UnreadableError("a factorial of a large number")
+
+
+def split_list(text: str) -> list[str]:
+    """Return the parts of a list at its outermost commas, semicolons, `and` and `or`.
+
+    >>> split_list("(1,2), x = 3 and y")
+    ['(1,2)', 'x = 3', 'y']
+    """
+    depth, parts, begin = 0, [], 0
+    separators = re.compile(r"[,;]|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b")
+    for found in re.finditer(rf"[{re.escape(OPENING + CLOSING)}]|{separators.pattern}", text):
+        token = found[0]
+        if token in OPENING:
+            depth += 1
+        elif token in CLOSING:
+            depth -= 1
+        elif depth == 0:
+            parts.append(text[begin : found.start()])
+            begin = found.end()
+    return [part.strip() for part in [*parts, text[begin:]] if part.strip()]
+
+
+def _parse(cleaned: str) -> list[Any]:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    boxed = f"\\boxed{{{cleaned}}}"
+    read = parse(boxed, [LatexExtractionConfig(boxed_match_priority=0)], parsing_timeout=None)  # pyright: ignore[reportArgumentType]
+    if all(isinstance(part, str) for part in read) and PLAIN_NUMBERS.fullmatch(cleaned):
+        read = parse(cleaned, [ExprExtractionConfig()], parsing_timeout=None)  # pyright: ignore[reportArgumentType]
+    return read or [cleaned]
+
+
+def _verify(first: Answer, second: Answer) -> bool:
+    from math_verify import verify
+
+    return verify(first.expressions, second.expressions, timeout_seconds=None)
+
+
+def _clearly_apart(first: Answer, second: Answer) -> bool:
+    """Return whether numbers show that no simplification can make the two equal."""
+    if first.value is None or second.value is None:
+        return False
+    return abs(first.value - second.value) > CLEARLY_APART * max(1.0, abs(first.value))
+
+
+def _in_proportion(first: Answer, second: Answer) -> bool:
+    """Return whether two numbers that rounding makes equal are so in proportion to their size."""
+    from sympy import Expr, Float, N, UnevaluatedExpr
+
+    a, b = first.expressions[0], second.expressions[0]
+    numbers = [e for e in (a, b) if isinstance(e, Expr) and not e.free_symbols and not e.has(UnevaluatedExpr)]
+    if len(numbers) < 2:
+        return True
+    exact = not (a.has(Float) or b.has(Float))
+    x, y = N(a, 30), N(b, 30)
+    if not (x.is_number and y.is_number and x.is_finite and y.is_finite):
+        return True
+    return bool(abs(x - y) <= (SAME_EXACT_PROPORTION if exact else SAME_PROPORTION) * max(abs(x), abs(y)))
+
+
+def _closed(text: str) -> bool:
+    """Return whether no bracket in the text closes before it opens: the ones around it belong together."""
+    depth = 0
+    for character in text:
+        depth += (character in OPENING) - (character in CLOSING)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _storeys(text: str) -> int:
+    """Return how many powers stand on top of each other: 1 for x^2, 3 for 2^{3^{4^5}}."""
+    highest, stack, height = 0, [], 0
+    chain = re.search(r"\^\s*\w+\s*\^\s*\w+\s*\^|\*\*\s*\w+\s*\*\*\s*\w+\s*\*\*", text)
+    raised = False
+    for character in text:
+        if character == "^":
+            highest, raised = max(highest, height + 1), True
+        elif character in OPENING:
+            stack.append(raised)
+            height += raised
+            raised = False
+        elif character in CLOSING and stack:
+            height -= stack.pop()
+        elif not character.isspace():
+            raised = False
+    return max(highest, 3 if chain else 0)
+
+
+def _number_for(name: str) -> float:
+    """Return a number between 0.5 and 1.5, the same for a symbol of this name in every answer."""
+    return 0.5 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
