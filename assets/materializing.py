@@ -36,9 +36,10 @@ def keep(
         context.log.info(f"{recipe.key} is current: nothing to do")
         return _result(store, manifest, {"work": "none, it was current"}, recipe)
     started = time.monotonic()
+    before = store.manifest(recipe.key)
     made = make()
     shards = list(made.shards) or ([store.put_shard(recipe, made.rows)] if made.rows else [])
-    manifest = store.publish(recipe, shards, made.summary, made.files)
+    manifest = store.publish(recipe, shards, made.summary, made.files, replaced=before)
     seconds = time.monotonic() - started
     metadata = {"seconds": round(seconds, 2), **made.metadata}
     if tokens := made.summary.get("generated_tokens"):

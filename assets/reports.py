@@ -46,8 +46,8 @@ def report_assets(experiment: Experiment) -> list:
                 page = render_report(experiment, gaps, rows, training_facts(experiment, store))
                 Path(scratch, "report.html").write_text(page, encoding="utf-8")
                 files = store.put_files(recipe, Path(scratch))
-            report = Path(store.local_folder(recipe), "report.html")
-            metadata = {"gaps": dg.MetadataValue.md(markdown_image(gap_plot(gaps))), "report": str(report)}
+            report = store.address(recipe, "report.html")
+            metadata = {"gaps": dg.MetadataValue.md(markdown_image(gap_plot(gaps))), "report": report}
             return Made(rows, files=files, metadata=metadata)
 
         return keep(context, store, recipe, make)

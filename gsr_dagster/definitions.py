@@ -29,8 +29,9 @@ def home() -> Path:
 
 
 def artifact_store(experiment: Experiment) -> ArtifactStore:
-    """Return the store of an experiment's artifacts."""
-    return ArtifactStore(root=str(home() / "artifacts" / experiment.name))
+    """Return the store of an experiment's artifacts: under $GSR_ARTIFACTS, a folder or s3://..., or home."""
+    root = os.environ.get("GSR_ARTIFACTS") or str(home() / "artifacts")
+    return ArtifactStore(root=f"{root.rstrip('/')}/{experiment.name}")
 
 
 def build_definitions(experiment: Experiment) -> dg.Definitions:

@@ -3,6 +3,8 @@
     <root>/<asset>/<partition>/<fingerprint>/shard-<sha256>.parquet
     <root>/<asset>/<partition>/manifest.json
 
+The root is a local folder or s3://BUCKET/PREFIX.
+
 A shard carries the head of its own hash in its name, so a damaged one is found
 without a manifest. A manifest's sha256 is the artifact's data version.
 """
@@ -11,8 +13,6 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,9 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from resources.objects import ConflictError, LocalObjects, Objects, S3Objects
+from resources.weights import cache_folder
 
 VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
 NAME_DIGITS = 16
@@ -107,19 +110,30 @@ class Manifest(BaseModel):
 
 
 class ArtifactStore(dg.ConfigurableResource):
-    """Artifacts under one root folder."""
+    """Artifacts under one root: a local folder, or s3://BUCKET/PREFIX.
+
+    S3's endpoint, region and credentials are found the usual way: AWS_* variables,
+    profiles, roles.
+    """
 
     root: str
 
+    @cached_property
+    def objects(self) -> Objects:
+        if self.root.startswith("s3://"):
+            from dagster_aws.s3 import S3Resource
+
+            return S3Objects(self.root, S3Resource().get_client(), cache_folder() / "s3")
+        return LocalObjects(Path(self.root))
+
     def manifest(self, key: ArtifactKey) -> Manifest | None:
         """Return the artifact's manifest, None where there is none. Raises ArtifactError on a damaged one."""
-        path = Path(self.root, key.path, "manifest.json")
+        content = self.objects.read(_manifest_name(key))
         try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
+            return None if content is None else Manifest.model_validate_json(content)
         except (ValidationError, UnicodeDecodeError):
-            raise ArtifactError(f"{key}: {path} is damaged; delete it and materialize the asset again") from None
+            address = self.objects.address(_manifest_name(key))
+            raise ArtifactError(f"{key}: {address} is damaged; delete it and materialize the asset again") from None
 
     def existing(self, key: ArtifactKey) -> Manifest:
         """Return the artifact's manifest. Raises ArtifactError where it was not materialized."""
@@ -148,9 +162,8 @@ class ArtifactStore(dg.ConfigurableResource):
             or manifest.upstream != self._upstream(recipe)
         ):
             return None
-        folder = self._folder(recipe.key, manifest.fingerprint)
-        whole = all((folder / stored.name).is_file() for stored in (*manifest.shards, *manifest.files))
-        return manifest if whole else None
+        there = set(self.objects.names(_folder(recipe.key, manifest.fingerprint)))
+        return manifest if there >= {stored.name for stored in (*manifest.shards, *manifest.files)} else None
 
     def read(self, key: ArtifactKey) -> list[Row]:
         """Return all rows. Raises ArtifactError where a shard is missing or its hash does not match."""
@@ -160,18 +173,12 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def shard_names(self, recipe: Recipe) -> list[str]:
         """Return the names of the shards that stand in the recipe's folder, with or without a manifest."""
-        return sorted(p.name for p in self._folder(recipe.key, recipe.fingerprint).glob("shard-*.parquet"))
+        names = self.objects.names(_folder(recipe.key, recipe.fingerprint))
+        return [name for name in names if name.startswith("shard-")]
 
     def read_shard(self, key: ArtifactKey, fingerprint: str, name: str) -> pa.Table:
         """Return a shard's table. Raises ArtifactError where it is not what its name's hash says."""
-        path = self._folder(key, fingerprint) / name
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise ArtifactError(f"{key}: {path} is missing; materialize the asset again") from None
-        if _shard_name(content) != name:
-            raise ArtifactError(f"{key}: {path} is damaged; materialize the asset again")
-        return pq.read_table(io.BytesIO(content))
+        return pq.read_table(io.BytesIO(self._shard(key, fingerprint, name)))
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all."""
@@ -179,40 +186,53 @@ class ArtifactStore(dg.ConfigurableResource):
         pq.write_table(pa.Table.from_pylist(list(rows)), buffer, compression="zstd")
         content = buffer.getvalue()
         name = _shard_name(content)
-        write_atomically(self._folder(recipe.key, recipe.fingerprint) / name, content)
+        self.objects.write(f"{_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
 
     def stored_shard(self, recipe: Recipe, name: str, rows: int) -> StoredFile:
         """Return the entry of a shard that stands in the recipe's folder."""
-        content = (self._folder(recipe.key, recipe.fingerprint) / name).read_bytes()
-        return StoredFile(name=name, sha256=sha256(content), rows=rows)
+        return StoredFile(name=name, sha256=sha256(self._shard(recipe.key, recipe.fingerprint, name)), rows=rows)
 
     def drop_shard(self, recipe: Recipe, name: str) -> None:
         """Remove a damaged shard, so that its rows count as missing."""
-        (self._folder(recipe.key, recipe.fingerprint) / name).unlink(missing_ok=True)
+        self.objects.remove(f"{_folder(recipe.key, recipe.fingerprint)}/{name}")
 
     def put_files(self, recipe: Recipe, folder: Path) -> list[StoredFile]:
         """Copy a folder's files into the artifact, each whole or not at all."""
         stored = []
         for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            content = path.read_bytes()
-            write_atomically(self._folder(recipe.key, recipe.fingerprint) / path.name, content)
-            stored.append(StoredFile(name=path.name, sha256=sha256(content)))
+            self.objects.upload(f"{_folder(recipe.key, recipe.fingerprint)}/{path.name}", path)
+            stored.append(StoredFile(name=path.name, sha256=sha256_of_file(path)))
         return stored
 
     def local_files(self, key: ArtifactKey) -> Path:
         """Return a local folder with the artifact's files. Raises ArtifactError where a hash does not match."""
         manifest = self.existing(key)
-        folder = self._folder(key, manifest.fingerprint)
-        for stored in manifest.files:
-            path = folder / stored.name
-            if not path.is_file() or sha256(path.read_bytes()) != stored.sha256:
-                raise ArtifactError(f"{key}: {path} is missing or damaged; materialize the asset again")
+        paths = [self._file(key, manifest.fingerprint, stored) for stored in manifest.files]
+        if isinstance(self.objects, LocalObjects) or not paths:
+            return Path(self.root, _folder(key, manifest.fingerprint))
+        # Files of one artifact lie apart in the cache: they are brought together by links.
+        folder = cache_folder() / "artifacts" / manifest.content
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, stored in zip(paths, manifest.files, strict=True):
+            if not (folder / stored.name).exists():
+                (folder / stored.name).symlink_to(path)
         return folder
 
-    def local_folder(self, recipe: Recipe) -> Path:
-        """Return the local folder that the recipe's files stand in."""
-        return self._folder(recipe.key, recipe.fingerprint)
+    def local_shards(self, key: ArtifactKey) -> list[Path]:
+        """Return local files with the artifact's shards. Raises ArtifactError where one is missing."""
+        manifest = self.existing(key)
+        return [self._file(key, manifest.fingerprint, shard) for shard in manifest.shards]
+
+    def published(self) -> list[ArtifactKey]:
+        """Return the keys of all artifacts that were published."""
+        found = [name for name in self.objects.tree() if name.endswith("/manifest.json")]
+        manifests = [Manifest.model_validate_json(self.objects.read(name) or b"") for name in found]
+        return sorted(ArtifactKey(manifest.asset, manifest.partition) for manifest in manifests)
+
+    def address(self, recipe: Recipe, name: str) -> str:
+        """Return where a file of the recipe's artifact lies, for people."""
+        return self.objects.address(f"{_folder(recipe.key, recipe.fingerprint)}/{name}")
 
     def publish(
         self,
@@ -220,8 +240,13 @@ class ArtifactStore(dg.ConfigurableResource):
         shards: Sequence[StoredFile],
         summary: dict[str, Any],
         files: Sequence[StoredFile] = (),
+        replaced: Manifest | None = None,
     ) -> Manifest:
-        """Write the manifest, which makes the artifact exist. Raises ArtifactError where upstream is missing."""
+        """Write the manifest, which makes the artifact exist, in place of ``replaced``.
+
+        Raises ArtifactError where upstream is missing, or where another run published
+        something else in the meantime: what it wrote stays whole.
+        """
         upstream = self._upstream(recipe)
         missing = [name for name, version in upstream.items() if version is None]
         if missing:
@@ -238,34 +263,44 @@ class ArtifactStore(dg.ConfigurableResource):
             summary=summary,
             versions=package_versions(),
         )
-        write_atomically(Path(self.root, recipe.key.path, "manifest.json"), manifest.encoded)
+        try:
+            before = replaced.encoded if replaced else None
+            self.objects.replace(_manifest_name(recipe.key), manifest.encoded, before)
+        except ConflictError:
+            if self.manifest(recipe.key) != manifest:
+                raise ArtifactError(
+                    f"{recipe.key}: another run published it in the meantime, and its artifact stays; "
+                    "materialize again to bring it up to date"
+                ) from None
         return manifest
 
     def _upstream(self, recipe: Recipe) -> dict[str, str | None]:
         return {str(key): self.data_version(key) for key in recipe.upstream}
 
-    def _folder(self, key: ArtifactKey, fingerprint: str) -> Path:
-        return Path(self.root, key.path, fingerprint)
+    def _shard(self, key: ArtifactKey, fingerprint: str, name: str) -> bytes:
+        place = f"{_folder(key, fingerprint)}/{name}"
+        content = self.objects.read(place)
+        if content is None:
+            raise ArtifactError(f"{key}: {self.objects.address(place)} is missing; materialize the asset again")
+        if _shard_name(content) != name:
+            raise ArtifactError(f"{key}: {self.objects.address(place)} is damaged; materialize the asset again")
+        return content
+
+    def _file(self, key: ArtifactKey, fingerprint: str, stored: StoredFile) -> Path:
+        place = f"{_folder(key, fingerprint)}/{stored.name}"
+        path = self.objects.local(place)
+        if path is None or sha256_of_file(path) != stored.sha256:
+            address = self.objects.address(place)
+            raise ArtifactError(f"{key}: {address} is missing or damaged; materialize the asset again")
+        return path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _folder(key: ArtifactKey, fingerprint: str) -> str:
+    return f"{key.path}/{fingerprint}"
+
+
+def _manifest_name(key: ArtifactKey) -> str:
+    return f"{key.path}/manifest.json"
 
 
 def canonical_json(value: Any) -> bytes:
@@ -275,6 +310,11 @@ def canonical_json(value: Any) -> bytes:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def package_versions() -> dict[str, str]:

@@ -1,11 +1,8 @@
 """DuckDB over the artifacts: a view per asset, with its partition as a column."""
 
-import json
-from pathlib import Path
-
 import duckdb
 
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
 
 
 def session(store: ArtifactStore) -> duckdb.DuckDBPyConnection:
@@ -14,11 +11,8 @@ def session(store: ArtifactStore) -> duckdb.DuckDBPyConnection:
     A view holds the shards that the manifests of its partitions name, and no others.
     """
     shards: dict[str, list[str]] = {}
-    for path in sorted(Path(store.root).rglob("manifest.json")):
-        named = json.loads(path.read_bytes())
-        manifest = store.existing(ArtifactKey(named["asset"], named["partition"]))
-        files = [str(path.parent / manifest.fingerprint / shard.name) for shard in manifest.shards]
-        shards.setdefault(manifest.asset.replace("/", "_"), []).extend(files)
+    for key in store.published():
+        shards.setdefault(key.asset.replace("/", "_"), []).extend(map(str, store.local_shards(key)))
     connection = duckdb.connect()
     for name, files in shards.items():
         if files:

@@ -1,6 +1,7 @@
 """A real small model, made and trained on the spot, and an experiment that fits it."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,31 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     train_small_model(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of moto's S3 server on loopback, with a bucket named artifacts."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="artifacts")
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
+    """What a user sets to work on that server, with an empty local cache."""
+    return {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "GSR_CACHE": str(tmp_path / "cache"),
+    }

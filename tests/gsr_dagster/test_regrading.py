@@ -75,7 +75,7 @@ def test_a_problem_whose_gold_cannot_be_read_is_not_scored(store):
         {"problem_id": "p0", "problem": "?", "answer": "any $a$ such that (", "domain": "math"},
         {"problem_id": "p1", "problem": "?", "answer": "1/2", "domain": "math"},
     ]
-    store.publish(recipe, [store.put_shard(recipe, problems)], {})
+    store.publish(recipe, [store.put_shard(recipe, problems)], {}, replaced=store.manifest(recipe.key))
     (again,) = regrade(EXPERIMENT, store, "math-verify")
     assert (again.after["problems"], again.after["unscored_problems"], again.after["groups"]) == (1, 1, 1)
     assert {c.after for c in again.changes} == {"gold unparseable"}

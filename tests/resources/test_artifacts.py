@@ -1,8 +1,8 @@
-import os
+from pathlib import Path
 
 import pytest
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, write_atomically
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
 
 KEY = ArtifactKey("base/candidate_pools", "sums|smollm2-135m")
 ROWS = [{"id": "a", "value": 1.5, "list": ["x"]}, {"id": "b", "value": None, "list": []}]
@@ -18,11 +18,11 @@ def recipe(key: ArtifactKey = KEY, **changes) -> Recipe:
 
 
 def publish(store: ArtifactStore, made: Recipe, rows=ROWS):
-    return store.publish(made, [store.put_shard(made, rows)], {"rows": len(rows)})
+    return store.publish(made, [store.put_shard(made, rows)], {"rows": len(rows)}, replaced=store.manifest(made.key))
 
 
 def shard_path(store: ArtifactStore, made: Recipe):
-    return store.local_folder(made) / store.shard_names(made)[0]
+    return Path(store.address(made, store.shard_names(made)[0]))
 
 
 def test_rows_come_back_as_they_were_written(store):
@@ -86,11 +86,25 @@ def test_a_damaged_manifest_is_an_error_and_not_an_absence(store, tmp_path):
         store.manifest(KEY)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_of_two_runs_the_second_to_publish_says_so_and_loses_nothing(store):
+    made = recipe()
+    first = publish(store, made)
+    with pytest.raises(ArtifactError, match="another run published it in the meantime, and its artifact stays"):
+        store.publish(made, [store.put_shard(made, ROWS[:1])], {"rows": 1}, replaced=None)
+    assert store.manifest(KEY) == first
+    assert store.read(KEY) == ROWS
+
+
+def test_two_runs_that_make_the_same_agree(store):
+    made = recipe()
+    first = publish(store, made)
+    again = store.publish(made, [store.put_shard(made, ROWS)], {"rows": len(ROWS)}, replaced=None)
+    assert again.data_version == first.data_version
+
+
+def test_content_tells_of_rows_alone(store):
+    one, other = recipe(), Recipe(ArtifactKey("other"), settings={"x": 1})
+    assert publish(store, one).content == publish(store, other).content
+    assert store.data_version(one.key) != store.data_version(other.key)
+    assert store.content(one.key) != publish(store, one, ROWS[:1]).content
+    assert store.published() == sorted([one.key, other.key])

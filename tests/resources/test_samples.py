@@ -1,5 +1,7 @@
 """The sample log, with an engine at its boundary that answers by rule: what is asked for is what is tested."""
 
+from pathlib import Path
+
 import pytest
 
 from gsr_dagster.experiment import RolloutSettings
@@ -42,7 +44,7 @@ def prompts(samples: int = 4, problems: int = 10, wording: str = "solve") -> lis
 
 def complete(store, wanted, engine):
     shards = complete_samples(store, RECIPE, wanted, "candidate_id", SETTINGS, lambda: engine)
-    store.publish(RECIPE, shards, {})
+    store.publish(RECIPE, shards, {}, replaced=store.manifest(RECIPE.key))
     return {row["candidate_id"]: row for row in store.read(RECIPE.key)}
 
 
@@ -81,7 +83,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_manifest(store, tmp_path, m
 def test_only_a_damaged_shard_is_drawn_again(store, monkeypatch, caplog):
     monkeypatch.setattr("resources.samples.SHARD_SAMPLES", 8)
     before = complete(store, prompts(), Echo())
-    damaged = store.local_folder(RECIPE) / store.shard_names(RECIPE)[2]
+    damaged = Path(store.address(RECIPE, store.shard_names(RECIPE)[2]))
     damaged.write_bytes(damaged.read_bytes()[:50])
     engine = Echo()
     assert complete(store, prompts(), engine) == before

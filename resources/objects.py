@@ -1,0 +1,215 @@
+"""Where artifacts lie: named objects in a local folder or under an S3 prefix.
+
+An object is written whole or not at all. Names are relative, with "/".
+"""
+
+import fcntl
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ConflictError(RuntimeError):
+    """Another writer replaced an object since it was read."""
+
+
+class Objects(Protocol):
+    """Named objects."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object's content, None where there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object whose name says its content: one that is there stays."""
+        ...
+
+    def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
+        """Write an object in place of ``expected``, None for none. Raises ConflictError where another stands there."""
+        ...
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write a local file as an object, in place of whatever stands there."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the objects in a folder, without the folder, sorted."""
+        ...
+
+    def tree(self) -> list[str]:
+        """Return the names of all objects, sorted."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """Return a local file with an object's content, None where there is none."""
+        ...
+
+    def address(self, name: str) -> str:
+        """Return where an object lies, for people."""
+        ...
+
+
+class LocalObjects:
+    """Objects in a local folder."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        write_atomically(self.root / name, content)
+
+    def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_name(f".{path.name}.lock")):
+            if self.read(name) != expected:
+                raise ConflictError(name)
+            write_atomically(path, content)
+
+    def upload(self, name: str, path: Path) -> None:
+        write_atomically(self.root / name, path.read_bytes())
+
+    def names(self, folder: str) -> list[str]:
+        place = self.root / folder
+        if not place.is_dir():
+            return []
+        return sorted(p.name for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
+
+    def tree(self) -> list[str]:
+        files = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(path.relative_to(self.root).as_posix() for path in files)
+
+    def remove(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def local(self, name: str) -> Path | None:
+        path = self.root / name
+        return path if path.is_file() else None
+
+    def address(self, name: str) -> str:
+        return str(self.root / name)
+
+
+class S3Objects:
+    """Objects under s3://BUCKET/PREFIX. What is read stays in a local cache, by its ETag."""
+
+    def __init__(self, root: str, client: Any, cache: Path):
+        self.bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.client = client
+        self.cache = cache
+
+    def read(self, name: str) -> bytes | None:
+        path = self.local(name)
+        return path.read_bytes() if path else None
+
+    def write(self, name: str, content: bytes) -> None:
+        with _ignoring(self.client, "PreconditionFailed"):  # it is there, with this content
+            self.client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
+
+    def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
+        tag = self._tag(name)
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        if (self.read(name) if tag else None) != expected:
+            raise ConflictError(name)
+        try:
+            self.client.put_object(**self._at(name), Body=content, **condition)
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+                raise
+            raise ConflictError(name) from None
+
+    def upload(self, name: str, path: Path) -> None:
+        at = self._at(name)
+        self.client.upload_file(str(path), at["Bucket"], at["Key"])
+
+    def names(self, folder: str) -> list[str]:
+        return self._listed(f"{self.prefix}{folder}/", "/")
+
+    def tree(self) -> list[str]:
+        return self._listed(self.prefix, "")
+
+    def _listed(self, prefix: str, delimiter: str) -> list[str]:
+        lister = self.client.get_paginator("list_objects_v2")
+        pages = lister.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter=delimiter)
+        return sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", []))
+
+    def remove(self, name: str) -> None:
+        self.client.delete_object(**self._at(name))
+
+    def local(self, name: str) -> Path | None:
+        tag = self._tag(name)
+        if tag is None:
+            return None
+        path = self.cache / self.bucket / tag.strip('"') / Path(name).name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            at = self._at(name)
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
+                os.replace(f"{scratch}/object", path)
+        return path
+
+    def address(self, name: str) -> str:
+        return f"s3://{self.bucket}/{self.prefix}{name}"
+
+    def _tag(self, name: str) -> str | None:
+        try:
+            return self.client.head_object(**self._at(name))["ETag"]
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+                raise
+            return None
+
+    def _at(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + name}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _locked(path: Path):
+    """Hold a lock between processes for the length of the block."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _ignoring(client: Any, code: str):
+    """Go on after a client's error of this code."""
+    try:
+        yield
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise

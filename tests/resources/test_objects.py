@@ -1,0 +1,118 @@
+"""Objects in a local folder and on a real S3 server (moto's, on loopback), held to the same promises."""
+
+import os
+import shutil
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
+from resources.objects import ConflictError, LocalObjects, Objects, S3Objects, write_atomically
+
+
+def s3_client():
+    from dagster_aws.s3 import S3Resource
+
+    return S3Resource().get_client()
+
+
+@pytest.fixture(params=["local", "s3"])
+def objects(request, tmp_path, monkeypatch) -> Objects:
+    if request.param == "local":
+        return LocalObjects(tmp_path / "root")
+    for name, value in request.getfixturevalue("s3_environment").items():
+        monkeypatch.setenv(name, value)
+    return S3Objects(f"s3://artifacts/{uuid.uuid4()}/", s3_client(), tmp_path / "cache")
+
+
+def test_an_object_is_read_as_it_was_written(objects):
+    assert objects.read("a/b/one") is None
+    assert objects.local("a/b/one") is None
+    objects.write("a/b/one", b"1")
+    objects.write("a/b/two", b"2")
+    objects.write("a/other", b"3")
+    assert objects.read("a/b/one") == b"1"
+    path = objects.local("a/b/two")
+    assert path is not None
+    assert path.read_bytes() == b"2"
+    assert objects.names("a/b") == ["one", "two"]
+    assert objects.names("nowhere") == []
+    assert objects.tree() == ["a/b/one", "a/b/two", "a/other"]
+    objects.remove("a/b/one")
+    objects.remove("a/b/one")
+    assert objects.names("a/b") == ["two"]
+
+
+def test_a_file_is_uploaded_whole_and_in_place_of_another(objects, tmp_path):
+    weights = tmp_path / "weights"
+    for size in (10, 20 << 20):  # the second is past S3's 8 MiB of one part
+        weights.write_bytes(os.urandom(size))
+        objects.upload("model/weights", weights)
+        assert objects.read("model/weights") == weights.read_bytes()
+
+
+def test_an_object_is_replaced_only_where_it_is_what_was_expected(objects):
+    objects.replace("manifest", b"1", expected=None)
+    with pytest.raises(ConflictError):
+        objects.replace("manifest", b"2", expected=None)
+    with pytest.raises(ConflictError):
+        objects.replace("manifest", b"2", expected=b"0")
+    objects.replace("manifest", b"2", expected=b"1")
+    assert objects.read("manifest") == b"2"
+
+
+def test_of_many_writers_at_once_one_wins(objects):
+    outcomes = []
+
+    def write(number: int) -> None:
+        try:
+            objects.replace("manifest", str(number).encode(), expected=None)
+            outcomes.append(number)
+        except ConflictError:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [number for number in outcomes if number is not None]
+    assert objects.read("manifest") == str(winner).encode()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environment, monkeypatch, tmp_path):
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    store = ArtifactStore(root=f"s3://artifacts/{uuid.uuid4()}")
+    recipe = Recipe(ArtifactKey("lora_checkpoints", "student"), settings={"x": 1})
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(os.urandom(1 << 20))
+    rows = [{"step": 1, "loss": 0.5}]
+    store.publish(recipe, [store.put_shard(recipe, rows)], {}, store.put_files(recipe, folder))
+    for _ in range(2):
+        local = store.local_files(recipe.key)
+        assert {p.name: p.read_bytes() for p in local.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
+        assert store.read(recipe.key) == rows
+        assert store.current(recipe) is not None
+        shutil.rmtree(s3_environment["GSR_CACHE"])
+    client = s3_client()
+    bucket, _, prefix = store.root.removeprefix("s3://").partition("/")
+    damaged = f"{prefix}/{recipe.key.path}/{recipe.fingerprint}/adapter_model.safetensors"
+    client.put_object(Bucket=bucket, Key=damaged, Body=b"cut off")
+    with pytest.raises(ArtifactError, match=r"adapter_model\.safetensors is missing or damaged"):
+        store.local_files(recipe.key)
+    assert Path(s3_environment["GSR_CACHE"]).is_dir()
