@@ -7,8 +7,9 @@ but refinements hold their pool's fingerprint: so N can be raised, and samples s
 
 from functools import lru_cache
 
-from gsr_dagster.experiment import Experiment, Model, ProblemSet, RolloutSettings, Student
+from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.settings import RolloutSettings
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
@@ -173,7 +174,7 @@ class Recipes:
             settings={
                 "base": self._model(settings.base),
                 "lora": settings.lora and settings.lora.model_dump(),
-                "training": settings.training.model_dump(),
+                "training": settings.training.model_dump(exclude={"processes", "rows_at_once"}),
                 "seed": self.experiment.seed,
                 "training_set": self.store.content(rows),
             },
@@ -260,7 +261,8 @@ class Recipes:
 
     def _model(self, name: str) -> dict[str, str | None]:
         model: Model = self.experiment.models[name]
-        return {"key": name, "weights": identity(model.source), "thinking_end": model.thinking_end}
+        engine = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
+        return {"key": name, "weights": identity(model.source), "thinking_end": model.thinking_end, **engine}
 
     @staticmethod
     def _direct_prompt(problem_set: ProblemSet) -> dict[str, object]:

@@ -12,11 +12,12 @@ from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import by_problem, graded_rows, scored
-from gsr_dagster.experiment import Experiment, Rollouts, Student
+from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
 from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
 from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.partitions import Partitions
+from gsr_dagster.settings import Rollouts
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+
+from gsr_dagster.settings import Count, EngineSettings, OpenAI, Rollouts, RolloutSettings, Section, Transformers
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
@@ -53,27 +55,6 @@ def _problem_source(source: str) -> str:
 
 
 Key = Annotated[str, AfterValidator(_partition_key)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are refused, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RolloutSettings(Section):
-    """How a model is sampled. Temperature 0 decodes greedily."""
-
-    temperature: float = Field(ge=0, le=2)
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    max_new_tokens: Count
-
-
-class Rollouts(RolloutSettings):
-    """Rollout settings with the number of samples per prompt."""
-
-    samples: Count
 
 
 class WorkedExample(Section):
@@ -90,7 +71,7 @@ class ProblemSet(Section):
     """
 
     source: Annotated[str, AfterValidator(_problem_source)]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
     seed: int = 0
     problems: Count
     domain: Domain = "math"
@@ -104,12 +85,12 @@ class Benchmark(ProblemSet):
 
 
 class Model(Section):
-    """A model: its source, its size, and how it runs."""
+    """A model: its source, its size, and the engine that samples it."""
 
     source: Annotated[str, AfterValidator(_model_source)]
     parameters: float = Field(gt=0)
     thinking_end: str | None = None
-    batch_size: Count = 32
+    engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
 
 
@@ -130,13 +111,18 @@ class Lora(Section):
 
 
 class Training(Section):
-    """Fine-tuning. ``refine_weight`` is method.md's λ; ``batch_size`` is in rows an optimiser step."""
+    """Fine-tuning. ``refine_weight`` is method.md's λ; ``batch_size`` is in rows an optimiser step.
+
+    ``processes`` share each step's rows, ``rows_at_once`` a process: neither changes what
+    is learned.
+    """
 
     epochs: float = Field(default=3, gt=0)
     learning_rate: float = Field(default=1e-4, gt=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     batch_size: Count = 128
     rows_at_once: Count = 4
+    processes: Count = 1
     max_length: Count = 24_576
     refine_weight: float = Field(default=0.5, ge=0, le=1)
 
@@ -174,7 +160,7 @@ class Experiment(Section):
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
     training_problems: ProblemSet | None = None
-    students: dict[Key, Student] = {}
+    students: dict[Key, Student] = Field(default={})
 
     @property
     def models(self) -> dict[str, Model]:
@@ -246,8 +232,18 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                 yield (*place, role), f"no model {model!r}; {known}"
         if name in models:
             yield place, "a model has this key already"
+        if student.base in models and isinstance(models[student.base].engine, OpenAI):
+            yield (*place, "base"), "a server cannot load the student: its base needs an engine that loads weights"
         if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
+        training = student.training
+        at_once = training.processes * min(training.rows_at_once, training.batch_size // training.processes or 1)
+        if training.batch_size % at_once:
+            yield (
+                (*place, "training", "batch_size"),
+                f"{training.batch_size} rows a step do not divide into {training.processes} processes "
+                f"of {training.rows_at_once} rows at once",
+            )
         if student.candidates.samples < experiment.k:
             yield (
                 (*place, "candidates", "samples"),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gsr_dagster.experiment import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.settings import RolloutSettings
 from resources.artifacts import ArtifactError, ArtifactStore, Recipe, Row, StoredFile, canonical_json, sha256
 from resources.engines.base import Engine, Request, Sample, sample_seed
 from resources.progress import track
@@ -61,14 +61,16 @@ def complete_samples(
     engine = load_engine()
     buffer: list[Row] = []
     with track(str(recipe.key), missing, "samples") as progress:
-        for finished in engine.sample(requests, settings):
-            buffer += [_row(by_id[s.request_id], s, id_column) for s in finished]
-            progress.advance(len(finished), tokens=sum(s.generated_tokens for s in finished))
-            if len(buffer) >= SHARD_SAMPLES:
+        try:
+            for finished in engine.sample(requests, settings):
+                buffer += [_row(by_id[s.request_id], s, id_column) for s in finished]
+                progress.advance(len(finished), tokens=sum(s.generated_tokens for s in finished))
+                if len(buffer) >= SHARD_SAMPLES:
+                    shards.append(store.put_shard(recipe, buffer))
+                    buffer = []
+        finally:
+            if buffer:
                 shards.append(store.put_shard(recipe, buffer))
-                buffer = []
-    if buffer:
-        shards.append(store.put_shard(recipe, buffer))
     return shards
 
 

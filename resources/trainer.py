@@ -18,6 +18,11 @@ from resources.progress import track
 
 SECONDS_BETWEEN_LOOKS = 0.5
 LINES_SHOWN_OF_A_FAILURE = 15
+# On a CPU too: accelerate's own CPU launcher wants MPI, this one is torch's, and gloo joins the processes.
+ACCELERATE = (
+    "accelerate.commands.launch --multi_gpu --num_processes {processes} --num_machines 1 "
+    "--mixed_precision no --dynamo_backend no --main_process_port 0 --module"
+)
 
 
 class TrainingError(RuntimeError):
@@ -46,11 +51,12 @@ class Trainer(dg.ConfigurableResource):
             "seed": seed,
         }
         (scratch / "job.json").write_text(json.dumps(job))
-        history = self._run(label, scratch)
+        history = self._run(label, scratch, student.training.processes)
         return Path(job["checkpoint"]), history
 
-    def _run(self, label: str, scratch: Path) -> list[Row]:
-        command = [sys.executable, "-m", "resources.training_process", str(scratch / "job.json")]
+    def _run(self, label: str, scratch: Path, processes: int) -> list[Row]:
+        launcher = ACCELERATE.format(processes=processes).split() if processes > 1 else []
+        command = [sys.executable, "-m", *launcher, "resources.training_process", str(scratch / "job.json")]
         environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TOKENIZERS_PARALLELISM": "false"}
         history = History(scratch / "history.jsonl")
         with (

@@ -1,5 +1,7 @@
 """The training process: `python -m resources.training_process JOB.json`, started by resources/trainer.py.
 
+Where an experiment asks for several processes, `accelerate launch` starts as many of it.
+
 L = λ·L_refine + (1−λ)·L_direct, each the mean negative log-likelihood of its target
 tokens (method.md, training data, 5). Every row carries its part's weight, so the two
 may stand in one batch.
@@ -74,13 +76,15 @@ def main(job_path: str) -> None:
             outputs = model(**inputs, use_cache=False, fused_lm_head=True)
             tokens = outputs.label_mask.sum() if num_items_in_batch is None else num_items_in_batch
             loss = -(outputs.log_probs * loss_weight[:, None]).sum() / tokens
+            if num_items_in_batch is not None:  # it counts all processes, whose gradients are averaged
+                loss = loss * self.accelerator.num_processes
             return (loss, outputs) if return_outputs else loss
 
     class WriteHistory(TrainerCallback):
         """Appends each step's loss to the history file; stops at one that is not finite."""
 
         def on_log(self, args, state, control, logs=None, **kwargs):
-            if not logs or "loss" not in logs:
+            if not logs or "loss" not in logs or not state.is_world_process_zero:
                 return
             if not math.isfinite(logs["loss"]):
                 raise FloatingPointError(f"the loss at step {state.global_step} is {logs['loss']}")
@@ -95,7 +99,8 @@ def main(job_path: str) -> None:
         for row in job["rows"]
     ]
     on_gpu = torch.cuda.is_available()
-    at_once = min(training["rows_at_once"], training["batch_size"])
+    processes = training["processes"]
+    at_once = min(training["rows_at_once"], training["batch_size"] // processes or 1)
     config = SFTConfig(
         output_dir=str(Path(job_path).parent / "trainer"),
         num_train_epochs=training["epochs"],
@@ -103,11 +108,12 @@ def main(job_path: str) -> None:
         warmup_steps=training["warmup"],
         lr_scheduler_type="cosine",
         per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=max(training["batch_size"] // at_once, 1),
+        gradient_accumulation_steps=max(training["batch_size"] // (at_once * processes), 1),
         max_length=training["max_length"],
         seed=job["seed"],
         data_seed=job["seed"],
         use_cpu=not on_gpu,
+        ddp_backend=None if on_gpu else "gloo",
         bf16=on_gpu,
         gradient_checkpointing=on_gpu,
         dataloader_pin_memory=on_gpu,
@@ -136,7 +142,8 @@ def main(job_path: str) -> None:
         callbacks=[WriteHistory()],
     )
     trainer.train()
-    save(trainer.model, tokenizer, job["source"], Path(job["checkpoint"]))
+    if trainer.accelerator.is_main_process:
+        save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job["source"], Path(job["checkpoint"]))
 
 
 def save(model: Any, tokenizer: Any, source: str, folder: Path) -> None:

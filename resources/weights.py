@@ -65,6 +65,17 @@ def fetch(source: str) -> Path:
     return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
+def fetch_tokenizer(source: str) -> Path:
+    """Return a local folder with the source's tokenizer; of the hub, that is all that is downloaded."""
+    kind, _, name = source.partition(":")
+    if kind != "hf":
+        return fetch(source)
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition("@")
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", "*.txt", "*.jinja"]))
+
+
 def _local_files(kind: str, name: str) -> list[Path]:
     if kind == "gguf":
         return [_gguf_file(name)]

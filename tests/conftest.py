@@ -120,6 +120,14 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small model's tokenizer alone."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    small_tokenizer(random.Random(0)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of moto's S3 server on loopback, with a bucket named artifacts."""
     import boto3

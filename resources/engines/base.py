@@ -5,10 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gsr_dagster.experiment import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.settings import RolloutSettings
 
 FinishReason = Literal["stop", "length"]
+
+
+class EngineError(RuntimeError):
+    """Samples that could not be drawn; the message says how many, and why."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,15 @@ class Engine(Protocol):
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         """Yield the samples in lists of those that finished together, in a fixed order.
 
-        The order and the lists depend on the requests alone, and dropping a list's
-        requests leaves the other lists as they are: so a run that was killed goes on
-        with the same samples.
+        The transformers engine's order and lists depend on the requests alone, and dropping
+        a list's requests leaves the other lists as they are: so a run that was killed goes
+        on with the same samples. Other engines yield samples as they finish. Raises
+        EngineError where some cannot be had, after yielding all others.
         """
+        ...
+
+    def close(self) -> None:
+        """Give back memory, processes and connections."""
         ...
 
     def tokenize(self, text: str) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from gsr_dagster.experiment import Model
+from gsr_dagster.settings import VLLM, OpenAI
 from resources import weights
 from resources.engines import cpu
 from resources.engines.base import Engine
@@ -15,7 +16,7 @@ from resources.progress import track
 
 log = logging.getLogger(__name__)
 
-_loaded: dict[tuple[str, str, int], Engine] = {}
+_loaded: dict[tuple[str, str, str], Engine] = {}
 
 
 class Engines(dg.ConfigurableResource):
@@ -31,22 +32,36 @@ class Engines(dg.ConfigurableResource):
 
 
 def _load(model: Model, checkpoint: Path | None) -> Engine:
-    key = (model.source, str(checkpoint), model.batch_size)
+    key = (model.source, str(checkpoint), model.engine.model_dump_json())
     if key not in _loaded:
         _unload()
         with track(f"loading {model.source}", 1, "model") as progress:
-            from resources.engines.transformers import TransformersEngine
-
-            quiet_transformers()
             log.info("loading %s%s", model.source, f" with the checkpoint in {checkpoint}" if checkpoint else "")
-            adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
-            folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
-            _loaded[key] = TransformersEngine(folder, adapter, model.batch_size, model.trust_remote_code)
+            _loaded[key] = _engine(model, checkpoint)
             progress.advance(1)
     return _loaded[key]
 
 
+def _engine(model: Model, checkpoint: Path | None) -> Engine:
+    quiet_transformers()
+    if isinstance(model.engine, OpenAI):
+        from resources.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(weights.fetch_tokenizer(model.source), model.engine)
+    adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
+    folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
+    if isinstance(model.engine, VLLM):
+        from resources.engines.vllm import VLLMEngine
+
+        return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+    from resources.engines.transformers import TransformersEngine
+
+    return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)
+
+
 def _unload() -> None:
+    for engine in _loaded.values():
+        engine.close()
     _loaded.clear()
     gc.collect()
     cpu.return_freed_memory()

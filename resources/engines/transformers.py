@@ -1,8 +1,8 @@
 """The embedded engine: transformers on the CPU or on one GPU.
 
 What a batch's prompts begin with is prefilled once, and each distinct prompt once:
-their key-value cache is repeated for the samples. Each sample draws from a random stream of its own, so its seed
-decides it whatever stands beside it in the batch.
+their key-value cache is repeated for the samples. Each sample draws from a random
+stream of its own, so its seed decides it whatever stands beside it in the batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gsr_dagster.experiment import RolloutSettings
+from gsr_dagster.settings import RolloutSettings
 from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import repeat_with_room
@@ -55,6 +55,9 @@ class TransformersEngine:
         configured = self.model.generation_config.eos_token_id
         stops = configured if isinstance(configured, list) else [configured]
         self.stop_tokens = {token for token in (*stops, self.tokenizer.eos_token_id) if token is not None}
+
+    def close(self) -> None:
+        del self.model
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]

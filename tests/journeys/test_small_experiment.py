@@ -17,6 +17,7 @@ SUMS = {
     "source": "reasoning-gym:chain_sum",
     "options": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
 }
+ENGINE = {"kind": "transformers", "batch_size": 64}
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
 
 
@@ -25,7 +26,7 @@ def experiment_document(model: Path, samples: int = 4) -> dict:
         "name": "small",
         "seed": 7,
         "k": 2,
-        "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "batch_size": 64}}},
+        "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "engine": ENGINE}}},
         "benchmarks": {"sums": {**SUMS, "seed": 1, "problems": 24, "samples": samples}},
         "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
         "training_problems": {**SUMS, "seed": 1000, "problems": 40},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gsr_dagster.experiment import RolloutSettings
+from gsr_dagster.settings import RolloutSettings
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.engines.base import Sample
 from resources.samples import Prompt, complete_samples

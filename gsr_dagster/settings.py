@@ -1,0 +1,63 @@
+"""Settings of sampling: the rollouts, and the engines that draw them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the experiment file: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RolloutSettings(Section):
+    """How a model is sampled. Temperature 0 decodes greedily."""
+
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: Count
+
+
+class Rollouts(RolloutSettings):
+    """Rollout settings with the number of samples per prompt."""
+
+    samples: Count
+
+
+class Transformers(Section):
+    """The embedded engine: ``batch_size`` samples are decoded together."""
+
+    kind: Literal["transformers"] = "transformers"
+    batch_size: Count = 32
+
+
+class VLLM(Section):
+    """vLLM in this process. What is not set is vLLM's own default."""
+
+    kind: Literal["vllm"]
+    tensor_parallel_size: Count = 1
+    data_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
+class OpenAI(Section):
+    """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
+
+    ``timeout`` is in seconds an attempt; a request that fails is tried again up to
+    ``retries`` times, whatever was in its samples.
+    """
+
+    kind: Literal["openai"]
+    base_url: str = Field(pattern=r"^https?://")
+    model: str
+    api_key_variable: str = "OPENAI_API_KEY"
+    concurrency: Count = 32
+    timeout: float = Field(default=600, gt=0)
+    retries: Annotated[int, Field(ge=0)] = 8
+
+
+EngineSettings = Annotated[Transformers | VLLM | OpenAI, Field(discriminator="kind")]

@@ -1,0 +1,102 @@
+"""Training for real, on a small model: by one process and by two, an adapter and all weights."""
+
+import json
+import pickletools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsr_dagster.experiment import Student
+from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from resources.trainer import Trainer, TrainingError
+
+ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
+
+
+def student(**settings: object) -> Student:
+    training = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 4, "rows_at_once": 2, "max_length": 512}
+    lora = settings.pop("lora", {})
+    return Student.model_validate(
+        {
+            "base": "llama-tiny",
+            "teacher": "llama-tiny",
+            "candidates": ROLLOUTS,
+            "refinements": ROLLOUTS,
+            "solutions": ROLLOUTS,
+            "lora": lora,
+            "training": {**training, **settings},
+        }
+    )
+
+
+def training_rows(count: int) -> list[dict]:
+    rows = []
+    for number in range(count):
+        problem, completion = f"{number} + 3 =", f"The answer is \\boxed{{{number + 3}}}."
+        refine = number % 2
+        prompt = refinement_messages(problem, [completion, "No idea."]) if refine else direct_messages(problem)
+        kind = "refinement" if refine else "direct"
+        rows.append({"kind": kind, "messages": json.dumps(prompt), "completion": completion})
+    return rows
+
+
+def train(model: Path, scratch: Path, **settings: object) -> tuple[Path, list[dict]]:
+    scratch.mkdir()
+    return Trainer().train("test", student(**settings), f"path:{model}", training_rows(12), 7, scratch)
+
+
+def tensors(folder: Path, name: str = "adapter_model") -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(folder / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def alone(small_model, tmp_path_factory) -> tuple[Path, list[dict]]:
+    return train(small_model, tmp_path_factory.mktemp("alone") / "scratch")
+
+
+def test_training_again_gives_the_same_files_wherever_it_runs(alone, small_model, tmp_path):
+    folder, _ = alone
+    again, _ = train(small_model, tmp_path / "again")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+    assert not any(str(folder.parent).encode() in content for content in files.values())
+
+
+def test_a_checkpoint_holds_no_pickle(alone):
+    folder, _ = alone
+    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+    for path in folder.iterdir():
+        with pytest.raises(ValueError):  # noqa: PT011
+            list(pickletools.genops(path.read_bytes()))
+
+
+def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
+    folder, history = alone
+    shared, shared_history = train(small_model, tmp_path / "two", processes=2)
+    assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
+    assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
+    assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
+    ours, theirs = tensors(folder), tensors(shared)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert np.allclose(tensor, theirs[name], atol=2e-4), name
+
+
+def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_path):
+    from resources.engines.transformers import TransformersEngine
+
+    folder, _ = train(small_model, tmp_path / "whole", lora=None)
+    before, after = tensors(small_model, "model"), tensors(folder, "model")
+    assert before.keys() == after.keys()
+    assert any(not np.array_equal(before[name].astype("f4"), after[name].astype("f4")) for name in before)
+    assert TransformersEngine(folder, None, batch_size=4).tokenize("1 + 2")
+
+
+def test_a_training_that_fails_says_why(small_model, tmp_path):
+    with pytest.raises(TrainingError, match="training ended with status 1:"):
+        (tmp_path / "scratch").mkdir()
+        rows = [{"kind": "direct", "messages": "[]", "completion": None}]
+        Trainer().train("test", student(), f"path:{small_model}", rows, 7, tmp_path / "scratch")
