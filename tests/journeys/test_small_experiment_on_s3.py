@@ -1,0 +1,63 @@
+"""The same tiny experiment with its artifacts in a bucket, of moto's server on loopback."""
+
+import shutil
+import uuid
+
+import pytest
+
+from resources.artifacts import ArtifactKey
+
+POOL = ArtifactKey("base/candidate_pools", "sums|llama-tiny")
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory, start_journey, s3_endpoint):
+    folder = tmp_path_factory.mktemp("journey-s3")
+    environment = {
+        "GSR_ARTIFACTS": f"s3://artifacts/{uuid.uuid4()}",
+        "GSR_CACHE": str(folder / "cache"),
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield start_journey(folder, environment)
+
+
+def lose_the_local_disk(journey) -> None:
+    for folder in ("home", "cache"):
+        shutil.rmtree(journey.folder / folder)
+
+
+def test_every_artifact_is_in_the_bucket_and_none_on_the_disk(journey):
+    assert "llama-student" in journey.first.stdout
+    assert "Report: " in journey.first.stdout
+    assert not (journey.folder / "home" / "artifacts").exists()
+    published = {key.asset for key in journey.store.published()}
+    assert {"benchmark_problems", "base/gap_reports", "lora_checkpoints", "student_comparison"} <= published
+    assert len(journey.rows("base/candidate_pools", "sums|llama-tiny")) == 24 * 4
+
+
+def test_on_an_empty_disk_there_is_nothing_to_do_and_everything_can_be_read(journey):
+    lose_the_local_disk(journey)
+    again = journey.gsr("run")
+    assert "Nothing to do: every asset of small is current" in again.stdout, again.stdout + again.stderr
+    walked = journey.gsr("lineage", "llama-student")
+    assert walked.returncode == 0
+    assert "training_problems" in walked.stdout
+    assert "96" in journey.gsr("sql", "select count(*) from base_candidate_pools").stdout
+
+
+def test_a_run_that_was_lost_goes_on_from_the_shards_in_the_bucket(journey):
+    store, pool = journey.store, journey.store.existing(POOL)
+    before = {row["candidate_id"]: row for row in journey.rows(POOL.asset, POOL.partition)}
+    store.objects.remove(f"{POOL.path}/manifest.json")
+    lose_the_local_disk(journey)
+    again = journey.gsr("run")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert {row["candidate_id"]: row for row in journey.rows(POOL.asset, POOL.partition)} == before
+    assert store.existing(POOL).shards == pool.shards
+    assert store.existing(POOL).data_version == pool.data_version
