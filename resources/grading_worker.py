@@ -62,7 +62,7 @@ def judge_math(gold: str, answers: Sequence[str], wrong: Sequence[str] = ()) -> 
     right = _gold(gold)
     if right is None:
         return [Judgement("gold unparseable", answer) for answer in answers]
-    different = [Answer.read(text) for text in wrong]
+    different = [answer for text in wrong if (answer := _readable(text))]
     return [_judge_answer(right, answer, different) for answer in answers]
 
 
@@ -73,6 +73,13 @@ def _gold(text: str) -> Answer | None:
             gold = Answer.read(text)
             return gold if gold.is_parsed else None
     except (UnreadableError, OutOfTimeError):
+        return None
+
+
+def _readable(text: str) -> Answer | None:
+    try:
+        return Answer.read(text)
+    except UnreadableError:
         return None
 
 

@@ -92,6 +92,15 @@ def test_each_pair_of_gold_and_answer_is_judged_once_and_later_answers_join_the_
     assert [g.answer_class for g in second] == [1, 2, 3, 2]
 
 
+def test_an_answer_that_could_not_be_read_does_not_stand_in_the_way_of_later_ones():
+    question = {"p": Question("1/11", "math")}
+    assert [g.verdict for g in Grader().grade("test", question, [("p", "$ $"), ("p", "x" * 2000)])] == ["incorrect"] * 2
+    assert [g.verdict for g in Grader().grade("test", question, [("p", "2/22"), ("p", "$ $")])] == [
+        "correct",
+        "incorrect",
+    ]
+
+
 def test_the_exact_grader_compares_text():
     grades = Grader(name="exact").grade("test", MATH, [("half", "\\frac{1} {2}"), ("half", "0.5")])
     assert [grade.verdict for grade in grades] == ["correct", "incorrect"]
