@@ -113,7 +113,7 @@ def main(job_path: str) -> None:
         seed=job["seed"],
         data_seed=job["seed"],
         use_cpu=not on_gpu,
-        ddp_backend=None if on_gpu else "gloo",
+        ddp_backend="gloo" if processes > 1 and not on_gpu else None,
         bf16=on_gpu,
         gradient_checkpointing=on_gpu,
         dataloader_pin_memory=on_gpu,
