@@ -50,7 +50,8 @@ def regraded_table(experiment: Experiment, rows: Sequence[Regraded]) -> Table:
 
 
 def _table(title: str, *labels: str) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    shape: dict[str, Any] = {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False, "min_width": len(title)}
+    table = Table(title=f"\n{title}", title_justify="left", **shape)
     for label in labels:
         table.add_column(label, overflow="fold")
     return table
