@@ -14,7 +14,7 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "3"
+REPORT_VERSION = "4"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
 TEACHING_ASSETS = (
     "training_candidates",

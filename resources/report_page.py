@@ -23,6 +23,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600; padding: .3rem 0 }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td.text, th.text { text-align: left }
+th { white-space: normal; vertical-align: bottom; max-width: 8rem }
 small { color: #666 } td small { display: block } img { max-width: 100% } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
 .clear { font-weight: 600 }
 </style></head><body>
@@ -56,12 +57,12 @@ came from groups without one correct candidate.</p>
 {{ row.unscored_problems }} problems are not scored, since their gold cannot be read. {% endfor %}
 "Tokens" are the mean generated tokens behind one answer: k candidates for a vote / k candidates and one refinement.</p>
 <img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
-<table><caption>Where the gap comes from, in points of all groups: rescued + all-wrong − broken = gap</caption>
-<tr><th>benchmark</th><th class="text">model</th><th>rescued</th><th>all-wrong</th><th>broken</th>
+<table><caption>Where the gap comes from, in points of all groups: the three parts add up to the gap</caption>
+<tr><th>benchmark</th><th class="text">model</th><th>rescued</th><th>rescued, all-wrong</th><th>broken</th>
 <th>gap ± standard error</th><th>all-wrong groups</th><th>refined / fresh sample</th><th>maj at equal cost</th></tr>
 {% for row in gaps %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td>
 <td>{{ points(row.parts.rescued) }}</td><td>{{ points(row.parts.rescued_all_wrong) }}</td>
-<td>{{ points(-row.parts.broken) }}</td>
+<td>{{ points(0.0 - row.parts.broken) }}</td>
 <td>{{ points(row.refinement_gap) }} ± {{ percent(row.intervals.refinement_gap.standard_error) }}</td>
 <td>{{ row.groups - (row.by_correct | selectattr("n_correct") | sum(attribute="groups")) }}</td>
 <td>{% if row.fresh_sample %}{{ percent(row.fresh_sample.self_ref) }} / {{ percent(row.fresh_sample.fresh) }}
