@@ -13,7 +13,7 @@ from typing import Any
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.settings import RolloutSettings
 from resources.artifacts import ArtifactError, ArtifactStore, Recipe, Row, StoredFile, canonical_json, sha256
-from resources.engines.base import Engine, Request, Sample, sample_seed
+from resources.engines.base import Engine, EngineError, Request, Sample, sample_seed
 from resources.progress import track
 
 SHARD_SAMPLES = 256
@@ -68,9 +68,12 @@ def complete_samples(
                 if len(buffer) >= SHARD_SAMPLES:
                     shards.append(store.put_shard(recipe, buffer))
                     buffer = []
-        finally:
+        except EngineError:  # some samples cannot be had: the others are kept
             if buffer:
-                shards.append(store.put_shard(recipe, buffer))
+                store.put_shard(recipe, buffer)
+            raise
+    if buffer:
+        shards.append(store.put_shard(recipe, buffer))
     return shards
 
 
