@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         body = {"id": "x", "object": "chat.completion", "created": 1, "model": asked["model"], "usage": usage}
         body["choices"] = [] if fault == "no choices" else [choice]
         if fault == "stall":
-            time.sleep(3)
+            time.sleep(4)
         content = json.dumps(body).encode()
         if fault == "nonsense":
             content = b"<html>busy</html>"
@@ -112,7 +112,7 @@ def serve() -> Iterator:
 
 
 def engine(server: FaultyServer, tokenizer_folder, **options: object) -> OpenAIEngine:
-    settings = {"timeout": 1.0, "concurrency": 8, "retries": 6, **options}
+    settings = {"timeout": 2.5, "concurrency": 8, "retries": 6, **options}
     base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     return OpenAIEngine(tokenizer_folder, OpenAI(kind="openai", base_url=base_url, model="served", **settings))
 
@@ -146,7 +146,7 @@ def test_of_a_server_that_fails_one_request_in_five_nothing_is_lost_and_nothing_
     assert all(got[r.id, i].text == f"said {s}" for r in asked for i, s in zip(r.indices, r.seeds, strict=True))
     assert {(s.prompt_tokens, s.generated_tokens, s.finish_reason) for s in samples} == {(5, 3, "stop")}
     assert set(server.faults) == set(FAULTS)
-    assert sum(faulty.failures.values()) == sum(server.faults.values()) == 40
+    assert sum(faulty.failures.values()) == sum(server.attempts.values()) - 200 >= sum(server.faults.values()) == 40
     assert server.most_at_once <= 8
     assert "failed requests, by kind" in caplog.text
     assert server.keys == {f"Bearer {KEY}"}
