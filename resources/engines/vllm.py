@@ -74,7 +74,7 @@ class VLLMEngine:
         from vllm.sampling_params import RequestOutputKind  # pyright: ignore
 
         return SamplingParams(
-            n=len(request.indices),
+            n=len(request.indices) if settings.temperature else 1,
             seed=request.seeds[0],
             temperature=settings.temperature,
             top_p=settings.top_p,
@@ -92,8 +92,11 @@ def prepare_cpu() -> None:
 
 
 def _samples(request: Request, output: Any) -> Iterator[Sample]:
+    """Yield the samples of a finished request. Greedy decoding, which vLLM does once, gives them all the same."""
     prompt_tokens = len(output.prompt_token_ids)
-    for number, completion in enumerate(sorted(output.outputs, key=lambda c: c.index)):
+    completions = sorted(output.outputs, key=lambda completion: completion.index)
+    for number in range(len(request.indices)):
+        completion = completions[number % len(completions)]
         yield Sample(
             request_id=request.id,
             index=request.indices[number],
