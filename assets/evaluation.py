@@ -14,6 +14,7 @@ from assets.recipes import Recipes
 from assets.scoring import (
     gap_summary,
     graded_rows,
+    in_order,
     pool_groups,
     score_groups,
     unscored_problems,
@@ -185,8 +186,7 @@ def wanted_candidates(
     The pool may hold more: N can be lowered again.
     """
     pool = store.read(ArtifactKey(f"{lane}/candidate_pools", f"{benchmark}|{subject}"))
-    wanted = [row for row in pool if row["sample_index"] < experiment.benchmarks[benchmark].samples]
-    return sorted(wanted, key=lambda row: (row["problem_id"], row["sample_index"]))
+    return in_order([row for row in pool if row["sample_index"] < experiment.benchmarks[benchmark].samples])
 
 
 def refinement_prompts(

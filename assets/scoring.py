@@ -49,16 +49,20 @@ def unscored_problems(graded: Sequence[Row]) -> list[str]:
 
 
 def scored(graded: Sequence[Row]) -> list[Row]:
-    """Return the rows of the problems whose gold can be read, by problem and sample index."""
+    """Return the rows of the problems whose gold can be read."""
     unscored = set(unscored_problems(graded))
-    rows = [row for row in graded if row["problem_id"] not in unscored]
+    return [row for row in graded if row["problem_id"] not in unscored]
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Return samples by problem and sample index."""
     return sorted(rows, key=lambda row: (row["problem_id"], row["sample_index"]))
 
 
 def by_problem(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Return the rows of each problem by sample index."""
     problems: dict[str, list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (row["problem_id"], row["sample_index"])):
+    for row in in_order(rows):
         problems[row["problem_id"]].append(row)
     return problems
 

@@ -11,7 +11,7 @@ import dagster as dg
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
-from assets.scoring import by_problem, graded_rows, scored
+from assets.scoring import by_problem, graded_rows, in_order, scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
 from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
@@ -175,7 +175,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
         rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")
         chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
-    direct = [training_row("direct", row, "solution_id") for row in scored(solutions) if usable(row)]
+    direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if usable(row)]
     rows = hybrid_rows(kept, direct, seed)
     return Made(
         rows,

@@ -126,6 +126,11 @@ class Training(Section):
     max_length: Count = 24_576
     refine_weight: float = Field(default=0.5, ge=0, le=1)
 
+    @property
+    def rows_in_a_process(self) -> int:
+        """The rows that one process computes at once: no more than its share of a step."""
+        return min(self.rows_at_once, self.batch_size // self.processes or 1)
+
 
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
@@ -237,8 +242,7 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
         if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training
-        at_once = training.processes * min(training.rows_at_once, training.batch_size // training.processes or 1)
-        if training.batch_size % at_once:
+        if training.batch_size % (training.processes * training.rows_in_a_process):
             yield (
                 (*place, "training", "batch_size"),
                 f"{training.batch_size} rows a step do not divide into {training.processes} processes "

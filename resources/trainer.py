@@ -47,7 +47,7 @@ class Trainer(dg.ConfigurableResource):
             "history": str(scratch / "history.jsonl"),
             "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
             "lora": student.lora and student.lora.model_dump(),
-            "training": student.training.model_dump(),
+            "training": {**student.training.model_dump(), "rows_at_once": student.training.rows_in_a_process},
             "seed": seed,
         }
         (scratch / "job.json").write_text(json.dumps(job))

@@ -99,8 +99,7 @@ def main(job_path: str) -> None:
         for row in job["rows"]
     ]
     on_gpu = torch.cuda.is_available()
-    processes = training["processes"]
-    at_once = min(training["rows_at_once"], training["batch_size"] // processes or 1)
+    processes, at_once = training["processes"], training["rows_at_once"]
     config = SFTConfig(
         output_dir=str(Path(job_path).parent / "trainer"),
         num_train_epochs=training["epochs"],

@@ -58,22 +58,20 @@ def fetch(source: str) -> Path:
         return _local_files(kind, name)[0].parent
     if kind == "gguf":
         return _converted(_gguf_file(name), identify(source))
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = name.partition("@")
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"]
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    return _from_hub(name, ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"])
 
 
 def fetch_tokenizer(source: str) -> Path:
     """Return a local folder with the source's tokenizer; of the hub, that is all that is downloaded."""
     kind, _, name = source.partition(":")
-    if kind != "hf":
-        return fetch(source)
+    return _from_hub(name, ["*.json", "*.txt", "*.jinja"]) if kind == "hf" else fetch(source)
+
+
+def _from_hub(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json", "*.txt", "*.jinja"]))
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
 def _local_files(kind: str, name: str) -> list[Path]:

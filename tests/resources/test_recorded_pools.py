@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.grading import hostile
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.refinement_gap import by_correct, gap_parts, refinement_gap
@@ -75,26 +76,16 @@ def test_the_recorded_refinements_go_through_the_gap_with_their_candidates():
     assert (round(100 * gap.estimate, 1), round(100 * parts.rescued_all_wrong, 1)) == (-2.8, 1.0)
 
 
-def hostile(number: int) -> str:
-    kinds = [
-        f"9^{{9^{{9^{{{number}}}}}}}",
-        f"{number}" + "9" * 100_000,
-        "\\frac{" * 200 + f"{number}",
-        " + ".join(f"{number}x^{{{power}}}" for power in range(80)),
-        f"(x+y+z)^{{{200 + number}}}",
-        f"__import__('os').system('exit {number}')",
-        f"{number}!" + "!" * 40,
-        "\\sqrt{" * 60 + "2" + "}" * 60,
-        f"\\int_0^1 x^{{{number}}} e^{{-x^2}} dx",
-    ]
-    return kinds[number % len(kinds)]
+# Beside the kinds that the bench measures.
+HOSTILE_TOO = ["\\sqrt{" * 60 + "2" + "}" * 60, "\\int_0^1 x^{8} e^{-x^2} dx"]
 
 
 def test_one_hostile_answer_in_a_hundred_hangs_nothing_and_changes_no_other_verdict():
     rows = recorded("qwen2.5-math-1.5b.math500")[:3000]
     questions = {row["problem_id"]: Question(row["answer"], "math") for row in rows}
     clean = [(row["problem_id"], final_answer(row["response"])) for row in rows]
-    mixed = [*clean, *((rows[100 * number]["problem_id"], hostile(number)) for number in range(30))]
+    answers = [*map(hostile, range(28)), *HOSTILE_TOO]
+    mixed = [*clean, *((rows[100 * number]["problem_id"], answer) for number, answer in enumerate(answers))]
     grades = Grader().grade("mixed", questions, mixed)
     assert grades[: len(clean)] == Grader().grade("clean", questions, clean)
     assert Counter(grade.correct for grade in grades[len(clean) :]) == {False: 30}
