@@ -21,11 +21,15 @@ ROUNDS = 2
 Pair = tuple[str, str]  # gold, response
 
 
+def all_pairs() -> list[Pair]:
+    """Return the pool's 6,000 responses, each with its gold."""
+    with gzip.open(DATA, "rt") as lines:
+        return [(row["answer"], row["response"]) for row in map(json.loads, lines)]
+
+
 def distinct_pairs() -> list[Pair]:
     """Return the pool's distinct texts, each with its gold: 4,321 of the 6,000 responses."""
-    with gzip.open(DATA, "rt") as lines:
-        rows = [json.loads(line) for line in lines]
-    return list(dict.fromkeys((row["answer"], row["response"]) for row in rows))
+    return list(dict.fromkeys(all_pairs()))
 
 
 def plain_loop(pairs: list[Pair]) -> list[bool]:
@@ -83,50 +87,62 @@ def hostile(number: int) -> str:
     return kinds[number % len(kinds)]
 
 
-CONTENDERS = {f.__name__: f for f in (plain_loop, every_text, pipeline, hostile_pipeline)}
+WORKS = {
+    "4,321 distinct texts": [plain_loop, every_text, pipeline, hostile_pipeline],
+    "the pool of 6,000 responses": [plain_loop, pipeline],
+}
+CONTENDERS = {f.__name__: f for contenders in WORKS.values() for f in contenders}
 
 
-def run(name: str, lighteval: str | None) -> tuple[float, list[bool]]:
+def run(work: str, name: str, lighteval: str | None) -> tuple[float, list[bool]]:
     """Return the seconds and verdicts of one contender, in a process of its own."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as pairs:
+        json.dump(pairs_of(work), pairs)
+        pairs.flush()
+        command = [sys.executable, "-m", "bench.grading", "--work", work, "--only", name]
         if name == "lighteval":
-            json.dump(distinct_pairs(), pairs)
-            pairs.flush()
             command = [str(lighteval), str(Path(__file__).with_name("lighteval_match.py")), pairs.name]
-        else:
-            command = [sys.executable, "-m", "bench.grading", "--only", name]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return tuple(json.loads(output.splitlines()[-1]))
 
 
+def pairs_of(work: str) -> list[Pair]:
+    return distinct_pairs() if "distinct" in work else all_pairs()
+
+
+def compare(work: str, names: list[str], lighteval: str | None) -> None:
+    """Run the contenders on one work and print its table."""
+    best: dict[str, tuple[float, list[bool]]] = {}
+    for _ in range(ROUNDS):
+        for name in names:
+            best[name] = min(run(work, name, lighteval), best.get(name, (float("inf"), [])))
+    plain_seconds, plain_verdicts = best["plain_loop"]
+    print(f"{work:<28}{'seconds':>9}{'times the plain loop':>22}{'correct':>9}  verdicts unlike the plain loop's")
+    for name, (seconds, verdicts) in best.items():
+        unlike = Counter((a, b) for a, b in zip(plain_verdicts, verdicts, strict=True) if a != b)
+        lost, won = unlike[True, False], unlike[False, True]
+        ratio = plain_seconds / seconds
+        print(f"{name:<28}{seconds:9.1f}{ratio:22.1f}{sum(verdicts):9}  {lost} not correct, {won} correct")
+
+
 def main() -> None:
-    """Run all contenders and print the table."""
+    """Run all contenders and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", choices=WORKS)
     parser.add_argument("--only", choices=CONTENDERS)
     parser.add_argument("--lighteval", help="the Python of an environment with lighteval")
     arguments = parser.parse_args()
     if arguments.only:
         logging.disable(logging.WARNING)
-        pairs = distinct_pairs()
+        pairs = pairs_of(arguments.work)
         started = time.perf_counter()
         verdicts = CONTENDERS[arguments.only](pairs)
         print(json.dumps([time.perf_counter() - started, verdicts]))
         return
-    names = [*CONTENDERS, *(["lighteval"] if arguments.lighteval else [])]
-    best: dict[str, tuple[float, list[bool]]] = {}
-    for _ in range(ROUNDS):
-        for name in names:
-            best[name] = min(run(name, arguments.lighteval), best.get(name, (float("inf"), [])))
-    plain_seconds, plain_verdicts = best["plain_loop"]
-    print(
-        f"{'contender':<18}{'seconds':>9}{'times the plain loop':>22}{'correct':>9}  verdicts unlike the plain loop's"
-    )
-    for name, (seconds, verdicts) in best.items():
-        unlike = Counter((a, b) for a, b in zip(plain_verdicts, verdicts, strict=True) if a != b)
-        lost, won = unlike[True, False], unlike[False, True]
-        print(
-            f"{name:<18}{seconds:9.1f}{plain_seconds / seconds:22.1f}{sum(verdicts):9}  {lost} not correct, {won} correct"
-        )
+    for work, contenders in WORKS.items():
+        names = [contender.__name__ for contender in contenders]
+        extra = ["lighteval"] if arguments.lighteval and "distinct" in work else []
+        compare(work, names + extra, arguments.lighteval)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from resources import plain_formulas
+
 MOST_CHARACTERS = 1000
 MOST_NESTING = 40
 MOST_DIGITS = 300
@@ -36,6 +38,7 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ~]\d{3})+(?:\.\d+)?")
 BASE = re.compile(r"_\{?(\d+)\}?$")
 POWER = re.compile(r"(\d+)\s*(?:\^|\*\*)\s*[{(]?\s*(\d+)\s*(?:(?:\^|\*\*)\s*[{(]?\s*(\d+))?")
 FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*[)}\]]*\s*!")
+LONG_LOOP = re.compile(r"\\(?:sum|prod).*\d{5}", re.DOTALL)
 OPENING, CLOSING = "{[(", "}])"
 
 # Beyond what math-verify takes for equal: its rounding is to six places.
@@ -87,20 +90,26 @@ class Answer:
         return "", tuple(Answer(p, clean(p)) for p in parts) if len(parts) > 1 else ()
 
     @cached_property
+    def plain(self) -> Any | None:
+        """The sympy expression of a plain formula, which is no tuple, interval, relation or text."""
+        return plain_formulas.read(self.cleaned)
+
+    @cached_property
     def expressions(self) -> list[Any]:
         """What math-verify compares: sympy's numbers and expressions, then the text. Alone, the text was not parsed."""
         if self.integer is not None:
             from sympy import Integer
 
             return [Integer(self.integer), self.cleaned]
+        if self.plain is not None:
+            return [self.plain, self.cleaned]
         return _parse(self.cleaned)
 
     @property
     def is_parsed(self) -> bool:
         """Whether more than text is known of it, or of every item of a list."""
-        if not isinstance(self.expressions[0], str):
-            return True
-        return bool(self.items[1]) and all(item.is_parsed for item in self.items[1])
+        _, items = self.items
+        return (bool(items) and all(item.is_parsed for item in items)) or not isinstance(self.expressions[0], str)
 
     @cached_property
     def value(self) -> complex | None:
@@ -128,6 +137,8 @@ def equal(gold: Answer, answer: Answer) -> bool:
     brackets, items = gold.items
     if brackets and brackets == answer.items[0]:
         return _same_items(items, answer.items[1], equal)
+    if (brackets and answer.plain is not None) or (answer.items[0] and gold.plain is not None):
+        return False
     if _clearly_apart(gold, answer):
         return False
     return (_verify(gold, answer) and _in_proportion(gold, answer)) or _same_in_any_order(gold, answer)
@@ -194,6 +205,8 @@ def refuse_costly(text: str) -> None:
             raise UnreadableError(f"a power over {MOST_POWER}")
     if FACTORIAL.search(text):
         raise UnreadableError("a factorial of a large number")
+    if LONG_LOOP.search(text):
+        raise UnreadableError("a sum or product of very many terms")
 
 
 def split_list(text: str) -> list[str]:

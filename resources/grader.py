@@ -20,7 +20,7 @@ from resources.progress import track
 Verdict = Literal[JudgedVerdict, "no answer"]
 
 # Raised with every change that can change a verdict.
-RULES = 2
+RULES = 3
 
 
 @dataclass(frozen=True)

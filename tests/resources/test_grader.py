@@ -59,7 +59,7 @@ def hang_on_nine(_grader: str, _domain: str, gold: str, answers: list[str], _wro
 
 def test_what_takes_long_is_stopped_by_the_workers_own_clock():
     started = time.monotonic()
-    answers = [("seven", "\\sum_{k=1}^{100000} k^{k}"), ("seven", "\\prod_{k=1}^{1000000} k"), ("seven", "7")]
+    answers = [("seven", "\\sum_{k=1}^{9999} k^{k}"), ("seven", "\\prod_{k=1}^{9999} k!"), ("seven", "7")]
     grades = Grader(seconds=60).grade("test", MATH, answers)
     assert [grade.verdict for grade in grades] == ["timed out", "timed out", "correct"]
     assert time.monotonic() - started < 30
