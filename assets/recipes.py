@@ -10,6 +10,7 @@ from functools import lru_cache
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.settings import RolloutSettings
+from resources import problems
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
@@ -47,7 +48,7 @@ class Recipes:
         problem_set = self.experiment.benchmarks[benchmark]
         return Recipe(
             ArtifactKey("benchmark_problems", benchmark),
-            settings=_problem_settings(problem_set),
+            settings=problems.identify(problem_set),
             wanted={"problems": problem_set.problems},
         )
 
@@ -57,7 +58,7 @@ class Recipes:
         benchmarks = [self.benchmark_problems(name) for name in self.experiment.benchmarks]
         return Recipe(
             ArtifactKey("training_problems"),
-            settings=_problem_settings(problem_set),
+            settings=problems.identify(problem_set),
             wanted={"problems": problem_set.problems},
             upstream=tuple(benchmark.key for benchmark in benchmarks),
         )
@@ -270,7 +271,3 @@ class Recipes:
             "prompt": PROMPT_VERSION,
             "worked_examples": [example.model_dump() for example in problem_set.worked_examples],
         }
-
-
-def _problem_settings(problem_set: ProblemSet) -> dict[str, object]:
-    return problem_set.model_dump(include={"source", "options", "seed", "domain"})

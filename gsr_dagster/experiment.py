@@ -17,17 +17,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
+from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import Count, EngineSettings, OpenAI, Rollouts, RolloutSettings, Section, Transformers
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 
-Domain = Literal["math", "knights_knaves", "multiple_choice"]
 GraderName = Literal["math-verify", "exact"]
 Location = tuple[str | int, ...]
 
@@ -48,10 +48,22 @@ def _model_source(source: str) -> str:
     return source
 
 
-def _problem_source(source: str) -> str:
-    if not re.fullmatch(r"reasoning-gym:\w+", source):
-        raise ValueError(f"{source!r} is not reasoning-gym:TASK")
-    return source
+def _problem_source(source: str, info: ValidationInfo) -> str:
+    """Check a source; a file's path is taken from the experiment file's folder."""
+    kind, _, name = source.partition(":")
+    if kind == "hub" and name not in REGISTRY:
+        raise ValueError(f"{source!r} is not hub:NAME; there are {', '.join(REGISTRY)}")
+    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet")):
+        raise ValueError(f"{source!r} is not a .jsonl, .json or .parquet file")
+    if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
+        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
+    return f"file:{_from_folder(name, info)}" if kind == "file" else source
+
+
+def _from_folder(path: str, info: ValidationInfo) -> Path:
+    """Return a path of the experiment file, which stands relative to its folder."""
+    folder = (info.context or {}).get("folder", Path.cwd())
+    return (folder / Path(path).expanduser()).resolve()
 
 
 Key = Annotated[str, AfterValidator(_partition_key)]
@@ -67,15 +79,23 @@ class WorkedExample(Section):
 class ProblemSet(Section):
     """Where problems come from, how many, and how their answers are graded.
 
-    ``options`` go to the source, and ``seed`` decides the problems.
+    ``options`` go to a reasoning-gym task; of a file they name the columns that are not
+    called ``id``, ``problem`` and ``answer``. ``seed`` decides which problems, where they
+    are fewer than the source has; without ``problems`` it is all of them.
     """
 
     source: Annotated[str, AfterValidator(_problem_source)]
     options: dict[str, Any] = Field(default={})
     seed: int = 0
-    problems: Count
-    domain: Domain = "math"
+    problems: Count | None = None
+    domain: Domain | None = None
     worked_examples: tuple[WorkedExample, ...] = ()
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        if self.problems is None and self.source.startswith("reasoning-gym:"):
+            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted")
+        return self
 
 
 class Benchmark(ProblemSet):
@@ -196,7 +216,7 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path} is not YAML: {error}") from None
     faults = list(_repeated_keys(root))
     try:
-        experiment = Experiment.model_validate(data)
+        experiment = Experiment.model_validate(data, context={"folder": path.parent})
         faults += _clashes(experiment)
     except ValidationError as error:
         faults += [(e["loc"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
