@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.prompts import PROMPT_VERSION
-from gsr_dagster.settings import RolloutSettings
+from gsr_dagster.settings import RecordedSamples, RolloutSettings
 from resources import problems
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
@@ -263,7 +263,7 @@ class Recipes:
     def _model(self, name: str) -> dict[str, str | None]:
         model: Model = self.experiment.models[name]
         engine = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
-        return {"key": name, "weights": identity(model.source), "thinking_end": model.thinking_end, **engine}
+        return {"key": name, "weights": _weights(model), "thinking_end": model.thinking_end, **engine}
 
     @staticmethod
     def _direct_prompt(problem_set: ProblemSet) -> dict[str, object]:
@@ -271,3 +271,10 @@ class Recipes:
             "prompt": PROMPT_VERSION,
             "worked_examples": [example.model_dump() for example in problem_set.worked_examples],
         }
+
+
+def _weights(model: Model) -> str:
+    """Return what pins a model's samples: its weights, or the content of a recorded file."""
+    if isinstance(model.engine, RecordedSamples):
+        return problems.file_sha256(model.engine.path / "samples.parquet")
+    return identity(str(model.source))

@@ -23,7 +23,17 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from gsr_dagster.registry import REGISTRY, Domain
-from gsr_dagster.settings import Count, EngineSettings, OpenAI, Rollouts, RolloutSettings, Section, Transformers
+from gsr_dagster.settings import (
+    Count,
+    EngineSettings,
+    OpenAI,
+    RecordedSamples,
+    Rollouts,
+    RolloutSettings,
+    Section,
+    Transformers,
+    from_folder,
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
@@ -57,13 +67,7 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
         raise ValueError(f"{source!r} is not a .jsonl, .json or .parquet file")
     if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
         raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
-    return f"file:{_from_folder(name, info)}" if kind == "file" else source
-
-
-def _from_folder(path: str, info: ValidationInfo) -> Path:
-    """Return a path of the experiment file, which stands relative to its folder."""
-    folder = (info.context or {}).get("folder", Path.cwd())
-    return (folder / Path(path).expanduser()).resolve()
+    return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
 Key = Annotated[str, AfterValidator(_partition_key)]
@@ -107,11 +111,17 @@ class Benchmark(ProblemSet):
 class Model(Section):
     """A model: its source, its size, and the engine that samples it."""
 
-    source: Annotated[str, AfterValidator(_model_source)]
+    source: Annotated[str, AfterValidator(_model_source)] | None = None
     parameters: float = Field(gt=0)
     thinking_end: str | None = None
     engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.source is None and not isinstance(self.engine, RecordedSamples):
+            raise ValueError("source is missing: only an engine of kind recorded needs no weights")
+        return self
 
 
 class Evaluation(Section):
@@ -257,8 +267,12 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                 yield (*place, role), f"no model {model!r}; {known}"
         if name in models:
             yield place, "a model has this key already"
-        if student.base in models and isinstance(models[student.base].engine, OpenAI):
-            yield (*place, "base"), "a server cannot load the student: its base needs an engine that loads weights"
+        if student.base in models and isinstance(models[student.base].engine, OpenAI | RecordedSamples):
+            yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
+        for role in ("teacher", "sampler"):
+            model = models.get(getattr(student, role))
+            if model and isinstance(model.engine, RecordedSamples):
+                yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
         if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training

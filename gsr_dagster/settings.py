@@ -1,8 +1,9 @@
 """Settings of sampling: the rollouts, and the engines that draw them."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -11,6 +12,12 @@ class Section(BaseModel):
     """A part of the experiment file: unknown keys are refused, nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Return a path of the experiment file, which stands relative to the file's folder."""
+    folder = (info.context or {}).get("folder", Path.cwd())
+    return (folder / path.expanduser()).resolve()
 
 
 class RolloutSettings(Section):
@@ -60,4 +67,11 @@ class OpenAI(Section):
     retries: Annotated[int, Field(ge=0)] = 8
 
 
-EngineSettings = Annotated[Transformers | VLLM | OpenAI, Field(discriminator="kind")]
+class RecordedSamples(Section):
+    """Samples drawn before, from a folder that ``gsr import`` wrote: no model is needed."""
+
+    kind: Literal["recorded"]
+    path: Annotated[Path, AfterValidator(from_folder)]
+
+
+EngineSettings = Annotated[Transformers | VLLM | OpenAI | RecordedSamples, Field(discriminator="kind")]

@@ -49,6 +49,18 @@ def regraded_table(experiment: Experiment, rows: Sequence[Regraded]) -> Table:
     return table
 
 
+def recorded_table(model: str, scores: Mapping[str, Any]) -> Table:
+    """Return pass@k and maj@k of a recorded pool for k = 1, 2, 4 ... n, and what refining made of its groups."""
+    n, refined = len(scores["pool_maj_at_k"]), "refinement_gap" in scores
+    table = _table(f"{model}: {scores['problems']} problems, in percent", "k", "pass@k", "maj@k", "selfRef@k", "gap")
+    for k in sorted({2**power for power in range(n.bit_length())} | {scores["k"], n}):
+        row = [str(k), *(f"{100 * scores[name][k - 1]:.1f}" for name in ("pool_pass_at_k", "pool_maj_at_k"))]
+        if refined and k == scores["k"]:
+            row += [f"{100 * scores['self_ref_at_k']:.1f}", _difference(scores["intervals"]["refinement_gap"])]
+        table.add_row(*row)
+    return table
+
+
 def _table(title: str, *labels: str) -> Table:
     shape: dict[str, Any] = {"box": None, "padding": (0, 1, 0, 0), "pad_edge": False, "min_width": len(title)}
     table = Table(title=f"\n{title}", title_justify="left", **shape)

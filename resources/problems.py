@@ -36,7 +36,7 @@ def identify(problem_set: ProblemSet) -> dict[str, Any]:
     kind, _, name = problem_set.source.partition(":")
     settings = problem_set.model_dump(include={"source", "options", "seed"}) | {"domain": _domain(problem_set)}
     if kind == "file":
-        settings["source"] = f"file:sha256:{_sha256(Path(name))}"
+        settings["source"] = f"file:sha256:{file_sha256(Path(name))}"
     if kind == "hub":
         settings["source"] = f"hub:{REGISTRY[name].repository}@{REGISTRY[name].revision}"
     return settings
@@ -136,6 +136,7 @@ def _file(name: str, path: Path) -> Any:
 
     if not path.is_file():
         raise ArtifactError(f"{name}: there is no file {path}")
+    datasets.disable_progress_bars()
     builder = "parquet" if path.suffix == ".parquet" else "json"
     try:
         return datasets.load_dataset(builder, data_files=str(path), split="train")
@@ -166,7 +167,8 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
                 return
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file. Raises ArtifactError where it cannot be read."""
     try:
         with path.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
