@@ -61,7 +61,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
                 for row in problems
             ]
             load = subject_engine(experiment, store, engines, lane, subject)
-            shards = complete_samples(store, recipe, prompts, "candidate_id", experiment.evaluation.direct, load)
+            rollout = experiment.rollout("direct", lane, subject)
+            shards = complete_samples(store, recipe, prompts, "candidate_id", rollout, load)
             return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
 
         return keep(context, store, recipe, make)
@@ -98,8 +99,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             graded = store.read(ArtifactKey(f"{lane}/graded_candidates", context.partition_key))
             load = subject_engine(experiment, store, engines, lane, subject)
             prompts, shortened = refinement_prompts(experiment, subject, problems, graded, load)
-            settings = experiment.evaluation.refinement
-            shards = complete_samples(store, recipe, prompts, "refinement_id", settings, load)
+            rollout = experiment.rollout("refinement", lane, subject)
+            shards = complete_samples(store, recipe, prompts, "refinement_id", rollout, load)
             summary = sampling_summary(store, recipe.key, recipe.fingerprint, shards)
             return Made(shards=shards, summary={**summary, "shortened_candidates": shortened})
 

@@ -67,7 +67,7 @@ class Recipes:
         problems = ArtifactKey("benchmark_problems", benchmark)
         settings = {
             **self._direct_prompt(self.experiment.benchmarks[benchmark]),
-            "rollout": self.experiment.evaluation.direct.model_dump(),
+            "rollout": self.experiment.rollout("direct", lane, subject).model_dump(),
             "problems": self.store.content(problems),
             "model": self._subject(lane, subject),
             "seed": self.experiment.seed,
@@ -92,7 +92,7 @@ class Recipes:
         graded = self.graded_candidates(lane, benchmark, subject)
         settings = {
             "pool": graded.settings["pool"],
-            "rollout": self.experiment.evaluation.refinement.model_dump(),
+            "rollout": self.experiment.rollout("refinement", lane, subject).model_dump(),
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
             "k": self.experiment.k,
             "prompt": PROMPT_VERSION,

@@ -1,6 +1,7 @@
 """The gsr command.
 
 gsr run experiments/demo.yaml       materialize an experiment, with progress bars
+gsr plan                            print what a run would cost, before it starts
 gsr report                          print its table again, and where report.html is
 gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
@@ -69,6 +70,33 @@ def run(experiment: Experiment) -> None:
         console.print(f"{materialized} assets materialized in {seconds:.0f} s.")
     else:
         console.print(f"Nothing to do: every asset of {experiment.name} is current ({seconds:.1f} s).")
+
+
+@main.command()
+@click.option("--rate", default=5000, show_default=True, help="Tokens/s a GPU samples with a 7B model.")
+@click.option("--training-rate", default=10_000, show_default=True, help="Tokens/s a GPU trains a 7B model with.")
+@click.option("--share", default=0.4, show_default=True, help="Of the token limits, what is really written.")
+@click.pass_obj
+def plan(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
+    """Print what a run would cost before it starts; nothing is loaded or sampled."""
+    from gsr_dagster.planning import disk_bytes, plan
+    from gsr_dagster.tables import plan_table
+    from resources.artifacts import ArtifactError
+
+    try:
+        steps = plan(experiment)
+    except ArtifactError as error:
+        raise click.ClickException(str(error)) from None
+    console.print(plan_table(steps, rate, training_rate, share))
+    hours = sum(step.hours(training_rate if step.trains else rate, share) for step in steps)
+    disk = disk_bytes(experiment, steps, share)
+    samples = sum(step.samples for step in steps if not step.trains)
+    console.print(
+        f"\n{samples:,} samples; {hours:,.0f} GPU hours where {share:.0%} of the tokens are written, at {rate:,} tokens/s "
+        f"of sampling and {training_rate:,} of training with a 7B model, others in proportion to their parameters; "
+        f"{disk['weights'] / 1e9:,.1f} GB of weights, {disk['samples'] / 1e9:,.2f} GB of samples.",
+        soft_wrap=True,
+    )
 
 
 @main.command()

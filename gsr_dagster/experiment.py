@@ -109,11 +109,15 @@ class Benchmark(ProblemSet):
 
 
 class Model(Section):
-    """A model: its source, its size, and the engine that samples it."""
+    """A model: its source, its size, and the engine that samples it.
+
+    ``max_new_tokens`` bounds its own evaluation below the experiment's limit, not its students'.
+    """
 
     source: Annotated[str, AfterValidator(_model_source)] | None = None
     parameters: float = Field(gt=0)
     thinking_end: str | None = None
+    max_new_tokens: Count | None = None
     engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
 
@@ -201,6 +205,14 @@ class Experiment(Section):
     def models(self) -> dict[str, Model]:
         """The models by partition key, FAMILY-SCALE."""
         return {f"{f}-{scale}": model for f, scales in self.families.items() for scale, model in scales.items()}
+
+    def rollout(self, stage: Literal["direct", "refinement"], lane: str, subject: str) -> RolloutSettings:
+        """Return the rollout settings of a subject's evaluation."""
+        settings: RolloutSettings = getattr(self.evaluation, stage)
+        most = self.models[subject].max_new_tokens if lane == "base" else None
+        return settings.model_copy(
+            update={"max_new_tokens": min(most or settings.max_new_tokens, settings.max_new_tokens)}
+        )
 
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""

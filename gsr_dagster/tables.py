@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsr_dagster.experiment import Experiment
+from gsr_dagster.planning import Step
 from gsr_dagster.regrading import Regraded
 from resources.report_page import COMPARED, SCORES, between, points
 
@@ -46,6 +47,19 @@ def regraded_table(experiment: Experiment, rows: Sequence[Regraded]) -> Table:
         gap = f"{points(row.before['refinement_gap'])} → {points(row.after['refinement_gap'])}"
         sign = "changed" if row.sign_changed else "same"
         table.add_row(row.benchmark, row.subject, f"{len(row.changes)} of {row.samples}", *scores, gap, sign)
+    return table
+
+
+def plan_table(steps: Sequence[Step], rate: float, training_rate: float, share: float) -> Table:
+    """Return what a run would cost: samples, tokens at most, and hours of one GPU at the stated rates."""
+    table = _table("a run from nothing", "step", "model")
+    for label in ("prompts", "samples", "tokens at most", "GPU hours"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for step in steps:
+        hours = step.hours(training_rate if step.trains else rate, share)
+        table.add_row(
+            step.what, step.model, *(f"{n:,}" for n in (step.prompts, step.samples, step.tokens)), f"{hours:,.1f}"
+        )
     return table
 
 
