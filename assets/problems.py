@@ -6,12 +6,12 @@ from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
 from resources.problems import load_problems
 
 
 def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "problems" with their checks."""
+    """Return the assets of the group "problems" that hold problems."""
 
     @dg.asset(partitions_def=partitions.benchmark, group_name="problems", kinds={"parquet"})
     def benchmark_problems(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
@@ -35,14 +35,4 @@ def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset_check(asset=training_problems, blocking=True)
-    def disjoint_from_benchmarks(store: ArtifactStore) -> dg.AssetCheckResult:
-        """No training problem's text stands in a benchmark."""
-        texts = {row["problem"] for row in store.read(ArtifactKey("training_problems"))}
-        shared = {
-            name: sum(row["problem"] in texts for row in store.read(ArtifactKey("benchmark_problems", name)))
-            for name in experiment.benchmarks
-        }
-        return dg.AssetCheckResult(passed=not any(shared.values()), metadata={"shared_problems": shared})
-
-    return [benchmark_problems, training_problems, disjoint_from_benchmarks]
+    return [benchmark_problems, training_problems]

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.contamination import refuse_contaminated
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
@@ -31,11 +32,12 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
     """Return the assets of the group "teaching" with their checks."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def training_candidates(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).training_candidates(context.partition_key)
 
@@ -67,11 +69,12 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def teacher_solutions(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """The teacher's direct solutions of the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).teacher_solutions(context.partition_key)
 
