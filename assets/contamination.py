@@ -15,6 +15,10 @@ from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Manif
 
 OVERLAPS = ArtifactKey("contamination")
 EXAMPLES = 10
+ADVICE = (
+    "Take other training problems, or write `contamination: report` into the experiment file: "
+    "then students are trained, and their scores split into clean and overlapping problems"
+)
 
 
 def contamination_assets(experiment: Experiment) -> list:
@@ -42,7 +46,7 @@ def contamination_assets(experiment: Experiment) -> list:
         return dg.AssetCheckResult(
             passed=not found.rows,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-            description=overlap_text(found) if found.rows else None,
+            description=overlap_text(found) + (f". {ADVICE}" if blocks else "") if found.rows else None,
             metadata={**metadata, "worst": dg.MetadataValue.md(examples_table(experiment, store))},
         )
 
@@ -109,10 +113,7 @@ def refuse_contaminated(experiment: Experiment, store: ArtifactStore) -> None:
     if found is None:
         raise ArtifactError(f"{OVERLAPS} is missing or older than the problems: materialize it first")
     if found.rows and experiment.contamination == "block":
-        raise ArtifactError(
-            f"{overlap_text(found)}. Take other training problems, or write `contamination: report` into the "
-            "experiment file: then students are trained, and their scores split into clean and overlapping problems"
-        )
+        raise ArtifactError(f"{overlap_text(found)}. {ADVICE}")
 
 
 def overlapping_problems(store: ArtifactStore, benchmark: str) -> set[str]:

@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 
 from assets.recipes import Recipes
+from assets.reports import gap_rows
 from assets.scoring import gap_summary, score_groups
 from gsr_dagster.automation import lanes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.report_page import render_report
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
@@ -38,8 +39,9 @@ OVERLAPPING = {**CLEAN, "training/2": "what is $5+6$?"}
 class Workshop:
     """An experiment whose problems are given, in a store of its own."""
 
-    def __init__(self, contamination: str, training: dict[str, str]):
-        self.experiment = Experiment.model_validate({**DOCUMENT, "contamination": contamination})
+    def __init__(self, contamination: str, training: dict[str, str], model: str = "path:nowhere"):
+        families = {"llama": {"tiny": {"source": model, "parameters": 1}}}
+        self.experiment = Experiment.model_validate({**DOCUMENT, "contamination": contamination, "families": families})
         self.definitions = build_definitions(self.experiment)
         self.store: ArtifactStore = self.definitions.resources["store"]
         self.recipes = Recipes(self.experiment, self.store)
@@ -146,7 +148,8 @@ def graded_pool(rng: random.Random) -> tuple[list[Row], list[Row]]:
                 "candidate_ids": [],
                 "answer": "0",
             }
-            refined.append({**row, "correct": rng.random() < 0.5})
+            text = f"\\boxed{{{rng.randint(0, 1)}}}"
+            refined.append({**row, "text": text, "finish_reason": "stop", "correct": rng.random() < 0.5})
     return graded, refined
 
 
@@ -169,8 +172,20 @@ def test_scores_are_split_into_those_of_clean_and_of_overlapping_problems():
     all_seen = gap_summary(experiment, graded, groups, overlapping=BENCHMARK)
     assert set(all_seen["by_overlap"]) == {"overlapping"}
 
-    row = {"benchmark": "sums", "subject": "llama-student", "lane": "student", "parameters": 1}
-    page = render_report(experiment, [{**row, **whole, "by_overlap": sides}], [], [])
-    assert "2 clean" in page
-    assert "1 overlapping" in page
-    assert "overlap with their training problems" not in render_report(experiment, [{**row, **whole}], [], [])
+
+@pytest.mark.parametrize(("training", "sides"), [(OVERLAPPING, {"clean": 2, "overlapping": 1}), (CLEAN, {})])
+def test_a_students_gap_report_and_the_page_carry_the_split_where_there_is_overlap(training, sides, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    workshop = Workshop("report", training, model=f"path:{tmp_path / 'model'}")
+    workshop.run("contamination")
+    graded, refined = graded_pool(random.Random(1))
+    for name, rows in (("graded_candidates", graded), ("self_refinements", refined)):
+        recipe = Recipe(ArtifactKey(f"student/{name}", "sums|llama-student"), settings={})
+        workshop.store.publish(recipe, [workshop.store.put_shard(recipe, rows)], {})
+    assert workshop.run("student/gap_reports").success
+    (row,) = gap_rows(workshop.experiment, workshop.store, "student")
+    assert {side: part["problems"] for side, part in row.get("by_overlap", {}).items()} == sides
+    page = render_report(workshop.experiment, [row], [], [])
+    assert ("overlap with their training problems" in page) == bool(sides)
+    assert all(f"{count} {side}" in page for side, count in sides.items())

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from gsr_dagster.method.contamination import BATCH, NEAR, BenchmarkIndex, tokens
 
 # Few words, so that long runs are shared by chance; no single letters, whose spaces do not count.
-PROBLEM = st.lists(st.sampled_from(["ab", "cd", "ab", "cd", "7", "+"]), max_size=32)
+FEW = ["ab", "cd", "ab", "cd", "7", "+"]
+PROBLEM = st.lists(st.sampled_from(FEW), max_size=32)
+MANY = st.lists(st.sampled_from([f"w{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"] + FEW), max_size=50)
 PROBLEMS = st.lists(PROBLEM, max_size=6)
 LAYOUT = st.sampled_from([" ", "  ", ", ", "$ $", "\\, ", "\\quad ", " \\left( ", ".\n", " \\ldots "])
 
@@ -36,9 +38,12 @@ def overlaps(problems: dict[str, str], training: dict[str, str]):
     return list(BenchmarkIndex(("b", name, text) for name, text in problems.items()).overlaps(training.items()))
 
 
-@given(PROBLEMS, PROBLEMS)
-def test_the_index_finds_exactly_what_comparing_every_pair_finds(problems, training):
-    training += problems[:1]
+@given(PROBLEMS, PROBLEMS, MANY, st.lists(st.tuples(st.integers(0, 50), st.sampled_from(FEW)), max_size=3))
+def test_the_index_finds_exactly_what_comparing_every_pair_finds(problems, training, long, edits):
+    edited = long.copy()
+    for place, word in edits:
+        edited[place : place + 1] = [word]
+    problems, training = [*problems, long], [*training, edited]
     found = overlaps(
         {f"p{number}": " ".join(text) for number, text in enumerate(problems)},
         {f"t{number}": " ".join(text) for number, text in enumerate(training)},
@@ -84,9 +89,12 @@ def test_a_short_problem_is_found_where_it_is_equal_and_only_there(problem, trai
 
 
 def test_another_number_in_one_sentence_is_another_problem_but_13_words_are_told():
-    problem = "State in how many ways {} balls can be put in three boxes if the balls and boxes are not distinguishable"
+    problem = (
+        "{} State in how many ways four balls can be put in three boxes if balls and boxes are not distinguishable"
+    )
     (found,) = overlaps({"p": problem.format(4)}, {"t": problem.format(5)})
-    assert (found.kind, found.share) == ("13-gram", 3 / 9)
+    assert (found.kind, found.share) == ("13-gram", 8 / 9)
+    assert len(overlaps({"p": problem.format("four")}, {"t": problem.format("five")})) == 2  # a number's name is a word
 
 
 def test_problems_are_streamed_and_found_in_every_batch():
