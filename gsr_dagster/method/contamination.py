@@ -6,7 +6,7 @@ Two kinds of overlap, searched exactly (nothing is sampled or estimated):
   and many after them count it. The share is that of the benchmark problem's distinct
   13-grams which the training problem holds. A problem under 13 words has none. One shared
   13-gram may be a turn of phrase ("where m and n are relatively prime positive integers
-  find m + n"): what it leaves is clean, what it flags needs a look.
+  find m + n"), so what is flagged needs a look.
 - ``near duplicate``: the sets of 3-token shingles have a Jaccard index of 0.8 or more, and
   the same numbers stand in both: another number makes another problem, even where the
   sentences are one template. The share is the Jaccard index. It needs no length, so short
@@ -14,7 +14,7 @@ Two kinds of overlap, searched exactly (nothing is sampled or estimated):
 
 A token is a number, a word, or one of + - * / = < > ^; signs are tokens but not words.
 Case, punctuation, dots, LaTeX's spacing and fonts, spaces between single letters, and how
-thousands are grouped do not count.
+thousands are grouped do not count. A copy in other words is not found.
 
 >>> index = BenchmarkIndex([("math500", "m1", "Find $x$ if $x + 1{,}000 = 1{,}234$.")])
 >>> list(index.overlaps([("t1", "find x, if $x+1000=1234$"), ("t2", "Find $x$ if $x + 1000 = 1235$.")]))
