@@ -22,9 +22,10 @@ test: .venv/installed  ## set up and run the tests
 test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real server
 	@$(BIN)/pytest -m vllm
 
-bench: .venv/installed  ## measure grading and scores side by side with what others do (some minutes)
+bench: .venv/installed  ## measure grading, scores and the contamination search side by side with what others do (some minutes)
 	@$(BIN)/python -m bench.scores
 	@$(BIN)/python -m bench.grading
+	@$(BIN)/python -m bench.contamination
 
 lint: .venv/installed  ## check format, lint and types
 	@$(BIN)/ruff format --check .

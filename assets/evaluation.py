@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.contamination import overlapping_problems
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import (
@@ -38,6 +39,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         "group_name": f"{lane}_evaluation",
     }
     checkpoint = [dg.AssetKey("lora_checkpoints")] if lane == "student" else []
+    contamination = [dg.AssetKey("contamination")] if lane == "student" else []
 
     @dg.asset(deps=["benchmark_problems", *checkpoint], kinds={"transformers"}, **shared)
     def candidate_pools(
@@ -106,7 +108,9 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["benchmark_problems", graded_candidates, self_refinements], kinds={"python"}, **shared)
+    @dg.asset(
+        deps=["benchmark_problems", graded_candidates, self_refinements, *contamination], kinds={"python"}, **shared
+    )
     def gap_reports(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
         """Voting against refining on the same groups: the Refinement Gap, with its interval."""
         benchmark, subject = context.partition_key.split("|")
@@ -119,7 +123,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             model = subject_model(experiment, lane, subject)
             refined = graded_rows(grader, str(recipe.key), problems, refinements, model)
             groups, rows = score_groups(experiment, subject, graded, refined)
-            return Made(rows, summary=gap_summary(experiment, graded, groups))
+            overlapping = overlapping_problems(store, benchmark) if lane == "student" else set()
+            return Made(rows, summary=gap_summary(experiment, graded, groups, overlapping))
 
         return keep(context, store, recipe, make)
 

@@ -12,7 +12,7 @@ from resources.problems import Problems, load_problems
 
 
 def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "problems" with their checks."""
+    """Return the assets of the group "problems" that hold problems, with their checks."""
 
     @dg.asset(partitions_def=partitions.benchmark, group_name="problems", kinds={"parquet"})
     def benchmark_problems(
@@ -54,22 +54,11 @@ def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
         """No problem of the source was left out, and every gold can be read."""
         return soundness(store.existing(ArtifactKey("training_problems")))
 
-    @dg.asset_check(asset=training_problems, blocking=True)
-    def disjoint_from_benchmarks(store: ArtifactStore) -> dg.AssetCheckResult:
-        """No training problem's text stands in a benchmark."""
-        texts = {row["problem"] for row in store.read(ArtifactKey("training_problems"))}
-        shared = {
-            name: sum(row["problem"] in texts for row in store.read(ArtifactKey("benchmark_problems", name)))
-            for name in experiment.benchmarks
-        }
-        return dg.AssetCheckResult(passed=not any(shared.values()), metadata={"shared_problems": shared})
-
     return [
         benchmark_problems,
         problems_sound,
         training_problems,
         training_problems_sound,
-        disjoint_from_benchmarks,
     ]
 
 

@@ -8,6 +8,7 @@ but refinements hold their pool's fingerprint: so N can be raised, and samples s
 from functools import lru_cache
 
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
+from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.settings import RecordedSamples, RolloutSettings
 from resources import problems
@@ -63,6 +64,15 @@ class Recipes:
             upstream=tuple(benchmark.key for benchmark in benchmarks),
         )
 
+    def contamination(self) -> Recipe:
+        training = self.training_problems()
+        upstream = (training.key, *training.upstream)
+        return Recipe(
+            ArtifactKey("contamination"),
+            settings={"version": CONTAMINATION_VERSION, "problems": [self.store.content(key) for key in upstream]},
+            upstream=upstream,
+        )
+
     def candidate_pools(self, lane: str, benchmark: str, subject: str) -> Recipe:
         problems = ArtifactKey("benchmark_problems", benchmark)
         settings = {
@@ -112,7 +122,12 @@ class Recipes:
             ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
             settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
             wanted=refined.wanted,
-            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, refined.key),
+            upstream=(
+                ArtifactKey("benchmark_problems", benchmark),
+                graded.key,
+                refined.key,
+                *((ArtifactKey("contamination"),) if lane == "student" else ()),
+            ),
         )
 
     def training_candidates(self, student: str) -> Recipe:

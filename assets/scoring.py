@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,36 +93,33 @@ def as_graded(row: Row) -> Graded:
     return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
 
 
-def gap_summary(experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore]) -> dict[str, Any]:
+def gap_summary(
+    experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore], overlapping: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the scores of a gap report: fractions with intervals, the gap's parts and controls, mean tokens.
 
     ``pool_maj_at_k`` and ``pool_pass_at_k`` are lists over k = 1..n, over all k-subsets
-    of a problem's samples. Raises ArtifactError where no problem can be scored.
+    of a problem's samples. Where some problems are ``overlapping`` with training problems,
+    ``by_overlap`` holds the scores of these and of the clean ones apart. Raises
+    ArtifactError where no problem can be scored.
     """
     pool = {problem_id: [as_graded(row) for row in rows] for problem_id, rows in by_problem(scored(graded)).items()}
     if not pool:
         raise ArtifactError(f"none of {len(unscored_problems(graded))} golds can be read: nothing can be scored")
     k, seed = experiment.k, experiment.seed
-    curves = [pool_scores(samples) for samples in pool.values()]
-    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves, strict=True))
-    of_group = [group.problem_id for group in groups]
-    intervals = {
-        "pass_at_1": bootstrap_mean(list(pool), pass_at_k[:, 0].tolist(), seed),
-        "pass_at_k": bootstrap_mean(list(pool), pass_at_k[:, k - 1].tolist(), seed),
-        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
-        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
-        "refinement_gap": refinement_gap(groups, seed),
-    }
+    curves = {problem_id: pool_scores(samples) for problem_id, samples in pool.items()}
+    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves.values(), strict=True))
     correct = {problem_id: (sum(s.correct for s in samples), len(samples)) for problem_id, samples in pool.items()}
     fresh = fresh_sample_control(groups, correct, k, seed)
     pool_maj = maj_at_k.mean(axis=0)
+    chances = {problem_id: pass_curve for problem_id, (pass_curve, _) in curves.items()}
+    touched = chances.keys() & set(overlapping)
+    sides = {"clean": chances.keys() - touched, "overlapping": touched} if touched else {}
     return {
-        "problems": len(pool),
+        **_scores(chances, groups, k, seed),
+        **({"by_overlap": {n: _scores(chances, groups, k, seed, s) for n, s in sides.items() if s}} if sides else {}),
         "unscored_problems": len(unscored_problems(graded)),
-        "groups": len(groups),
         "k": k,
-        **{name: interval.estimate for name, interval in intervals.items()},
-        "intervals": {name: dataclasses.asdict(interval) for name, interval in intervals.items()},
         "parts": dataclasses.asdict(gap_parts(groups)),
         "by_correct": [dataclasses.asdict(stratum) for stratum in by_correct(groups, k)],
         "fresh_sample": fresh and dataclasses.asdict(fresh),
@@ -133,4 +130,30 @@ def gap_summary(experiment: Experiment, graded: Sequence[Row], groups: Sequence[
         / sum(map(len, pool.values())),
         "tokens_per_vote": sum(g.candidate_tokens for g in groups) / len(groups),
         "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
+    }
+
+
+def _scores(
+    chances: Mapping[str, np.ndarray],
+    groups: Sequence[GroupScore],
+    k: int,
+    seed: int,
+    among: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """Return the scores with intervals, of all problems or of those ``among`` them. ``chances`` is pass@1..n by problem."""
+    problems = [problem_id for problem_id in chances if among is None or problem_id in among]
+    counted = [group for group in groups if among is None or group.problem_id in among]
+    of_group = [group.problem_id for group in counted]
+    intervals = {
+        "pass_at_1": bootstrap_mean(problems, [float(chances[p][0]) for p in problems], seed),
+        "pass_at_k": bootstrap_mean(problems, [float(chances[p][k - 1]) for p in problems], seed),
+        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in counted], seed),
+        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in counted], seed),
+        "refinement_gap": refinement_gap(counted, seed),
+    }
+    return {
+        "problems": len(problems),
+        "groups": len(counted),
+        **{name: interval.estimate for name, interval in intervals.items()},
+        "intervals": {name: dataclasses.asdict(interval) for name, interval in intervals.items()},
     }

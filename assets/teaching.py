@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.contamination import refuse_contaminated
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
@@ -22,7 +23,7 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
-from resources.samples import Prompt, complete_samples
+from resources.samples import Prompt, adopt_shards, complete_samples
 
 PROBLEMS = ArtifactKey("training_problems")
 
@@ -31,18 +32,19 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
     """Return the assets of the group "teaching" with their checks."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def training_candidates(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).training_candidates(context.partition_key)
 
         def make() -> Made:
             prompts = direct_prompts(experiment, student.sampler, store.read(PROBLEMS), student.candidates)
             load = engines.loader(experiment.models[student.sampler])
-            return draw(store, recipe, prompts, "candidate_id", student.candidates, load)
+            return draw(experiment, store, recipe, prompts, "candidate_id", student.candidates, load)
 
         return keep(context, store, recipe, make)
 
@@ -61,24 +63,25 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
             graded = graded_rows(grader, str(recipe.key), problems, candidates, model)
             load = engines.loader(experiment.models[student.teacher])
             prompts, counts = teaching_prompts(experiment, student, problems, graded, load)
-            made = draw(store, recipe, prompts, "refinement_id", student.refinements, load)
+            made = draw(experiment, store, recipe, prompts, "refinement_id", student.refinements, load)
             made.summary |= counts
             return made
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def teacher_solutions(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """The teacher's direct solutions of the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).teacher_solutions(context.partition_key)
 
         def make() -> Made:
             prompts = direct_prompts(experiment, student.teacher, store.read(PROBLEMS), student.solutions)
             load = engines.loader(experiment.models[student.teacher])
-            return draw(store, recipe, prompts, "solution_id", student.solutions, load)
+            return draw(experiment, store, recipe, prompts, "solution_id", student.solutions, load)
 
         return keep(context, store, recipe, make)
 
@@ -110,6 +113,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
 
 def draw(
+    experiment: Experiment,
     store: ArtifactStore,
     recipe: Recipe,
     prompts: Sequence[Prompt],
@@ -117,7 +121,8 @@ def draw(
     rollouts: Rollouts,
     load: Callable[[], Engine],
 ) -> Made:
-    """Complete a recipe's samples and count them."""
+    """Complete a recipe's samples and count them. Students with one teacher's settings share what was drawn."""
+    adopt_shards(store, recipe, experiment.students)
     shards = complete_samples(store, recipe, prompts, id_column, rollouts, load)
     return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
 

@@ -35,7 +35,11 @@ def lanes(experiment: Experiment) -> list[Lane]:
     }
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
-        Lane("training_problem_set", ("training_problems",), ("",) if experiment.training_problems else ()),
+        Lane(
+            "training_problem_set",
+            ("training_problems", "contamination"),
+            ("",) if experiment.training_problems else (),
+        ),
         Lane("base_evaluation", tuple(f"base/{name}" for name in EVALUATION_ASSETS), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
         Lane("student_evaluation", tuple(f"student/{name}" for name in EVALUATION_ASSETS), evaluated["student"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.contamination import contamination_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
 from assets.reports import report_assets
@@ -39,6 +40,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     partitions = Partitions.of(experiment)
     parts = [
         *problem_assets(experiment, partitions),
+        *contamination_assets(experiment),
         *evaluation_assets(experiment, partitions, "base"),
     ]
     if experiment.students:

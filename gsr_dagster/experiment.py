@@ -190,7 +190,12 @@ class Student(Section):
 
 
 class Experiment(Section):
-    """Everything a run needs to know."""
+    """Everything a run needs to know.
+
+    ``contamination``: what happens where training problems overlap with a benchmark's.
+    ``block``: nothing learns from them. ``report``: students do, and the scores of each are
+    split into clean and overlapping problems.
+    """
 
     name: Key
     seed: int = 0
@@ -199,6 +204,7 @@ class Experiment(Section):
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
     training_problems: ProblemSet | None = None
+    contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
 
     @property

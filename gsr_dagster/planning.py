@@ -45,11 +45,11 @@ class Step:
 
 def plan(experiment: Experiment) -> list[Step]:
     """Return the steps of a run from nothing, in the order of the graph."""
-    steps = []
+    steps, drawn = [], set()
     for name in experiment.models:
         steps += _evaluation(experiment, "base", name, name)
     for name, student in experiment.students.items():
-        steps += _teaching(experiment, name, student)
+        steps += _teaching(experiment, name, student, drawn)
         steps += _evaluation(experiment, "student", name, student.base)
     return steps
 
@@ -90,15 +90,21 @@ def _evaluation(experiment: Experiment, lane: str, subject: str, model: str) -> 
     yield Step("self_refinements", subject, parameters, groups, groups, groups * refinement.max_new_tokens)
 
 
-def _teaching(experiment: Experiment, name: str, student: Student) -> Iterator[Step]:
-    """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements."""
+def _teaching(experiment: Experiment, name: str, student: Student, drawn: set) -> Iterator[Step]:
+    """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.
+
+    What another student's teaching has ``drawn`` with the same settings is not drawn again.
+    """
     assert experiment.training_problems is not None, "refused by the experiment file's checks"
     problems = problems_of(experiment.training_problems)
-    for what, model, rollouts in (
-        ("training_candidates", student.sampler, student.candidates),
-        ("teacher_refinements", student.teacher, student.refinements),
-        ("teacher_solutions", student.teacher, student.solutions),
-    ):
+    candidates = ("training_candidates", student.sampler, student.candidates)
+    refinements = ("teacher_refinements", student.teacher, student.refinements)
+    solutions = ("teacher_solutions", student.teacher, student.solutions)
+    for settings in (candidates, (*refinements, candidates), solutions):
+        if settings in drawn:
+            continue
+        drawn.add(settings)
+        what, model, rollouts = settings[:3]
         samples = problems * rollouts.samples
         parameters = experiment.models[model].parameters
         yield Step(what, model, parameters, problems, samples, samples * rollouts.max_new_tokens)

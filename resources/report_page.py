@@ -85,6 +85,20 @@ samples a problem to tell.</p>
 <small>{{ between(row[score]) }}</small></td>{% endfor %}</tr>
 {% endfor %}</table>
 {% endif %}
+{% if gaps | selectattr("by_overlap", "defined") | list %}
+<table><caption>Students on problems that overlap with their training problems, and on the others, in percent</caption>
+<tr><th>benchmark</th><th class="text">student</th><th class="text">problems</th>
+{% for label in scores.values() %}<th>{{ label.format(k=experiment.k) }}</th>{% endfor %}<th>gap (points)</th></tr>
+{% for row in gaps if row.by_overlap is defined %}{% for side, part in row.by_overlap.items() %}
+<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td><td class="text">{{ part.problems }} {{ side }}</td>
+{% for score in scores %}
+<td>{{ percent(part[score]) }} <small>{{ between(part.intervals[score]) }}</small></td>{% endfor %}
+<td{% if clear(part.intervals.refinement_gap) %} class="clear"{% endif %}>{{ points(part.refinement_gap) }}
+<small>{{ between(part.intervals.refinement_gap) }}</small></td></tr>
+{% endfor %}{% endfor %}</table>
+<p>Overlapping: 13 words in a row, or nearly the whole text with the same numbers, stand in a training problem too; the
+asset "contamination" lists the pairs. Only a score on clean problems can tell what was learned from what was seen.</p>
+{% endif %}
 <h2>By the number of correct candidates</h2>
 <p>With no correct candidate a vote scores 0 by construction: what refining gets there is new.</p>
 <div class="plots">{% for row in gaps %}

@@ -95,3 +95,12 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         load_experiment(path)
     with pytest.raises(ExperimentError, match="No such file"):
         load_experiment(tmp_path / "missing.yaml")
+
+
+def test_what_to_do_about_contamination_is_one_of_two_words_and_blocks_where_it_is_left_out(document, tmp_path):
+    document["contamination"] = "ignore"
+    assert "contamination: Input should be 'block' or 'report'" in refusal(document, tmp_path)
+    del document["contamination"]
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).contamination == "block"
