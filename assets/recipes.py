@@ -159,6 +159,8 @@ class Recipes:
             settings={
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
+                "rows": settings.rows,
+                "most_rows": settings.most_rows,
                 "grader": self.grader,
                 "seed": self.experiment.seed,
                 "upstream": [self.store.content(key) for key in upstream],
