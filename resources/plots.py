@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HATCHES = {"maj@k": "", "selfRef@k": "//"}
+DPI = 200  # of print
+ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 SHADES = {"maj@k": "#9db4c8", "selfRef@k": "#e0a458"}
 
 
 def training_curve(history: Sequence[dict[str, Any]]) -> Figure:
     """Return loss and learning rate by optimiser step. ``history`` rows: step, loss, learning_rate."""
-    figure, axes = _figure(6, 3)
+    figure, axes = new_figure(6, 3)
     history = sorted(history, key=lambda row: row["step"])
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["loss"] for row in history], color="#2b5876", marker="o", markersize=3, label="loss")
@@ -35,19 +37,13 @@ def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
 
     Rows: ``benchmark``, ``subject``, ``lane``, ``intervals`` as fractions, ``problems``.
     """
-    figure, axes = _figure(7, 0.6 + 0.42 * len(rows))
+    figure, axes = new_figure(7, 0.6 + 0.34 * len(rows))
     for place, row in enumerate(reversed(rows)):
         interval = row["intervals"]["refinement_gap"]
-        gap, low, high = interval["estimate"], interval["low"], interval["high"]
-        axes.errorbar(
-            100 * gap,
-            place,
-            xerr=[[100 * (gap - low)], [100 * (high - gap)]],
-            fmt="s" if row["lane"] == "student" else "o",
-            color="#b5651d" if row["lane"] == "student" else "#2b5876",
-            capsize=4,
-        )
-    axes.axvline(0, color="grey", linewidth=1)
+        student = row["lane"] == "student"
+        style: dict[str, Any] = {"fmt": "s" if student else "o", "color": "#b5651d" if student else "#2b5876"}
+        axes.errorbar(100 * interval["estimate"], place, xerr=reach(interval), capsize=4, **style)
+    axes.axvline(0, **ZERO)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_yticks(range(len(rows)), [f"{r['benchmark']}, {r['subject']} (n={r['problems']})" for r in reversed(rows)])
     axes.set_xlabel("Refinement Gap, selfRef@k − maj@k (points, 95 % interval)")
@@ -56,7 +52,7 @@ def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
 
 def by_correct_plot(row: dict[str, Any]) -> Figure:
     """Return voting and refining by the number of correct candidates, in percent of one row's groups."""
-    figure, axes = _figure(4.6, 2.8)
+    figure, axes = new_figure(4.6, 2.8)
     strata = sorted(row["by_correct"], key=lambda stratum: stratum["n_correct"])
     for shift, (label, field) in zip((-0.2, 0.2), (("maj@k", "maj"), ("selfRef@k", "self_ref")), strict=True):
         axes.bar(
@@ -79,7 +75,7 @@ def by_correct_plot(row: dict[str, Any]) -> Figure:
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
+    figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
@@ -93,10 +89,28 @@ def markdown_image(figure: Figure) -> str:
     return f"![plot]({data_uri(figure)})"
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def reach(interval: Mapping[str, float]) -> list[list[float]]:
+    """Return how far an interval reaches below and above its estimate, in points, as error bars want it."""
+    low, estimate, high = (100 * interval[name] for name in ("low", "estimate", "high"))
+    return [[max(estimate - low, 0.0)], [max(high - estimate, 0.0)]]
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of one panel, in inches."""
+    figure, (axes,) = panels(1, width, height)
+    return figure, axes
+
+
+def panels(count: int, width: float, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure with so many panels of a width and height in inches, in two columns at most."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    columns = min(count, 2)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(columns * width, lines * height), layout="constrained")
+    every = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)
+    for axes in every[count:]:
+        axes.set_visible(False)
+    for axes in every:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, every[:count]
