@@ -16,6 +16,7 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Row
 from resources.plots import markdown_image
 from resources.report_page import Report, render_report
 
+LANES = ("base", "student")
 SCALING = ArtifactKey("refinement_gap_scaling")
 
 
@@ -43,9 +44,8 @@ def report_assets(experiment: Experiment) -> list:
         deps=[
             refinement_gap_scaling,
             "lora_checkpoints",
-            *(dg.AssetKey([lane, "graded_candidates"]) for lane in ("base", "student")),
-            *_reported(experiment, "base"),
-            *_reported(experiment, "student"),
+            *(dg.AssetKey([lane, "graded_candidates"]) for lane in LANES),
+            *(key for lane in LANES for key in _reported(experiment, lane)),
         ],
         group_name="reports",
         kinds={"matplotlib"},
@@ -57,8 +57,8 @@ def report_assets(experiment: Experiment) -> list:
         def make() -> Made:
             report = Report(
                 experiment,
-                gaps=gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student"),
-                curves=curve_rows(experiment, store, "base") + curve_rows(experiment, store, "student"),
+                gaps=by_benchmark(experiment, [r for lane in LANES for r in gap_rows(experiment, store, lane)]),
+                curves=[r for lane in LANES for r in curve_rows(experiment, store, lane)],
                 correlations=store.existing(SCALING).summary["correlations"],
                 comparison=comparison_rows(experiment, store),
                 facts=student_facts(experiment, store),
@@ -98,6 +98,12 @@ def gap_rows(experiment: Experiment, store: ArtifactStore, lane: str) -> list[Ro
         for benchmark in experiment.benchmarks
         for subject, model in _subjects(experiment, lane).items()
     ]
+
+
+def by_benchmark(experiment: Experiment, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of each benchmark together, in the order of the experiment file."""
+    order = list(experiment.benchmarks)
+    return sorted(rows, key=lambda row: order.index(row["benchmark"]))
 
 
 def curve_rows(experiment: Experiment, store: ArtifactStore, lane: str) -> list[Row]:

@@ -33,20 +33,27 @@ def training_curve(history: Sequence[dict[str, Any]]) -> Figure:
 
 
 def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Return the Refinement Gap of each row with its 95 % interval, in points.
+    """Return the Refinement Gap of each row with its 95 % interval, in points, a panel a benchmark.
 
     Rows: ``benchmark``, ``subject``, ``lane``, ``intervals`` as fractions, ``problems``.
     """
-    figure, axes = new_figure(7, 0.6 + 0.34 * len(rows))
-    for place, row in enumerate(reversed(rows)):
-        interval = row["intervals"]["refinement_gap"]
-        student = row["lane"] == "student"
-        style: dict[str, Any] = {"fmt": "s" if student else "o", "color": "#b5651d" if student else "#2b5876"}
-        axes.errorbar(100 * interval["estimate"], place, xerr=reach(interval), capsize=4, **style)
-    axes.axvline(0, **ZERO)
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_yticks(range(len(rows)), [f"{r['benchmark']}, {r['subject']} (n={r['problems']})" for r in reversed(rows)])
-    axes.set_xlabel("Refinement Gap, selfRef@k − maj@k (points, 95 % interval)")
+    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
+    subjects = list(dict.fromkeys(row["subject"] for row in rows))[::-1]
+    columns = min(len(benchmarks), 3)
+    figure, every = panels(len(benchmarks), 8 / (columns + 0.6), 0.9 + 0.3 * len(subjects), columns=3, sharey=True)
+    for axes, benchmark in zip(every, benchmarks, strict=True):
+        of_benchmark = [row for row in rows if row["benchmark"] == benchmark]
+        for row in of_benchmark:
+            interval = row["intervals"]["refinement_gap"]
+            student = row["lane"] == "student"
+            style: dict[str, Any] = {"fmt": "s", "color": "#b5541c"} if student else {"fmt": "o", "color": "#0b4f8a"}
+            place = subjects.index(row["subject"])
+            axes.errorbar(100 * interval["estimate"], place, xerr=reach(interval), capsize=4, **style)
+        axes.axvline(0, **ZERO)
+        axes.set_yticks(range(len(subjects)), subjects)
+        axes.set_ylim(-0.6, len(subjects) - 0.4)
+        axes.set_xlabel("Refinement Gap (points)")
+        axes.set_title(f"{benchmark} (n = {of_benchmark[0]['problems']} problems)", fontsize=9)
     return figure
 
 
@@ -101,11 +108,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def panels(count: int, width: float, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels of a width and height in inches, in two columns at most."""
+def panels(
+    count: int, width: float, height: float, columns: int = 2, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with so many panels of a width and height in inches, in so many columns at most."""
     from matplotlib.figure import Figure
 
-    columns = min(count, 2)
+    columns = min(count, columns)
     lines = -(-count // columns)
     figure = Figure(figsize=(columns * width, lines * height), layout="constrained")
     every = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)

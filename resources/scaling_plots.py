@@ -80,8 +80,8 @@ def scores_against_k(benchmark: str, gaps: Sequence[Row], curves: Sequence[Row])
     ``curves`` the further sizes.
     """
     subjects = [row for row in gaps if row["benchmark"] == benchmark]
-    figure, every = panels(len(subjects), 3.6, 2.7, sharey=True)
-    for axes, row in zip(every, subjects, strict=True):
+    figure, every = panels(len(subjects), 2.5, 2.3, columns=3, sharey=True)
+    for number, (axes, row) in enumerate(zip(every, subjects, strict=True)):
         points = [{"k": row["k"], **row["intervals"]}]
         points += [c for c in curves if (c["benchmark"], c["subject"]) == (benchmark, row["subject"])]
         points.sort(key=lambda point: point["k"])
@@ -102,8 +102,8 @@ def scores_against_k(benchmark: str, gaps: Sequence[Row], curves: Sequence[Row])
             axes.errorbar(x, y, yerr=bars, capsize=3, label=label, **shape)
         axes.set_xscale("log", base=2)
         axes.set_xticks([1, *(k for k in sizes if k > 1)], ["1", *(str(k) for k in sizes if k > 1)])
-        axes.set_title(f"{row['subject']} (n = {row['problems']} problems)", fontsize=9)
-        axes.set(xlabel="candidates in a group, k (log axis)", ylabel="correct (%)")
+        axes.set_title(f"{row['subject']} (n = {row['problems']})", fontsize=9)
+        axes.set(xlabel="k (log axis)", ylabel="" if number % 3 else "correct (%)")
     _legend(figure, every[0])
     return figure
 
@@ -112,7 +112,8 @@ def difference_plot(rows: Sequence[Row]) -> Figure:
     """Return every student minus its base, a panel a benchmark. Rows as assets/comparison.py makes them."""
     benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
     students = list(dict.fromkeys(row["student"] for row in rows))
-    figure, every = panels(len(benchmarks), 3.6, 0.9 + 0.75 * len(students), sharey=True)
+    columns = min(len(benchmarks), 3)
+    figure, every = panels(len(benchmarks), 8 / (columns + 0.6), 0.9 + 0.6 * len(students), columns=3, sharey=True)
     for axes, benchmark in zip(every, benchmarks, strict=True):
         of_benchmark = [row for row in rows if row["benchmark"] == benchmark]
         for score, (label, marker, colour, shift) in SCORE_STYLES.items():
@@ -126,8 +127,8 @@ def difference_plot(rows: Sequence[Row]) -> Figure:
         axes.set_ylim(-0.5, len(students) - 0.5)
         axes.set_xlabel("student − base (points)")
         first = of_benchmark[0]
-        note = ", out of distribution" if first["out_of_distribution"] else ""
-        axes.set_title(f"{benchmark}{note} (n = {first['problems']} problems)", fontsize=9)
+        note = "\nout of distribution" if first["out_of_distribution"] else ""
+        axes.set_title(f"{benchmark} (n = {first['problems']} problems){note}", fontsize=9)
     _legend(figure, every[0])
     return figure
 

@@ -8,7 +8,7 @@ import pytest
 from assets.comparison import ablations, comparison_rows, relation, student_facts
 from assets.curves import at_k, curve_row
 from assets.recipes import Recipes
-from assets.reports import correlations, curve_rows, gap_rows
+from assets.reports import by_benchmark, correlations, curve_rows, gap_rows
 from assets.scoring import gap_summary, pool_groups, score_groups
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
@@ -134,11 +134,12 @@ class Evaluated:
         return self.store.read(ArtifactKey(asset, f"{benchmark}|{subject}"))
 
     def page(self) -> str:
-        gaps = gap_rows(self.experiment, self.store, "base") + gap_rows(self.experiment, self.store, "student")
+        lanes = ("base", "student")
+        gaps = [row for lane in lanes for row in gap_rows(self.experiment, self.store, lane)]
         report = Report(
             self.experiment,
-            gaps,
-            curves=curve_rows(self.experiment, self.store, "base") + curve_rows(self.experiment, self.store, "student"),
+            by_benchmark(self.experiment, gaps),
+            curves=[row for lane in lanes for row in curve_rows(self.experiment, self.store, lane)],
             correlations=correlations(self.experiment, gap_rows(self.experiment, self.store, "base")),
             comparison=comparison_rows(self.experiment, self.store),
             facts=student_facts(self.experiment, self.store),
