@@ -12,10 +12,8 @@ import dagster as dg
 from assets.evaluation import refinement_prompts, sampling_summary, subject_engine, subject_model
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
-from assets.scoring import graded_rows, score_groups
+from assets.scoring import graded_rows, group_intervals, score_groups
 from gsr_dagster.experiment import Experiment
-from gsr_dagster.method.intervals import bootstrap_mean
-from gsr_dagster.method.refinement_gap import refinement_gap
 from gsr_dagster.method.scores import GroupScore
 from gsr_dagster.partitions import Partitions
 from resources.artifacts import ArtifactKey, ArtifactStore, Row
@@ -92,16 +90,10 @@ def at_k(subject: str, k: int) -> str:
 
 def curve_row(k: int, groups: Sequence[GroupScore], seed: int) -> Row:
     """Return the scores of the groups of one size: fractions with their intervals over problems, mean tokens."""
-    of_group = [group.problem_id for group in groups]
-    intervals = {
-        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
-        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
-        "refinement_gap": refinement_gap(groups, seed),
-    }
     return {
         "k": k,
         "groups": len(groups),
-        "problems": len(set(of_group)),
-        **{name: dataclasses.asdict(interval) for name, interval in intervals.items()},
+        "problems": len({group.problem_id for group in groups}),
+        **{name: dataclasses.asdict(interval) for name, interval in group_intervals(groups, seed).items()},
         "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
     }

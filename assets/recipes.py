@@ -200,13 +200,11 @@ class Recipes:
         )
 
     def student_comparison(self) -> Recipe:
+        roles = {"base", "teacher", "candidates_from", "rows", "most_rows"}
         return Recipe(
             ArtifactKey("student_comparison"),
             settings={
-                "students": {
-                    name: student.model_dump(include={"base", "teacher", "candidates_from", "rows", "most_rows"})
-                    for name, student in self.experiment.students.items()
-                },
+                "students": {name: s.model_dump(include=roles) for name, s in self.experiment.students.items()},
                 "out_of_distribution": {
                     name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
                 },

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BARS = {"maj@k": "maj_at_k", "selfRef@k": "self_ref_at_k"}
 HATCHES = {"maj@k": "", "selfRef@k": "//"}
 DPI = 200  # of print
 ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
@@ -57,25 +58,33 @@ def gap_plot(rows: Sequence[dict[str, Any]]) -> Figure:
     return figure
 
 
-def by_correct_plot(row: dict[str, Any]) -> Figure:
-    """Return voting and refining by the number of correct candidates, in percent of one row's groups."""
-    figure, axes = new_figure(4.6, 2.8)
-    strata = sorted(row["by_correct"], key=lambda stratum: stratum["n_correct"])
-    for shift, (label, field) in zip((-0.2, 0.2), (("maj@k", "maj"), ("selfRef@k", "self_ref")), strict=True):
-        axes.bar(
-            [stratum["n_correct"] + shift for stratum in strata],
-            [100 * stratum[field] for stratum in strata],
-            width=0.38,
-            label=label,
-            color=SHADES[label],
-            hatch=HATCHES[label],
-            edgecolor="#333333",
-            linewidth=0.6,
-        )
-    axes.set_xticks([s["n_correct"] for s in strata], [f"{s['n_correct']}\n({s['groups']})" for s in strata])
-    axes.set(xlabel="correct candidates of k (groups)", ylabel="correct (%)", ylim=(0, 105))
-    axes.set_title(f"{row['benchmark']}, {row['subject']}", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
+def by_correct_plot(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Return voting and refining by the number of correct candidates, in percent of its groups, a panel a row.
+
+    ``rows`` are of one benchmark: ``subject`` and ``by_correct``, as a gap report's summary holds it.
+    """
+    figure, every = panels(len(rows), 2.5 if len(rows) > 1 else 4.5, 2.3, columns=3, sharey=True)
+    for number, (axes, row) in enumerate(zip(every, rows, strict=True)):
+        strata = sorted(row["by_correct"], key=lambda stratum: stratum["n_correct"])
+        for shift, (label, score) in zip((-0.2, 0.2), BARS.items(), strict=True):
+            intervals = [stratum["intervals"][score] for stratum in strata]
+            bars = [[reach(interval)[side][0] for interval in intervals] for side in (0, 1)]
+            axes.bar(
+                [stratum["n_correct"] + shift for stratum in strata],
+                [100 * interval["estimate"] for interval in intervals],
+                yerr=bars,
+                error_kw={"elinewidth": 0.8, "capsize": 2},
+                width=0.38,
+                label=label,
+                color=SHADES[label],
+                hatch=HATCHES[label],
+                edgecolor="#333333",
+                linewidth=0.6,
+            )
+        axes.set_xticks([s["n_correct"] for s in strata], [f"{s['n_correct']}\n({s['groups']})" for s in strata])
+        axes.set(xlabel="correct candidates (groups)", ylabel="" if number % 3 else "correct (%)", ylim=(0, 105))
+        axes.set_title(row["subject"], fontsize=9)
+    legend_below(figure, every[0])
     return figure
 
 
@@ -123,3 +132,15 @@ def panels(
     for axes in every:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, every[:count]
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the legend of one panel below all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    place: dict[str, Any] = {
+        "loc": "outside lower center",
+        "ncols": min(len(labels), 4),
+        "frameon": False,
+        "fontsize": 8,
+    }
+    figure.legend(handles, labels, **place)

@@ -15,7 +15,6 @@ from resources.scaling_plots import (
     difference_plot,
     gap_against_parameters,
     gap_against_pass_at_1,
-    parameters_text,
     scores_against_k,
 )
 
@@ -54,13 +53,16 @@ class Report:
         return [row for row in self.gaps if row["lane"] == "base"]
 
     def scaling_figures(self) -> dict[str, Figure]:
-        """Return the figures of how the gap scales, by name; those against a model's size where there are two."""
+        """Return the figures of the gap by name; those that hold models against each other where there are two."""
         figures = {"gaps": gap_plot(self.gaps)}
         if len(self.experiment.models) > 1:
             figures["gap_against_parameters"] = gap_against_parameters(self.base_gaps, self.correlations)
             figures["gap_against_pass_at_1"] = gap_against_pass_at_1(self.base_gaps, self.correlations)
         for benchmark in self.experiment.benchmarks if self.curves else ():
             figures[f"scores_against_k_{benchmark}"] = scores_against_k(benchmark, self.gaps, self.curves)
+        for benchmark in self.experiment.benchmarks:
+            of_benchmark = [row for row in self.gaps if row["benchmark"] == benchmark]
+            figures[f"by_correct_{benchmark}"] = by_correct_plot(of_benchmark)
         return figures
 
     def figures(self) -> dict[str, Figure]:
@@ -97,9 +99,7 @@ def render_report(report: Report) -> str:
         "between": between,
         "clear": lambda interval: interval["low"] > 0 or interval["high"] < 0,
         "image": data_uri,
-        "by_correct_plot": by_correct_plot,
         "training_curve": training_curve,
-        "parameters_text": parameters_text,
         "correlation_text": correlation_text,
     }
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from resources.plots import ZERO, panels, reach
+from resources.plots import ZERO, legend_below, panels, reach
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def gap_against_parameters(rows: Sequence[Row], correlations: Mapping[str, Mappi
                 axes.errorbar(row["parameters"], place, fmt="none", ecolor=style["color"], **bars)
         _parameter_axis(axes, min(sizes), max(sizes))
         axes.set(xlabel="parameters (log axis)", ylabel=GAP)
-    _legend(figure, by_benchmark[0][0])
+    legend_below(figure, by_benchmark[0][0])
     return figure
 
 
@@ -69,7 +69,7 @@ def gap_against_pass_at_1(rows: Sequence[Row], correlations: Mapping[str, Mappin
                 scale = row["subject"].removeprefix(f"{family}-")
                 axes.annotate(scale, (x, y), (4, 4), textcoords="offset points", fontsize=7)
         axes.set(xlabel="pass@1 (%)", ylabel=GAP)
-    _legend(figure, by_benchmark[0][0])
+    legend_below(figure, by_benchmark[0][0])
     return figure
 
 
@@ -104,7 +104,7 @@ def scores_against_k(benchmark: str, gaps: Sequence[Row], curves: Sequence[Row])
         axes.set_xticks([1, *(k for k in sizes if k > 1)], ["1", *(str(k) for k in sizes if k > 1)])
         axes.set_title(f"{row['subject']} (n = {row['problems']})", fontsize=9)
         axes.set(xlabel="k (log axis)", ylabel="" if number % 3 else "correct (%)")
-    _legend(figure, every[0])
+    legend_below(figure, every[0])
     return figure
 
 
@@ -129,7 +129,7 @@ def difference_plot(rows: Sequence[Row]) -> Figure:
         first = of_benchmark[0]
         note = "\nout of distribution" if first["out_of_distribution"] else ""
         axes.set_title(f"{benchmark} (n = {first['problems']} problems){note}", fontsize=9)
-    _legend(figure, every[0])
+    legend_below(figure, every[0])
     return figure
 
 
@@ -190,14 +190,3 @@ def parameters_text(parameters: float) -> str:
         if parameters >= size:
             return f"{parameters / size:.3g}{unit}"
     return f"{parameters:.3g}"
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    place: dict[str, Any] = {
-        "loc": "outside lower center",
-        "ncols": min(len(labels), 4),
-        "frameon": False,
-        "fontsize": 8,
-    }
-    figure.legend(handles, labels, **place)

@@ -212,7 +212,8 @@ def test_a_further_group_size_has_groups_and_refinements_of_its_own(family):
 
 
 def test_the_same_figures_are_on_the_page_and_in_the_one_html_report(family):
-    figures = ("gaps", "gap_against_parameters", "gap_against_pass_at_1", "scores_against_k_math500")
+    figures = ["gaps", "gap_against_parameters", "gap_against_pass_at_1"]
+    figures += ["scores_against_k_math500", "by_correct_math500"]
     metadata = materialized(family, "refinement_gap_scaling")
     page = Path(materialized(family, "student_comparison")["report"].value).read_text()
     for name in figures:
