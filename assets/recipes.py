@@ -16,8 +16,9 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "4"
+REPORT_VERSION = "5"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
+CURVE_ASSETS = ("curve_refinements", "gap_curves")  # where the experiment names further group sizes
 TEACHING_ASSETS = (
     "training_candidates",
     "teacher_refinements",
@@ -116,19 +117,19 @@ class Recipes:
         )
 
     def gap_reports(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_reports", self.self_refinements(lane, benchmark, subject))
+
+    def curve_refinements(self, lane: str, benchmark: str, subject: str) -> Recipe:
         refined = self.self_refinements(lane, benchmark, subject)
-        graded = self.graded_candidates(lane, benchmark, subject)
         return Recipe(
-            ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
-            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
-            wanted=refined.wanted,
-            upstream=(
-                ArtifactKey("benchmark_problems", benchmark),
-                graded.key,
-                refined.key,
-                *((ArtifactKey("contamination"),) if lane == "student" else ()),
-            ),
+            ArtifactKey(f"{lane}/curve_refinements", f"{benchmark}|{subject}"),
+            settings={name: value for name, value in refined.settings.items() if name != "k"},
+            wanted={**refined.wanted, "ks": self.experiment.further_ks},
+            upstream=refined.upstream,
         )
+
+    def gap_curves(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_curves", self.curve_refinements(lane, benchmark, subject))
 
     def training_candidates(self, student: str) -> Recipe:
         settings = self._student(student)
@@ -175,6 +176,8 @@ class Recipes:
             settings={
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
+                "rows": settings.rows,
+                "most_rows": settings.most_rows,
                 "grader": self.grader,
                 "seed": self.experiment.seed,
                 "upstream": [self.store.content(key) for key in upstream],
@@ -204,15 +207,17 @@ class Recipes:
                 "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
                 "report": REPORT_VERSION,
             },
-            upstream=tuple(self._lane_keys("base", "gap_reports")),
+            upstream=tuple(self._lane_keys("base", *self._reported())),
         )
 
     def student_comparison(self) -> Recipe:
+        roles = {"base", "teacher", "candidates_from", "rows", "most_rows"}
         return Recipe(
             ArtifactKey("student_comparison"),
             settings={
-                "students": {
-                    name: [student.base, student.teacher] for name, student in self.experiment.students.items()
+                "students": {name: s.model_dump(include=roles) for name, s in self.experiment.students.items()},
+                "out_of_distribution": {
+                    name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
                 },
                 "report": REPORT_VERSION,
             },
@@ -220,10 +225,23 @@ class Recipes:
                 ArtifactKey("refinement_gap_scaling"),
                 *(ArtifactKey("lora_checkpoints", student) for student in self.experiment.students),
                 *(ArtifactKey("training_sets", student) for student in self.experiment.students),
-                *self._lane_keys("base", "graded_candidates", "gap_reports"),
-                *self._lane_keys("student", "graded_candidates", "gap_reports"),
+                *self._lane_keys("base", "graded_candidates", *self._reported()),
+                *self._lane_keys("student", "graded_candidates", *self._reported()),
             ),
         )
+
+    def _scored_groups(self, asset: str, refined: Recipe) -> Recipe:
+        problems, graded, *_ = refined.upstream
+        overlaps = (ArtifactKey("contamination"),) if asset.startswith("student/") else ()
+        return Recipe(
+            ArtifactKey(asset, refined.key.partition),
+            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
+            wanted=refined.wanted,
+            upstream=(problems, graded, refined.key, *overlaps),
+        )
+
+    def _reported(self) -> list[str]:
+        return ["gap_reports", "gap_curves"] if self.experiment.further_ks else ["gap_reports"]
 
     def _lane_keys(self, lane: str, *names: str) -> list[ArtifactKey]:
         subjects = self.experiment.models if lane == "base" else self.experiment.students

@@ -10,9 +10,16 @@ import numpy as np
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.groups import Group, candidate_groups
-from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.prompts import summarise
-from gsr_dagster.method.refinement_gap import by_correct, equal_cost, fresh_sample_control, gap_parts, refinement_gap
+from gsr_dagster.method.refinement_gap import (
+    ByCorrect,
+    by_correct,
+    equal_cost,
+    fresh_sample_control,
+    gap_parts,
+    refinement_gap,
+)
 from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
 from resources.artifacts import ArtifactError, Row
 from resources.grader import Grader, Question
@@ -93,6 +100,22 @@ def as_graded(row: Row) -> Graded:
     return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
 
 
+def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interval]:
+    """Return voting, refining and their gap on the same groups, each with its interval over problems."""
+    of_group = [group.problem_id for group in groups]
+    return {
+        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
+        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
+        "refinement_gap": refinement_gap(groups, seed),
+    }
+
+
+def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> dict[str, Any]:
+    intervals = group_intervals([group for group in groups if group.n_correct == stratum.n_correct], seed)
+    as_rows = {name: dataclasses.asdict(interval) for name, interval in intervals.items()}
+    return {**dataclasses.asdict(stratum), "intervals": as_rows}
+
+
 def gap_summary(
     experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore], overlapping: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -121,7 +144,7 @@ def gap_summary(
         "unscored_problems": len(unscored_problems(graded)),
         "k": k,
         "parts": dataclasses.asdict(gap_parts(groups)),
-        "by_correct": [dataclasses.asdict(stratum) for stratum in by_correct(groups, k)],
+        "by_correct": [_stratum(stratum, groups, seed) for stratum in by_correct(groups, k)],
         "fresh_sample": fresh and dataclasses.asdict(fresh),
         "equal_cost": dataclasses.asdict(equal_cost(groups, k, pool_maj)),
         "pool_maj_at_k": pool_maj.tolist(),
@@ -143,13 +166,10 @@ def _scores(
     """Return the scores with intervals, of all problems or of those ``among`` them. ``chances`` is pass@1..n by problem."""
     problems = [problem_id for problem_id in chances if among is None or problem_id in among]
     counted = [group for group in groups if among is None or group.problem_id in among]
-    of_group = [group.problem_id for group in counted]
     intervals = {
         "pass_at_1": bootstrap_mean(problems, [float(chances[p][0]) for p in problems], seed),
         "pass_at_k": bootstrap_mean(problems, [float(chances[p][k - 1]) for p in problems], seed),
-        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in counted], seed),
-        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in counted], seed),
-        "refinement_gap": refinement_gap(counted, seed),
+        **group_intervals(counted, seed),
     }
     return {
         "problems": len(problems),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.recipes import EVALUATION_ASSETS, TEACHING_ASSETS
+from assets.recipes import CURVE_ASSETS, EVALUATION_ASSETS, TEACHING_ASSETS
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey
 
@@ -33,6 +33,7 @@ def lanes(experiment: Experiment) -> list[Lane]:
         lane: tuple(f"{b}|{s}" for s in subjects for b in experiment.benchmarks)
         for lane, subjects in (("base", experiment.models), ("student", experiment.students))
     }
+    evaluation = (*EVALUATION_ASSETS, *(CURVE_ASSETS if experiment.further_ks else ()))
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
         Lane(
@@ -40,9 +41,9 @@ def lanes(experiment: Experiment) -> list[Lane]:
             ("training_problems", "contamination"),
             ("",) if experiment.training_problems else (),
         ),
-        Lane("base_evaluation", tuple(f"base/{name}" for name in EVALUATION_ASSETS), evaluated["base"]),
+        Lane("base_evaluation", tuple(f"base/{name}" for name in evaluation), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
-        Lane("student_evaluation", tuple(f"student/{name}" for name in EVALUATION_ASSETS), evaluated["student"]),
+        Lane("student_evaluation", tuple(f"student/{name}" for name in evaluation), evaluated["student"]),
         Lane("reports", ("refinement_gap_scaling", "student_comparison"), ("",)),
     ]
     return [lane for lane in every if lane.partitions]

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.contamination import contamination_assets
+from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
 from assets.reports import report_assets
@@ -47,6 +48,9 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         parts += teaching_assets(experiment, partitions)
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
+    if experiment.further_ks:
+        for lane in ("base", "student") if experiment.students else ("base",):
+            parts += curve_assets(experiment, partitions, lane)
     parts += report_assets(experiment)
     return dg.Definitions(
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],

@@ -60,6 +60,28 @@ def test_more_candidates_in_a_group_than_samples_are_refused(document, tmp_path)
     assert f"benchmarks.{name}.samples: {document['k'] - 1} samples cannot fill a group" in refusal(document, tmp_path)
 
 
+def test_a_further_group_size_beyond_the_samples_is_refused_and_the_main_one_is_no_further_one(document, tmp_path):
+    document["ks"] = [document["k"], 2]
+    path = tmp_path / "accepted.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).further_ks == [2]
+    document["ks"] = [64]
+    assert "samples cannot fill a group of k=64 candidates" in refusal(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": "refine"}, "rows: Input should be 'hybrid', 'direct' or 'refinement'"),
+        ({"most_rows": 1}, "most_rows: Input should be greater than or equal to 2"),
+        ({"rows": "direct", "training": {"refine_weight": 1}}, "gives rows: direct no weight at all"),
+    ],
+)
+def test_a_mixture_that_cannot_train_is_refused(document, tmp_path, change, message):
+    document["students"]["smollm2-135m-gsr"] |= change
+    assert message in refusal(document, tmp_path)
+
+
 def test_families_that_one_wildcard_would_name_are_refused(document, tmp_path):
     model = {"source": "path:models", "parameters": 1e6}
     document["families"] |= {"qwen2.5": {"7b": model}, "qwen2.5-coder": {"1b": model}}
