@@ -44,6 +44,17 @@ class VLLM(Section):
     max_model_len: Count | None = None
 
 
+class Ray(Section):
+    """vLLM on a Ray cluster, ``replicas`` of it. Without an address a local Ray is started for the run."""
+
+    kind: Literal["ray"]
+    address: str | None = None
+    replicas: Count = 1
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
 
@@ -60,4 +71,4 @@ class OpenAI(Section):
     retries: Annotated[int, Field(ge=0)] = 8
 
 
-EngineSettings = Annotated[Transformers | VLLM | OpenAI, Field(discriminator="kind")]
+EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI, Field(discriminator="kind")]
