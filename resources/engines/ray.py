@@ -30,20 +30,21 @@ class RayEngine:
 
     def __init__(self, weights: Path, adapter: Path | None, settings: Ray, trust_remote_code: bool = False):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray  # pyright: ignore
+        from ray import cluster_resources, init  # pyright: ignore
+        from ray.data import DataContext  # pyright: ignore
         from transformers import AutoTokenizer
 
         if settings.address is None:  # the replicas' share of the CPUs, and one for what feeds them
             cpus = max(os.cpu_count() or 1, settings.replicas + 1)
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+            init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False)
         else:
-            ray.init(address=settings.address, log_to_driver=False)
-        ray.data.DataContext.get_current().enable_progress_bars = False  # the sample log has its own
+            init(address=settings.address, log_to_driver=False)
+        DataContext.get_current().enable_progress_bars = False  # the sample log has its own
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(weights, trust_remote_code=trust_remote_code)
         self.stop_tokens = _stop_tokens(weights) | {self.tokenizer.eos_token_id}
         self.student = {} if adapter is None else {"model": str(adapter)}
-        on_gpu = bool(ray.cluster_resources().get("GPU"))
+        on_gpu = bool(cluster_resources().get("GPU"))
         self.processor = _processor(weights, adapter, settings, trust_remote_code, on_gpu)
 
     def tokenize(self, text: str) -> list[int]:
@@ -53,12 +54,12 @@ class RayEngine:
         return self.tokenizer.decode(tokens, skip_special_tokens=True)
 
     def close(self) -> None:
-        import ray  # pyright: ignore
+        from ray import shutdown  # pyright: ignore
 
-        ray.shutdown()
+        shutdown()
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
-        import ray  # pyright: ignore
+        from ray.data import from_items  # pyright: ignore
 
         student = self.student
         sampling = {
@@ -83,7 +84,7 @@ class RayEngine:
             {"request": number, "prompt": self._prompt(request), "seeds": list(request.seeds)}
             for number, request in enumerate(requests)
         ]
-        drawn = self.processor(ray.data.from_items(rows).flat_map(each_sample, num_cpus=0))
+        drawn = self.processor(from_items(rows).flat_map(each_sample, num_cpus=0))
         lost: list[str] = []
         for batch in drawn.iter_batches(batch_size=None, batch_format="pyarrow"):
             finished = batch.to_pylist()
