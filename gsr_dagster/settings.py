@@ -51,6 +51,17 @@ class VLLM(Section):
     max_model_len: Count | None = None
 
 
+class Ray(Section):
+    """vLLM on a Ray cluster, ``replicas`` of it. Without an address a local Ray is started for the run."""
+
+    kind: Literal["ray"]
+    address: str | None = None
+    replicas: Count = 1
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
 
@@ -74,4 +85,4 @@ class RecordedSamples(Section):
     path: Annotated[Path, AfterValidator(from_folder)]
 
 
-EngineSettings = Annotated[Transformers | VLLM | OpenAI | RecordedSamples, Field(discriminator="kind")]
+EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples, Field(discriminator="kind")]

@@ -187,5 +187,5 @@ def test_a_students_gap_report_and_the_page_carry_the_split_where_there_is_overl
     (row,) = gap_rows(workshop.experiment, workshop.store, "student")
     assert {side: part["problems"] for side, part in row.get("by_overlap", {}).items()} == sides
     page = render_report(Report(workshop.experiment, [row]))
-    assert ("overlap with their training problems" in page) == bool(sides)
+    assert ("overlap with the training problems" in page) == bool(sides)
     assert all(f"{count} {side}" in page for side, count in sides.items())
