@@ -25,7 +25,7 @@ import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
 
 from gsr_dagster.running import cause
-from resources.alerts import RECEIVERS, Message, Receiver, RefusedError, configured
+from resources.alerts import RECEIVERS, Message, NotDeliveredError, Receiver, RefusedError, configured
 
 ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 TELLING = {*ENDS, DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
@@ -101,6 +101,10 @@ def tell(instance: dg.DagsterInstance, name: str, receiver: Receiver, log: loggi
             try:
                 receiver.send(message)
                 taken += 1
+            except NotDeliveredError as error:
+                raise NotDeliveredError(
+                    f"{name}: {error}; this message and all after it wait for the next tick"
+                ) from None
             except RefusedError as error:
                 log.error(f"{name} refuses a message, which is dropped: {error}\n{message.text()}")
                 refused += 1
@@ -161,7 +165,7 @@ def alerts_of(instance: dg.DagsterInstance, end: EventLogEntry) -> list[Message]
         severity="WARN" if cancelled else "ERROR",
         time=_time(end.timestamp),
         partition=_partition(run),
-        description=causes or event.message or "",
+        description=(not cancelled and causes) or event.message or "",
         **shared,
     )
     return [*messages, told]
