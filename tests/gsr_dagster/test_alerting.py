@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 
 from gsr_dagster.alerting import alert_sensors, tell
-from resources.alerts import NotDeliveredError, Slack, Webhook
+from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment import DEFAULT_EXPERIMENT, load_experiment
+from resources.alerts import RECEIVERS, NotDeliveredError, Slack, Webhook
 
 log = logging.getLogger(__name__)
 PARTITIONS = dg.StaticPartitionsDefinition(["sums", "knights"])
@@ -178,15 +180,14 @@ def test_a_daemon_that_dies_before_it_notes_an_answer_repeats_that_one_message_w
     assert first == second
 
 
-def test_a_run_that_ends_twice_is_told_once_each_way(instance, hook, inbox):
-    """As one that is cancelled by force, and then fails."""
-    run_id = run(instance, broken)
-    tell(instance, "webhook", hook, log)
+def test_a_run_that_ends_again_tells_only_what_is_new(instance, hook, inbox):
+    """As one that Dagster gave up and that went on."""
+    run_id = run(instance, pool, complete, partition="sums")
     ended = instance.get_run_by_id(run_id)
     instance.report_run_canceled(ended)
     instance.report_run_canceled(ended)
     tell(instance, "webhook", hook, log)
-    assert [told["kind"] for told in inbox.taken("/hook")] == ["run failed", "run cancelled"]
+    assert [told["kind"] for told in inbox.taken("/hook")] == ["check failed", "run cancelled"]
 
 
 def test_the_sensors_run_where_a_receiver_is_named_and_say_so_where_not(monkeypatch, instance):
@@ -196,6 +197,26 @@ def test_the_sensors_run_where_a_receiver_is_named_and_say_so_where_not(monkeypa
     statuses = {sensor.name: sensor.default_status for sensor in alert_sensors()}
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     assert statuses == {"alerts_to_slack": running, "alerts_to_webhook": stopped, "alerts_to_sns": stopped}
-    (_, webhook, _) = alert_sensors()
-    skipped = webhook(dg.build_sensor_context(instance))
-    assert "GSR_ALERT_WEBHOOK is not set" in skipped.skip_message
+    assert "GSR_ALERT_WEBHOOK is not set" in tick("webhook", instance)
+
+
+def tick(name: str, instance: dg.DagsterInstance) -> str:
+    """What a receiver's sensor says after one evaluation."""
+    (sensor,) = (sensor for sensor in alert_sensors() if sensor.name == f"alerts_to_{name}")
+    return sensor(dg.build_sensor_context(instance)).skip_message
+
+
+def test_a_tick_of_the_sensor_sends_and_says_how_many(monkeypatch, instance, inbox):
+    monkeypatch.setenv("GSR_ALERT_SLACK", f"{inbox.address}/slack")
+    assert "Alerts begin here" in tick("slack", instance)
+    run(instance, broken)
+    assert tick("slack", instance) == "1 messages taken, 0 refused."
+    inbox.status = 400
+    run(instance, broken)
+    assert tick("slack", instance) == "0 messages taken, 1 refused."
+    assert tick("slack", instance) == "Nothing new."
+
+
+def test_the_code_location_holds_a_sensor_for_each_receiver():
+    definitions = build_definitions(load_experiment(DEFAULT_EXPERIMENT))
+    assert {sensor.name for sensor in definitions.sensors} >= {f"alerts_to_{name}" for name in RECEIVERS}
