@@ -2,11 +2,11 @@
 
 Dagster's own run status sensor moves past a run whose evaluation failed, so a receiver that is
 down would lose it. Here the event log is the outbox and each receiver has its own position in it,
-kept in the instance's storage and moved after every single message. A tick sends what lies behind the position,
-oldest first, and ends at the first message that is not taken: the next tick begins with that one.
-So an order of messages holds for each receiver, one that is down holds up no other, and a daemon
-that dies loses nothing. What it can do is send one message twice, when it dies between the
-receiver's answer and the note of it; both have the same id.
+kept in the instance's storage and moved after every single message. A tick sends what lies
+behind it, oldest first, and ends at the first message that is not taken: the next tick begins with that one.
+So each receiver is told in order, one that is down holds up no other, and a daemon that dies
+loses nothing. One message can arrive twice, with the same id: when the receiver took it but its
+answer was lost, or the process died between the answer and the note of it.
 
 A receiver's first tick only notes where the log ends: what was before is not news.
 """
@@ -96,8 +96,8 @@ def tell(instance: dg.DagsterInstance, name: str, receiver: Receiver, log: loggi
         for message in messages:
             if message.id in position.taken:
                 continue
-            if time.monotonic() > deadline:
-                return f"{taken} messages taken; more at the next tick."
+            if taken + refused and time.monotonic() > deadline:
+                return f"Messages taken: {taken}, refused: {refused}; more at the next tick."
             try:
                 receiver.send(message)
                 taken += 1
@@ -114,7 +114,7 @@ def tell(instance: dg.DagsterInstance, name: str, receiver: Receiver, log: loggi
         position.taken = [told for told in position.taken if told not in done]
         position.after[record.event_log_entry.get_dagster_event().event_type.value] = record.storage_id
         position.save(instance, name)
-    return f"{taken} messages taken, {refused} refused." if taken or refused else "Nothing new."
+    return f"Messages taken: {taken}, refused: {refused}." if taken or refused else "Nothing new."
 
 
 def alerts_of(instance: dg.DagsterInstance, end: EventLogEntry) -> list[Message]:

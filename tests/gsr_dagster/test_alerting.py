@@ -99,7 +99,7 @@ def test_what_was_before_the_first_tick_is_not_news_and_nothing_is_told_twice(in
         tell(instance, "webhook", receiver, log)
     assert inbox.posts == []
     run(instance, broken)
-    assert "1 messages taken" in tell(instance, "webhook", receiver, log)
+    assert "taken: 1" in tell(instance, "webhook", receiver, log)
     assert tell(instance, "webhook", receiver, log) == "Nothing new."
     assert len(inbox.posts) == 1
 
@@ -131,7 +131,7 @@ def test_a_receiver_that_is_down_gets_everything_in_order_when_it_is_back(instan
 def test_a_message_that_is_refused_for_good_is_an_error_in_the_log_and_blocks_no_other(instance, hook, inbox, caplog):
     run(instance, broken)
     inbox.status = 400
-    assert "1 refused" in tell(instance, "webhook", hook, log)
+    assert "refused: 1" in tell(instance, "webhook", hook, log)
     assert "refuses a message" in caplog.text
     assert "no such weights" in caplog.text
     assert inbox.address not in caplog.text
@@ -210,10 +210,10 @@ def test_a_tick_of_the_sensor_sends_and_says_how_many(monkeypatch, instance, inb
     monkeypatch.setenv("GSR_ALERT_SLACK", f"{inbox.address}/slack")
     assert "Alerts begin here" in tick("slack", instance)
     run(instance, broken)
-    assert tick("slack", instance) == "1 messages taken, 0 refused."
+    assert tick("slack", instance) == "Messages taken: 1, refused: 0."
     inbox.status = 400
     run(instance, broken)
-    assert tick("slack", instance) == "0 messages taken, 1 refused."
+    assert tick("slack", instance) == "Messages taken: 0, refused: 1."
     assert tick("slack", instance) == "Nothing new."
 
 
