@@ -228,6 +228,7 @@ def page(port: int) -> None:
     from gsr_dagster.experiment import PROJECT
 
     prepare_instance()
+    os.environ.setdefault("GSR_PAGE_URL", f"http://localhost:{port}")  # where an alert's link leads
     dagster = Path(sys.executable).with_name("dagster")
     os.execv(dagster, ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)])
 

@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs and resources of the experiment that $GSR_EXPERIMENT names."""
+"""The code location: assets, checks, jobs, sensors and resources of the experiment that $GSR_EXPERIMENT names."""
 
 import os
 import warnings
@@ -13,6 +13,7 @@ from assets.problems import problem_assets
 from assets.reports import report_assets
 from assets.students import student_assets
 from assets.teaching import teaching_assets
+from gsr_dagster.alerting import alert_sensors
 from gsr_dagster.automation import lanes
 from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
 from gsr_dagster.partitions import Partitions
@@ -56,6 +57,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane.job() for lane in lanes(experiment)],
+        sensors=alert_sensors(),
         resources={
             "store": artifact_store(experiment),
             "engines": Engines(),

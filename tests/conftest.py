@@ -1,7 +1,10 @@
 """A real small model, made and trained on the spot, and an experiment that fits it."""
 
+import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,69 @@ def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "GSR_CACHE": str(tmp_path / "cache"),
     }
+
+
+class Inbox:
+    """An HTTP receiver on loopback that answers ``status``; ``posts`` holds path, answer and document of each POST."""
+
+    def __init__(self):
+        self.status = 200
+        self.posts: list[tuple[str, int, dict]] = []
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                inbox.posts.append((self.path, inbox.status, document))
+                self.send_response(inbox.status)
+                if 300 <= inbox.status < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format, *args):  # noqa: A002
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def taken(self, path: str) -> list[dict]:
+        return [document for at, status, document in self.posts if at == path and status == 200]
+
+    def refused(self, path: str) -> list[dict]:
+        return [document for at, status, document in self.posts if at == path and status != 200]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    yield inbox
+    inbox.server.shutdown()
+    inbox.server.server_close()
+
+
+@pytest.fixture
+def topic(s3_endpoint: str, s3_environment: dict[str, str]) -> Iterator[tuple[str, Callable[[], list[dict]]]]:
+    """An SNS topic of moto's server, and what returns the messages that a queue subscribed to it got since."""
+    import boto3
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    sns = boto3.client("sns", endpoint_url=s3_endpoint, **keys)
+    sqs = boto3.client("sqs", endpoint_url=s3_endpoint, **keys)
+    arn = sns.create_topic(Name="alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+
+    def received() -> list[dict]:
+        found = []
+        while batch := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    yield arn, received
+    sns.delete_topic(TopicArn=arn)
+    sqs.delete_queue(QueueUrl=queue)
