@@ -12,6 +12,7 @@ import dagster as dg
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import (
+    gap_diagnostics,
     gap_summary,
     graded_rows,
     in_order,
@@ -118,7 +119,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             model = subject_model(experiment, lane, subject)
             refined = graded_rows(grader, str(recipe.key), problems, refinements, model)
             groups, rows = score_groups(experiment, subject, graded, refined)
-            return Made(rows, summary=gap_summary(experiment, graded, groups))
+            diagnostics = gap_diagnostics(experiment, subject, grader, problems, graded, refined)
+            return Made(rows, summary={**gap_summary(experiment, graded, groups), "diagnostics": diagnostics})
 
         return keep(context, store, recipe, make)
 
@@ -170,7 +172,7 @@ def sampling_summary(
     store: ArtifactStore, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]
 ) -> dict[str, int]:
     """Return the counts of an artifact of samples."""
-    rows = [row for shard in shards for row in store.read_shard(key, fingerprint, shard.name).to_pylist()]
+    rows = store.read_shards(key, fingerprint, shards)
     return {
         "samples": len(rows),
         "generated_tokens": sum(row["generated_tokens"] for row in rows),

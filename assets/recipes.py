@@ -6,15 +6,17 @@ but refinements hold their pool's fingerprint: so N can be raised, and samples s
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.method.selection import SELECTION_VERSION
 from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, sha256_of_file
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "4"
+REPORT_VERSION = "5"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
 TEACHING_ASSETS = (
     "training_candidates",
@@ -24,7 +26,16 @@ TEACHING_ASSETS = (
     "lora_checkpoints",
 )
 
+AGGREGATION = "aggregation"
+
 identity = lru_cache(maxsize=None)(identify)
+
+
+def evaluation_assets_of(experiment: Experiment) -> tuple[str, ...]:
+    """Return the assets of an evaluation lane in the order they are made, the named aggregations and their table last."""
+    if not experiment.aggregations:
+        return EVALUATION_ASSETS
+    return (*EVALUATION_ASSETS, *(f"{AGGREGATION}/{name}" for name in experiment.aggregations), "aggregations")
 
 
 class Recipes:
@@ -37,11 +48,13 @@ class Recipes:
 
     def recipe(self, key: ArtifactKey) -> Recipe:
         """Return the recipe of an artifact by its key."""
-        lane, _, name = key.asset.rpartition("/")
-        if lane:
-            benchmark, subject = key.partition.split("|")
-            return getattr(self, name)(lane, benchmark, subject)
-        return getattr(self, key.asset)(*filter(None, [key.partition]))
+        *path, name = key.asset.split("/")
+        if not path:
+            return getattr(self, name)(*filter(None, [key.partition]))
+        benchmark, subject = key.partition.split("|")
+        if AGGREGATION in path:
+            return self.aggregation(path[0], name, benchmark, subject)
+        return getattr(self, name)(path[0], benchmark, subject)
 
     def benchmark_problems(self, benchmark: str) -> Recipe:
         problem_set = self.experiment.benchmarks[benchmark]
@@ -112,6 +125,57 @@ class Recipes:
             settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
             wanted=refined.wanted,
             upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, refined.key),
+        )
+
+    def aggregation(self, lane: str, name: str, benchmark: str, subject: str) -> Recipe:
+        """Return the recipe of one named aggregation's samples, or scores.
+
+        Its settings hold nothing of the others, so that one more does not redo them.
+        """
+        chosen = self.experiment.aggregations[name]
+        graded = self.graded_candidates(lane, benchmark, subject)
+        settings: dict[str, object] = {"kind": chosen.kind}
+        wanted = dict(graded.wanted)
+        match chosen.kind:
+            case "reward_model":
+                settings |= {"pool": graded.settings["pool"], "weights": identity(chosen.source)}
+            case "recorded_scores":
+                settings |= {"pool": graded.settings["pool"], "scores": _sha256_of_scores(chosen.path)}
+            case _:
+                settings |= self.self_refinements(lane, benchmark, subject).settings
+        if chosen.kind in ("generative_selection", "universal_self_consistency"):
+            settings["prompt"] = f"selection {SELECTION_VERSION}"
+        elif chosen.kind == "synthesis":
+            settings["model"] = self._model(chosen.model)
+        elif chosen.kind == "repeated_refinement":
+            wanted["rounds"] = chosen.rounds
+        elif chosen.kind == "planned_refinement":
+            settings["grader"] = self.grader  # it decides which candidates a group holds
+            wanted["groups_per_stratum"] = chosen.groups_per_stratum
+        return Recipe(
+            ArtifactKey(f"{lane}/{AGGREGATION}/{name}", f"{benchmark}|{subject}"),
+            settings,
+            wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, *self._checkpoint(lane, subject)),
+        )
+
+    def aggregations(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        report = self.gap_reports(lane, benchmark, subject)
+        named = {name: self.aggregation(lane, name, benchmark, subject) for name in self.experiment.aggregations}
+        return Recipe(
+            ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}"),
+            settings={
+                "aggregations": {name: recipe.fingerprint for name, recipe in named.items()},
+                "grader": self.grader,
+                "report": report.fingerprint,
+            },
+            wanted={**report.wanted, "aggregations": {name: recipe.wanted for name, recipe in named.items()}},
+            upstream=(
+                ArtifactKey("benchmark_problems", benchmark),
+                self.graded_candidates(lane, benchmark, subject).key,
+                report.key,
+                *(recipe.key for recipe in named.values()),
+            ),
         )
 
     def training_candidates(self, student: str) -> Recipe:
@@ -206,6 +270,8 @@ class Recipes:
                 *(ArtifactKey("training_sets", student) for student in self.experiment.students),
                 *self._lane_keys("base", "graded_candidates", "gap_reports"),
                 *self._lane_keys("student", "graded_candidates", "gap_reports"),
+                *(self._lane_keys("base", "aggregations") if self.experiment.aggregations else ()),
+                *(self._lane_keys("student", "aggregations") if self.experiment.aggregations else ()),
             ),
         )
 
@@ -274,3 +340,10 @@ class Recipes:
 
 def _problem_settings(problem_set: ProblemSet) -> dict[str, object]:
     return problem_set.model_dump(include={"source", "options", "seed", "domain"})
+
+
+def _sha256_of_scores(path: str) -> str:
+    try:
+        return sha256_of_file(Path(path).expanduser())
+    except OSError as error:
+        raise ArtifactError(f"recorded scores: {path}: {error.strerror}") from None

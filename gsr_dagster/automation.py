@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.recipes import EVALUATION_ASSETS, TEACHING_ASSETS
+from assets.recipes import TEACHING_ASSETS, evaluation_assets_of
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey
 
@@ -33,12 +33,13 @@ def lanes(experiment: Experiment) -> list[Lane]:
         lane: tuple(f"{b}|{s}" for s in subjects for b in experiment.benchmarks)
         for lane, subjects in (("base", experiment.models), ("student", experiment.students))
     }
+    evaluation = evaluation_assets_of(experiment)
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
         Lane("training_problem_set", ("training_problems",), ("",) if experiment.training_problems else ()),
-        Lane("base_evaluation", tuple(f"base/{name}" for name in EVALUATION_ASSETS), evaluated["base"]),
+        Lane("base_evaluation", tuple(f"base/{name}" for name in evaluation), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
-        Lane("student_evaluation", tuple(f"student/{name}" for name in EVALUATION_ASSETS), evaluated["student"]),
+        Lane("student_evaluation", tuple(f"student/{name}" for name in evaluation), evaluated["student"]),
         Lane("reports", ("refinement_gap_scaling", "student_comparison"), ("",)),
     ]
     return [lane for lane in every if lane.partitions]

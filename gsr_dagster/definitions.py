@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.aggregation import aggregation_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
 from assets.reports import report_assets
@@ -40,11 +41,13 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     parts = [
         *problem_assets(experiment, partitions),
         *evaluation_assets(experiment, partitions, "base"),
+        *aggregation_assets(experiment, partitions, "base"),
     ]
     if experiment.students:
         parts += teaching_assets(experiment, partitions)
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
+        parts += aggregation_assets(experiment, partitions, "student")
     parts += report_assets(experiment)
     return dg.Definitions(
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],

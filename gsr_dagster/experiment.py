@@ -22,7 +22,18 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
-from gsr_dagster.settings import Count, EngineSettings, OpenAI, Rollouts, RolloutSettings, Section, Transformers
+from gsr_dagster.settings import (
+    Aggregation,
+    Count,
+    EngineSettings,
+    OpenAI,
+    Rollouts,
+    RolloutSettings,
+    Section,
+    ShuffledRefinement,
+    Synthesis,
+    Transformers,
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
@@ -30,6 +41,9 @@ DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 Domain = Literal["math", "knights_knaves", "multiple_choice"]
 GraderName = Literal["math-verify", "exact"]
 Location = tuple[str | int, ...]
+
+# The aggregations that every experiment has: the vote, and one refinement of each group.
+ALWAYS_AGGREGATED = ("majority", "self_refinement")
 
 
 class ExperimentError(ValueError):
@@ -54,7 +68,15 @@ def _problem_source(source: str) -> str:
     return source
 
 
+def _asset_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ALWAYS_AGGREGATED:
+        kept = " and ".join(ALWAYS_AGGREGATED)
+        raise ValueError(f"{name!r} cannot name an aggregation: a-z, 0-9 and '_' only; {kept} are always there")
+    return name
+
+
 Key = Annotated[str, AfterValidator(_partition_key)]
+AssetName = Annotated[str, AfterValidator(_asset_name)]
 
 
 class WorkedExample(Section):
@@ -164,6 +186,7 @@ class Experiment(Section):
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
+    aggregations: dict[AssetName, Aggregation] = Field(default={})
     training_problems: ProblemSet | None = None
     students: dict[Key, Student] = Field(default={})
 
@@ -227,6 +250,11 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
             )
     if experiment.evaluation.candidate_tokens < experiment.k:
         yield ("evaluation", "candidate_tokens"), f"must leave each of the k={experiment.k} candidates a token"
+    for name, aggregation in experiment.aggregations.items():
+        if isinstance(aggregation, Synthesis) and aggregation.model not in models:
+            yield ("aggregations", name, "model"), f"no model {aggregation.model!r}; {known}"
+        if isinstance(aggregation, ShuffledRefinement) and experiment.k == 1:
+            yield ("aggregations", name), "a group of k=1 candidate has no other order"
     if experiment.students and experiment.training_problems is None:
         yield ("students",), "students learn from training_problems, which the file does not name"
     for name, student in experiment.students.items():
