@@ -18,6 +18,8 @@ from resources.report_page import render_report
 
 def report_assets(experiment: Experiment) -> list:
     """Return the assets of the group "reports"."""
+    names = ("graded_candidates", "gap_reports", *(["aggregations"] if experiment.aggregations else []))
+    reported = [(lane, name) for lane in ("base", "student") for name in names]
 
     @dg.asset(deps=[["base", "gap_reports"]], group_name="reports", kinds={"matplotlib"})
     def refinement_gap_scaling(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
@@ -31,7 +33,7 @@ def report_assets(experiment: Experiment) -> list:
         return keep(context, store, recipe, make)
 
     @dg.asset(
-        deps=[refinement_gap_scaling, "lora_checkpoints", *(_lane(lane, name) for lane, name in REPORTED)],
+        deps=[refinement_gap_scaling, "lora_checkpoints", *(_lane(lane, name) for lane, name in reported)],
         group_name="reports",
         kinds={"matplotlib"},
     )
@@ -42,8 +44,9 @@ def report_assets(experiment: Experiment) -> list:
         def make() -> Made:
             rows = comparison_rows(experiment, store)
             gaps = gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student")
+            tables = aggregation_rows(experiment, store)
             with tempfile.TemporaryDirectory() as scratch:
-                page = render_report(experiment, gaps, rows, training_facts(experiment, store))
+                page = render_report(experiment, gaps, rows, training_facts(experiment, store), tables)
                 Path(scratch, "report.html").write_text(page, encoding="utf-8")
                 files = store.put_files(recipe, Path(scratch))
             report = store.address(recipe, "report.html")
@@ -53,9 +56,6 @@ def report_assets(experiment: Experiment) -> list:
         return keep(context, store, recipe, make)
 
     return [refinement_gap_scaling, student_comparison]
-
-
-REPORTED = [(lane, name) for lane in ("base", "student") for name in ("graded_candidates", "gap_reports")]
 
 
 def _lane(lane: str, name: str) -> dg.AssetKey:
@@ -80,6 +80,22 @@ def gap_rows(experiment: Experiment, store: ArtifactStore, lane: str) -> list[Ro
                 }
             )
     return rows
+
+
+def aggregation_rows(experiment: Experiment, store: ArtifactStore) -> list[Row]:
+    """Return the summary of every table of aggregations; none where the experiment names none."""
+    if not experiment.aggregations:
+        return []
+    subjects = [("base", name) for name in experiment.models] + [("student", name) for name in experiment.students]
+    return [
+        {
+            "benchmark": benchmark,
+            "subject": subject,
+            **store.existing(ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}")).summary,
+        }
+        for benchmark in experiment.benchmarks
+        for lane, subject in subjects
+    ]
 
 
 def comparison_rows(experiment: Experiment, store: ArtifactStore) -> list[Row]:

@@ -16,6 +16,17 @@ SCORES = {
 # The scores in which a student is held against its base.
 COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
 
+# What gap_diagnostics counts, as the report names it.
+DIAGNOSTICS = {
+    "copies": "copies a candidate",
+    "keeps_an_answer": "answer of a candidate",
+    "follows_majority": "follows the vote",
+    "follows_majority_right": "… where it is right",
+    "follows_majority_wrong": "… where it is wrong",
+    "truncated": "cut off",
+    "unclosed_thinking": "thinking never ends",
+}
+
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ experiment.name }}: Refinement Gap</title>
 <style>
@@ -75,6 +86,43 @@ was. Broken: the vote was right, the refinement wrong. "Fresh sample" is what on
 the all-wrong groups, from the other groups of their problems (with the interval of refined − fresh). "Equal cost" is the
 vote over as many candidates as k candidates and one refinement cost in generated tokens. A dash: the pool holds too few
 samples a problem to tell.</p>
+{% if aggregations %}
+<table><caption>Other aggregations of the same groups: scores in percent, differences in points</caption>
+<tr><th>benchmark</th><th class="text">model</th><th class="text">aggregation</th><th>score</th>
+<th>minus majority</th><th>tokens</th><th>scored tokens</th><th>choices not read</th></tr>
+{% for row in aggregations %}{% for entry in row.aggregations %}<tr><td>{{ row.benchmark }}</td>
+<td class="text">{{ row.subject }}</td><td class="text">{{ entry.aggregation }}</td>
+<td>{{ percent(entry.score.estimate) }} <small>{{ between(entry.score) }}</small></td>
+<td{% if entry.difference and clear(entry.difference) %} class="clear"{% endif %}>
+{% if entry.difference %}{{ points(entry.difference.estimate) }} <small>{{ between(entry.difference) }}</small>
+{% else %}–{% endif %}</td><td>{{ entry.tokens | round | int }}</td><td>{{ entry.scored_tokens | round | int }}</td>
+<td>{{ entry.unread }}</td></tr>
+{% endfor %}{% endfor %}</table>
+<p>"Tokens" are the mean generated tokens behind one answer, its k candidates included; "scored tokens" what a reward
+model read for it. A choice that names no candidate counts as wrong.</p>
+{% for row in aggregations %}{% for name, change in row.order.items() %}
+<p>{{ row.benchmark }}, {{ row.subject }}, {{ name }}: refined again, {{ percent(change.other_order.estimate) }} %
+{{ between(change.other_order) }} of the groups change their answer with the candidates in another order, and
+{{ percent(change.same_order.estimate) }} % {{ between(change.same_order) }} with them in the same; the order makes
+{{ points(change.difference.estimate) }} points {{ between(change.difference) }}.</p>
+{% endfor %}{% for name, strata in row.planned.items() %}
+<table><caption>{{ row.benchmark }}, {{ row.subject }}, {{ name }}: groups built by their number of correct candidates
+</caption><tr><th>correct of {{ experiment.k }}</th><th>groups</th><th>problems</th><th>score</th></tr>
+{% for stratum in strata %}<tr><td>{{ stratum.n_correct }}</td><td>{{ stratum.groups }}</td>
+<td>{{ stratum.problems }}</td><td>{{ percent(stratum.score.estimate) }}
+<small>{{ between(stratum.score) }}</small></td></tr>
+{% endfor %}</table>
+{% endfor %}{% endfor %}
+{% endif %}
+<table><caption>What the refiner does with the candidates it is shown, in percent of its refinements</caption>
+<tr><th>benchmark</th><th class="text">model</th>
+{% for label in diagnostics.values() %}<th>{{ label }}</th>{% endfor %}</tr>
+{% for row in gaps %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td>
+{% for name in diagnostics %}<td>{% if row.diagnostics[name] %}{{ percent(row.diagnostics[name].estimate) }}
+<small>{{ between(row.diagnostics[name]) }}</small>{% else %}–{% endif %}</td>{% endfor %}</tr>
+{% endfor %}</table>
+<p>A copy shares an unbroken run of words as long as 0.9 of the longer text with a candidate. The vote is followed, or
+not, in groups whose vote has one winner.</p>
 {% if comparison %}
 <table><caption>Student minus base, paired over the same problems, in points</caption>
 <tr><th>benchmark</th><th class="text">student</th>
@@ -98,7 +146,13 @@ samples a problem to tell.</p>
 """
 
 
-def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Sequence[Row], facts: Sequence[Row]) -> str:
+def render_report(
+    experiment: Experiment,
+    gaps: Sequence[Row],
+    comparison: Sequence[Row],
+    facts: Sequence[Row],
+    aggregations: Sequence[Row],
+) -> str:
     """Return the report as HTML; rows as assets/reports.py makes them. All text is escaped."""
     import jinja2
 
@@ -115,7 +169,14 @@ def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Seque
     }
     template = environment.from_string(TEMPLATE)
     return template.render(
-        experiment=experiment, gaps=gaps, comparison=comparison, facts=facts, scores=SCORES, compared=COMPARED
+        experiment=experiment,
+        gaps=gaps,
+        comparison=comparison,
+        facts=facts,
+        aggregations=aggregations,
+        scores=SCORES,
+        compared=COMPARED,
+        diagnostics=DIAGNOSTICS,
     )
 
 

@@ -95,3 +95,30 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         load_experiment(path)
     with pytest.raises(ExperimentError, match="No such file"):
         load_experiment(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "other",
+            {"kind": "synthesis", "model": "gpt"},
+            "aggregations.other.model: no model 'gpt'; there are smollm2-135m",
+        ),
+        ("bon", {"kind": "reward_model", "source": "gguf:x"}, "is not hf:ORG/NAME@REVISION or path:FOLDER"),
+        ("bon", {"kind": "recorded_scores", "path": "scores.csv"}, "String should match pattern"),
+        ("again", {"kind": "repeated_refinement", "rounds": 1}, "greater than or equal to 2"),
+        ("best", {"kind": "best"}, "does not match any of the expected tags: 'reward_model', 'recorded_scores'"),
+        ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
+        ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
+    ],
+)
+def test_an_aggregation_that_cannot_be_made_is_refused(document, tmp_path, name, settings, message):
+    document["aggregations"] = {name: settings}
+    assert message in refusal(document, tmp_path)
+
+
+def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path):
+    document["k"] = 1
+    document["aggregations"] = {"shuffled": {"kind": "shuffled_refinement"}}
+    assert "aggregations.shuffled: a group of k=1 candidate has no other order" in refusal(document, tmp_path)
