@@ -27,6 +27,7 @@ from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
 from resources.recorded_scores import recorded_scores
+from resources.report_page import between, points
 from resources.reward_model import RewardModel, complete_scores
 from resources.samples import Prompt, complete_samples
 from resources.weights import fetch
@@ -66,7 +67,8 @@ def aggregation_assets(experiment: Experiment, partitions: Partitions, lane: str
                 gaps=read("gap_reports"),
                 named={name: read(f"{AGGREGATION}/{name}") for name in experiment.aggregations},
             )
-            return Made(rows, summary=aggregation_summary(experiment, rows))
+            summary = aggregation_summary(experiment, rows)
+            return Made(rows, summary=summary, metadata={"scores": score_table(summary["aggregations"])})
 
         return keep(context, store, recipe, make)
 
@@ -112,6 +114,25 @@ def one_aggregation(experiment: Experiment, lane: str, name: str, shared: dict[s
         return keep(context, store, recipe, make)
 
     return aggregation
+
+
+def score_table(entries: Sequence[Row]) -> dg.MetadataValue:
+    """Return the aggregations for the page, in percent and points."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "aggregation": entry["aggregation"],
+                    "score": f"{100 * entry['score']['estimate']:.1f} {between(entry['score'])}",
+                    "minus majority": "–"
+                    if entry["difference"] is None
+                    else f"{points(entry['difference']['estimate'])} {between(entry['difference'])}",
+                    "tokens": round(entry["tokens"]),
+                }
+            )
+            for entry in entries
+        ]
+    )
 
 
 @dataclass(frozen=True)

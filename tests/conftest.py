@@ -136,7 +136,9 @@ def reward_model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_fold
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=256, num_labels=1, **size)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=256, num_labels=1, initializer_range=0.2, **size
+    )
     folder = tmp_path_factory.mktemp("reward-model")
     LlamaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
