@@ -100,7 +100,7 @@ def one_aggregation(experiment: Experiment, lane: str, name: str, shared: dict[s
             if settings.kind == "recorded_scores":
                 scores = recorded_scores(settings.path, [row["candidate_id"] for row in candidates])
                 return Made(
-                    [{"candidate_id": name, "score": score, "scored_tokens": 0} for name, score in scores.items()]
+                    [{"candidate_id": id_, "score": score, "scored_tokens": 0} for id_, score in scores.items()]
                 )
             model = subject_model(experiment, lane, subject)
             load = subject_engine(experiment, store, engines, lane, subject)
