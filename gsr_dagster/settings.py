@@ -86,7 +86,7 @@ class RecordedScores(Section):
 
 
 class GenerativeSelection(Section):
-    """The model judges the candidates and picks one, as GenSelect does (arXiv 2507.17797)."""
+    """The model judges the candidates and picks one, as GenSelect does."""
 
     kind: Literal["generative_selection"]
 

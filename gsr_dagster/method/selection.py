@@ -31,7 +31,7 @@ Put nothing else in a box, not even the answer to the problem."""
 
 
 def selection_messages(problem: str, summaries: Sequence[str]) -> list[Message]:
-    """Return the chat that asks for the most trustworthy candidate, after GenSelect (arXiv 2507.17797)."""
+    """Return the chat that asks for the most trustworthy candidate, after GenSelect."""
     return _choice(JUDGE_ROLE, JUDGE_RULES, problem, summaries)
 
 
