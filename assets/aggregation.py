@@ -21,7 +21,14 @@ from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.prompts import Message, fit_candidates, refinement_messages, summarise
 from gsr_dagster.method.selection import consistency_messages, selection_messages
 from gsr_dagster.partitions import Partitions
-from gsr_dagster.settings import Aggregation, RepeatedRefinement, RewardModelChoice, ShuffledRefinement, Synthesis
+from gsr_dagster.settings import (
+    Aggregation,
+    RepeatedRefinement,
+    RewardModelChoice,
+    RolloutSettings,
+    ShuffledRefinement,
+    Synthesis,
+)
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -104,12 +111,17 @@ def one_aggregation(experiment: Experiment, lane: str, name: str, shared: dict[s
                 )
             model = subject_model(experiment, lane, subject)
             load = subject_engine(experiment, store, engines, lane, subject)
+            rollout = experiment.rollout("refinement", lane, subject)
             if isinstance(settings, Synthesis):
                 load = engines.loader(experiment.models[settings.model])
+                rollout = experiment.rollout("refinement", "base", settings.model)
             questions = group_questions(experiment, subject, settings, problems, candidates)
             if isinstance(settings, RepeatedRefinement):
-                return refine_in_rounds(experiment, store, recipe, load, questions, settings.rounds, model.thinking_end)
-            return ask(experiment, store, recipe, load, questions, PROMPTS.get(settings.kind, refinement_messages))
+                return refine_in_rounds(
+                    experiment, store, recipe, load, rollout, questions, settings.rounds, model.thinking_end
+                )
+            write = PROMPTS.get(settings.kind, refinement_messages)
+            return ask(experiment, store, recipe, load, rollout, questions, write)
 
         return keep(context, store, recipe, make)
 
@@ -171,11 +183,12 @@ def ask(
     store: ArtifactStore,
     recipe: Recipe,
     load: Callable[[], Engine],
+    rollout: RolloutSettings,
     questions: Sequence[GroupQuestion],
     write: Callable[[str, Sequence[str]], list[Message]] = refinement_messages,
     samples: int = 1,
 ) -> Made:
-    """Draw answers to the groups, by the rollout settings of refinements."""
+    """Draw answers to the groups."""
     engine, budget = load(), experiment.evaluation.candidate_tokens
     prompts, shortened = [], 0
     for question in questions:
@@ -183,7 +196,7 @@ def ask(
         columns = {"problem_id": question.problem_id, "candidate_ids": list(question.shown_ids)}
         prompts.append(Prompt(question.id, write(question.problem, shown), samples, columns))
         shortened += cut
-    shards = complete_samples(store, recipe, prompts, "sample_id", experiment.evaluation.refinement, load)
+    shards = complete_samples(store, recipe, prompts, "sample_id", rollout, load)
     summary = sampling_summary(store, recipe.key, recipe.fingerprint, shards)
     return Made(shards=shards, summary={**summary, "shortened_candidates": shortened})
 
@@ -193,6 +206,7 @@ def refine_in_rounds(
     store: ArtifactStore,
     recipe: Recipe,
     load: Callable[[], Engine],
+    rollout: RolloutSettings,
     groups: Sequence[GroupQuestion],
     rounds: int,
     thinking_end: str | None,
@@ -204,7 +218,7 @@ def refine_in_rounds(
     questions = {group.id: group for group in groups}
     for number in range(1, rounds):
         asked = [dataclasses.replace(question, id=round_id(group, number)) for group, question in questions.items()]
-        made = ask(experiment, store, recipe, load, asked, samples=experiment.k)
+        made = ask(experiment, store, recipe, load, rollout, asked, samples=experiment.k)
         rows = {row["sample_id"]: row for row in store.read_shards(recipe.key, recipe.fingerprint, made.shards)}
         for group, question in questions.items():
             drawn = [rows[f"{round_id(group, number)}/{index}"] for index in range(experiment.k)]
@@ -214,7 +228,7 @@ def refine_in_rounds(
                 summaries=tuple(summarise(row["text"], thinking_end) for row in drawn),
             )
     last = [dataclasses.replace(question, id=round_id(group, rounds)) for group, question in questions.items()]
-    return ask(experiment, store, recipe, load, last)
+    return ask(experiment, store, recipe, load, rollout, last)
 
 
 def reward_scores(

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.contamination import overlapping_problems
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import (
@@ -39,6 +40,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         "group_name": f"{lane}_evaluation",
     }
     checkpoint = [dg.AssetKey("lora_checkpoints")] if lane == "student" else []
+    contamination = [dg.AssetKey("contamination")] if lane == "student" else []
 
     @dg.asset(deps=["benchmark_problems", *checkpoint], kinds={"transformers"}, **shared)
     def candidate_pools(
@@ -62,7 +64,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
                 for row in problems
             ]
             load = subject_engine(experiment, store, engines, lane, subject)
-            shards = complete_samples(store, recipe, prompts, "candidate_id", experiment.evaluation.direct, load)
+            rollout = experiment.rollout("direct", lane, subject)
+            shards = complete_samples(store, recipe, prompts, "candidate_id", rollout, load)
             return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
 
         return keep(context, store, recipe, make)
@@ -99,14 +102,16 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             graded = store.read(ArtifactKey(f"{lane}/graded_candidates", context.partition_key))
             load = subject_engine(experiment, store, engines, lane, subject)
             prompts, shortened = refinement_prompts(experiment, subject, problems, graded, load)
-            settings = experiment.evaluation.refinement
-            shards = complete_samples(store, recipe, prompts, "refinement_id", settings, load)
+            rollout = experiment.rollout("refinement", lane, subject)
+            shards = complete_samples(store, recipe, prompts, "refinement_id", rollout, load)
             summary = sampling_summary(store, recipe.key, recipe.fingerprint, shards)
             return Made(shards=shards, summary={**summary, "shortened_candidates": shortened})
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["benchmark_problems", graded_candidates, self_refinements], kinds={"python"}, **shared)
+    @dg.asset(
+        deps=["benchmark_problems", graded_candidates, self_refinements, *contamination], kinds={"python"}, **shared
+    )
     def gap_reports(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
         """Voting against refining on the same groups: the Refinement Gap, with its interval."""
         benchmark, subject = context.partition_key.split("|")
@@ -119,8 +124,10 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             model = subject_model(experiment, lane, subject)
             refined = graded_rows(grader, str(recipe.key), problems, refinements, model)
             groups, rows = score_groups(experiment, subject, graded, refined)
+            overlapping = overlapping_problems(store, benchmark) if lane == "student" else set()
             diagnostics = gap_diagnostics(experiment, subject, grader, problems, graded, refined)
-            return Made(rows, summary={**gap_summary(experiment, graded, groups), "diagnostics": diagnostics})
+            summary = gap_summary(experiment, graded, groups, overlapping)
+            return Made(rows, summary={**summary, "diagnostics": diagnostics})
 
         return keep(context, store, recipe, make)
 

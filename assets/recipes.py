@@ -6,18 +6,20 @@ but refinements hold their pool's fingerprint: so N can be raised, and samples s
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
+from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.method.selection import SELECTION_VERSION
-from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, sha256_of_file
+from gsr_dagster.settings import RecordedSamples, RolloutSettings
+from resources import problems
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "5"
+REPORT_VERSION = "6"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
+CURVE_ASSETS = ("curve_refinements", "gap_curves")  # where the experiment names further group sizes
 TEACHING_ASSETS = (
     "training_candidates",
     "teacher_refinements",
@@ -33,9 +35,9 @@ identity = lru_cache(maxsize=None)(identify)
 
 def evaluation_assets_of(experiment: Experiment) -> tuple[str, ...]:
     """Return the assets of an evaluation lane in the order they are made, the named aggregations and their table last."""
-    if not experiment.aggregations:
-        return EVALUATION_ASSETS
-    return (*EVALUATION_ASSETS, *(f"{AGGREGATION}/{name}" for name in experiment.aggregations), "aggregations")
+    named = [f"{AGGREGATION}/{name}" for name in experiment.aggregations]
+    curves = CURVE_ASSETS if experiment.further_ks else ()
+    return (*EVALUATION_ASSETS, *curves, *named, *(["aggregations"] if named else []))
 
 
 class Recipes:
@@ -60,7 +62,7 @@ class Recipes:
         problem_set = self.experiment.benchmarks[benchmark]
         return Recipe(
             ArtifactKey("benchmark_problems", benchmark),
-            settings=_problem_settings(problem_set),
+            settings=problems.identify(problem_set),
             wanted={"problems": problem_set.problems},
         )
 
@@ -70,16 +72,25 @@ class Recipes:
         benchmarks = [self.benchmark_problems(name) for name in self.experiment.benchmarks]
         return Recipe(
             ArtifactKey("training_problems"),
-            settings=_problem_settings(problem_set),
+            settings=problems.identify(problem_set),
             wanted={"problems": problem_set.problems},
             upstream=tuple(benchmark.key for benchmark in benchmarks),
+        )
+
+    def contamination(self) -> Recipe:
+        training = self.training_problems()
+        upstream = (training.key, *training.upstream)
+        return Recipe(
+            ArtifactKey("contamination"),
+            settings={"version": CONTAMINATION_VERSION, "problems": [self.store.content(key) for key in upstream]},
+            upstream=upstream,
         )
 
     def candidate_pools(self, lane: str, benchmark: str, subject: str) -> Recipe:
         problems = ArtifactKey("benchmark_problems", benchmark)
         settings = {
             **self._direct_prompt(self.experiment.benchmarks[benchmark]),
-            "rollout": self.experiment.evaluation.direct.model_dump(),
+            "rollout": self.experiment.rollout("direct", lane, subject).model_dump(),
             "problems": self.store.content(problems),
             "model": self._subject(lane, subject),
             "seed": self.experiment.seed,
@@ -104,7 +115,7 @@ class Recipes:
         graded = self.graded_candidates(lane, benchmark, subject)
         settings = {
             "pool": graded.settings["pool"],
-            "rollout": self.experiment.evaluation.refinement.model_dump(),
+            "rollout": self.experiment.rollout("refinement", lane, subject).model_dump(),
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
             "k": self.experiment.k,
             "prompt": PROMPT_VERSION,
@@ -118,14 +129,19 @@ class Recipes:
         )
 
     def gap_reports(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_reports", self.self_refinements(lane, benchmark, subject))
+
+    def curve_refinements(self, lane: str, benchmark: str, subject: str) -> Recipe:
         refined = self.self_refinements(lane, benchmark, subject)
-        graded = self.graded_candidates(lane, benchmark, subject)
         return Recipe(
-            ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
-            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
-            wanted=refined.wanted,
-            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, refined.key),
+            ArtifactKey(f"{lane}/curve_refinements", f"{benchmark}|{subject}"),
+            settings={name: value for name, value in refined.settings.items() if name != "k"},
+            wanted={**refined.wanted, "ks": self.experiment.further_ks},
+            upstream=refined.upstream,
         )
+
+    def gap_curves(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_curves", self.curve_refinements(lane, benchmark, subject))
 
     def aggregation(self, lane: str, name: str, benchmark: str, subject: str) -> Recipe:
         """Return the recipe of one named aggregation's samples, or scores.
@@ -140,13 +156,14 @@ class Recipes:
             case "reward_model":
                 settings |= {"pool": graded.settings["pool"], "weights": identity(chosen.source)}
             case "recorded_scores":
-                settings |= {"pool": graded.settings["pool"], "scores": _sha256_of_scores(chosen.path)}
+                settings |= {"pool": graded.settings["pool"], "scores": problems.file_sha256(chosen.path)}
             case _:
                 settings |= self.self_refinements(lane, benchmark, subject).settings
         if chosen.kind in ("generative_selection", "universal_self_consistency"):
             settings["prompt"] = f"selection {SELECTION_VERSION}"
         elif chosen.kind == "synthesis":
             settings["model"] = self._model(chosen.model)
+            settings["rollout"] = self.experiment.rollout("refinement", "base", chosen.model).model_dump()
         elif chosen.kind == "repeated_refinement":
             wanted["rounds"] = chosen.rounds
         elif chosen.kind == "planned_refinement":
@@ -223,6 +240,8 @@ class Recipes:
             settings={
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
+                "rows": settings.rows,
+                "most_rows": settings.most_rows,
                 "grader": self.grader,
                 "seed": self.experiment.seed,
                 "upstream": [self.store.content(key) for key in upstream],
@@ -252,15 +271,17 @@ class Recipes:
                 "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
                 "report": REPORT_VERSION,
             },
-            upstream=tuple(self._lane_keys("base", "gap_reports")),
+            upstream=tuple(self._lane_keys("base", *self._reported())),
         )
 
     def student_comparison(self) -> Recipe:
+        roles = {"base", "teacher", "candidates_from", "rows", "most_rows"}
         return Recipe(
             ArtifactKey("student_comparison"),
             settings={
-                "students": {
-                    name: [student.base, student.teacher] for name, student in self.experiment.students.items()
+                "students": {name: s.model_dump(include=roles) for name, s in self.experiment.students.items()},
+                "out_of_distribution": {
+                    name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
                 },
                 "report": REPORT_VERSION,
             },
@@ -268,12 +289,26 @@ class Recipes:
                 ArtifactKey("refinement_gap_scaling"),
                 *(ArtifactKey("lora_checkpoints", student) for student in self.experiment.students),
                 *(ArtifactKey("training_sets", student) for student in self.experiment.students),
-                *self._lane_keys("base", "graded_candidates", "gap_reports"),
-                *self._lane_keys("student", "graded_candidates", "gap_reports"),
-                *(self._lane_keys("base", "aggregations") if self.experiment.aggregations else ()),
-                *(self._lane_keys("student", "aggregations") if self.experiment.aggregations else ()),
+                *self._lane_keys("base", "graded_candidates", *self._reported(), *self._tables()),
+                *self._lane_keys("student", "graded_candidates", *self._reported(), *self._tables()),
             ),
         )
+
+    def _scored_groups(self, asset: str, refined: Recipe) -> Recipe:
+        problems, graded, *_ = refined.upstream
+        overlaps = (ArtifactKey("contamination"),) if asset.startswith("student/") else ()
+        return Recipe(
+            ArtifactKey(asset, refined.key.partition),
+            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
+            wanted=refined.wanted,
+            upstream=(problems, graded, refined.key, *overlaps),
+        )
+
+    def _reported(self) -> list[str]:
+        return ["gap_reports", "gap_curves"] if self.experiment.further_ks else ["gap_reports"]
+
+    def _tables(self) -> list[str]:
+        return ["aggregations"] if self.experiment.aggregations else []
 
     def _lane_keys(self, lane: str, *names: str) -> list[ArtifactKey]:
         subjects = self.experiment.models if lane == "base" else self.experiment.students
@@ -328,7 +363,7 @@ class Recipes:
     def _model(self, name: str) -> dict[str, str | None]:
         model: Model = self.experiment.models[name]
         engine = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
-        return {"key": name, "weights": identity(model.source), "thinking_end": model.thinking_end, **engine}
+        return {"key": name, "weights": _weights(model), "thinking_end": model.thinking_end, **engine}
 
     @staticmethod
     def _direct_prompt(problem_set: ProblemSet) -> dict[str, object]:
@@ -338,12 +373,8 @@ class Recipes:
         }
 
 
-def _problem_settings(problem_set: ProblemSet) -> dict[str, object]:
-    return problem_set.model_dump(include={"source", "options", "seed", "domain"})
-
-
-def _sha256_of_scores(path: str) -> str:
-    try:
-        return sha256_of_file(Path(path).expanduser())
-    except OSError as error:
-        raise ArtifactError(f"recorded scores: {path}: {error.strerror}") from None
+def _weights(model: Model) -> str:
+    """Return what pins a model's samples: its weights, or the content of a recorded file."""
+    if isinstance(model.engine, RecordedSamples):
+        return problems.file_sha256(model.engine.path / "samples.parquet")
+    return identity(str(model.source))

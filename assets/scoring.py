@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,16 @@ from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.groups import Group, candidate_groups
-from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.prompts import summarise
-from gsr_dagster.method.refinement_gap import by_correct, equal_cost, fresh_sample_control, gap_parts, refinement_gap
+from gsr_dagster.method.refinement_gap import (
+    ByCorrect,
+    by_correct,
+    equal_cost,
+    fresh_sample_control,
+    gap_parts,
+    refinement_gap,
+)
 from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
 from resources.artifacts import ArtifactError, Row
 from resources.grader import GOLD_CLASS, Grader, Question
@@ -94,38 +101,51 @@ def as_graded(row: Row) -> Graded:
     return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
 
 
-def gap_summary(experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore]) -> dict[str, Any]:
+def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interval]:
+    """Return voting, refining and their gap on the same groups, each with its interval over problems."""
+    of_group = [group.problem_id for group in groups]
+    return {
+        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
+        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
+        "refinement_gap": refinement_gap(groups, seed),
+    }
+
+
+def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> dict[str, Any]:
+    intervals = group_intervals([group for group in groups if group.n_correct == stratum.n_correct], seed)
+    as_rows = {name: dataclasses.asdict(interval) for name, interval in intervals.items()}
+    return {**dataclasses.asdict(stratum), "intervals": as_rows}
+
+
+def gap_summary(
+    experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore], overlapping: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the scores of a gap report: fractions with intervals, the gap's parts and controls, mean tokens.
 
     ``pool_maj_at_k`` and ``pool_pass_at_k`` are lists over k = 1..n, over all k-subsets
-    of a problem's samples. Raises ArtifactError where no problem can be scored.
+    of a problem's samples. Where some problems are ``overlapping`` with training problems,
+    ``by_overlap`` holds the scores of these and of the clean ones apart. Raises
+    ArtifactError where no problem can be scored.
     """
     pool = {problem_id: [as_graded(row) for row in rows] for problem_id, rows in by_problem(scored(graded)).items()}
     if not pool:
         raise ArtifactError(f"none of {len(unscored_problems(graded))} golds can be read: nothing can be scored")
     k, seed = experiment.k, experiment.seed
-    curves = [pool_scores(samples) for samples in pool.values()]
-    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves, strict=True))
-    of_group = [group.problem_id for group in groups]
-    intervals = {
-        "pass_at_1": bootstrap_mean(list(pool), pass_at_k[:, 0].tolist(), seed),
-        "pass_at_k": bootstrap_mean(list(pool), pass_at_k[:, k - 1].tolist(), seed),
-        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
-        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
-        "refinement_gap": refinement_gap(groups, seed),
-    }
+    curves = {problem_id: pool_scores(samples) for problem_id, samples in pool.items()}
+    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves.values(), strict=True))
     correct = {problem_id: (sum(s.correct for s in samples), len(samples)) for problem_id, samples in pool.items()}
     fresh = fresh_sample_control(groups, correct, k, seed)
     pool_maj = maj_at_k.mean(axis=0)
+    chances = {problem_id: pass_curve for problem_id, (pass_curve, _) in curves.items()}
+    touched = chances.keys() & set(overlapping)
+    sides = {"clean": chances.keys() - touched, "overlapping": touched} if touched else {}
     return {
-        "problems": len(pool),
+        **_scores(chances, groups, k, seed),
+        **({"by_overlap": {n: _scores(chances, groups, k, seed, s) for n, s in sides.items() if s}} if sides else {}),
         "unscored_problems": len(unscored_problems(graded)),
-        "groups": len(groups),
         "k": k,
-        **{name: interval.estimate for name, interval in intervals.items()},
-        "intervals": {name: dataclasses.asdict(interval) for name, interval in intervals.items()},
         "parts": dataclasses.asdict(gap_parts(groups)),
-        "by_correct": [dataclasses.asdict(stratum) for stratum in by_correct(groups, k)],
+        "by_correct": [_stratum(stratum, groups, seed) for stratum in by_correct(groups, k)],
         "fresh_sample": fresh and dataclasses.asdict(fresh),
         "equal_cost": dataclasses.asdict(equal_cost(groups, k, pool_maj)),
         "pool_maj_at_k": pool_maj.tolist(),
@@ -169,3 +189,26 @@ def gap_diagnostics(
         )
     rates = refiner_diagnostics(beside, experiment.seed)
     return {name: rate and dataclasses.asdict(rate) for name, rate in rates.items()}
+
+
+def _scores(
+    chances: Mapping[str, np.ndarray],
+    groups: Sequence[GroupScore],
+    k: int,
+    seed: int,
+    among: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """Return the scores with intervals, of all problems or of those ``among`` them. ``chances`` is pass@1..n by problem."""
+    problems = [problem_id for problem_id in chances if among is None or problem_id in among]
+    counted = [group for group in groups if among is None or group.problem_id in among]
+    intervals = {
+        "pass_at_1": bootstrap_mean(problems, [float(chances[p][0]) for p in problems], seed),
+        "pass_at_k": bootstrap_mean(problems, [float(chances[p][k - 1]) for p in problems], seed),
+        **group_intervals(counted, seed),
+    }
+    return {
+        "problems": len(problems),
+        "groups": len(counted),
+        **{name: interval.estimate for name, interval in intervals.items()},
+        "intervals": {name: dataclasses.asdict(interval) for name, interval in intervals.items()},
+    }

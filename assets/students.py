@@ -29,7 +29,7 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         def make() -> Made:
             rows = store.read(ArtifactKey("training_sets", name))
-            source = experiment.models[student.base].source
+            source = str(experiment.models[student.base].source)
             engines.release()
             with tempfile.TemporaryDirectory() as scratch:
                 folder, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, Path(scratch))

@@ -8,13 +8,14 @@ from typing import Any
 
 import dagster as dg
 
+from assets.contamination import refuse_contaminated
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import by_problem, graded_rows, in_order, scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
-from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
+from gsr_dagster.method.mixture import keep_refinements, mixed_rows
 from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.partitions import Partitions
 from gsr_dagster.settings import Rollouts
@@ -22,7 +23,7 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
-from resources.samples import Prompt, complete_samples
+from resources.samples import Prompt, adopt_shards, complete_samples
 
 PROBLEMS = ArtifactKey("training_problems")
 
@@ -31,18 +32,19 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
     """Return the assets of the group "teaching" with their checks."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def training_candidates(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).training_candidates(context.partition_key)
 
         def make() -> Made:
             prompts = direct_prompts(experiment, student.sampler, store.read(PROBLEMS), student.candidates)
             load = engines.loader(experiment.models[student.sampler])
-            return draw(store, recipe, prompts, "candidate_id", student.candidates, load)
+            return draw(experiment, store, recipe, prompts, "candidate_id", student.candidates, load)
 
         return keep(context, store, recipe, make)
 
@@ -61,30 +63,31 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
             graded = graded_rows(grader, str(recipe.key), problems, candidates, model)
             load = engines.loader(experiment.models[student.teacher])
             prompts, counts = teaching_prompts(experiment, student, problems, graded, load)
-            made = draw(store, recipe, prompts, "refinement_id", student.refinements, load)
+            made = draw(experiment, store, recipe, prompts, "refinement_id", student.refinements, load)
             made.summary |= counts
             return made
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["training_problems"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
     def teacher_solutions(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
         """The teacher's direct solutions of the training problems."""
+        refuse_contaminated(experiment, store)
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).teacher_solutions(context.partition_key)
 
         def make() -> Made:
             prompts = direct_prompts(experiment, student.teacher, store.read(PROBLEMS), student.solutions)
             load = engines.loader(experiment.models[student.teacher])
-            return draw(store, recipe, prompts, "solution_id", student.solutions, load)
+            return draw(experiment, store, recipe, prompts, "solution_id", student.solutions, load)
 
         return keep(context, store, recipe, make)
 
     @dg.asset(deps=["training_problems", teacher_refinements, teacher_solutions], kinds={"python"}, **shared)
     def training_sets(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
-        """The hybrid training rows: correct refinements and correct direct solutions, one to one."""
+        """The training rows: correct refinements and correct direct solutions, one to one unless told otherwise."""
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).training_sets(context.partition_key)
 
@@ -100,16 +103,20 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         return keep(context, store, recipe, make)
 
     @dg.asset_check(asset=dg.AssetKey("training_sets"), partitions_def=partitions.student)
-    def one_to_one(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The training set holds as many refinements as direct solutions."""
+    def mixed_as_wanted(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+        """As many refinements as direct solutions, or one kind alone where the experiment file wants that."""
+        wanted = experiment.students[context.partition_key].rows
         rows = store.read(ArtifactKey("training_sets", context.partition_key))
         kinds = Counter(row["kind"] for row in rows)
-        return dg.AssetCheckResult(passed=kinds["refinement"] == kinds["direct"] > 0, metadata=dict(kinds))
+        one_to_one = kinds["refinement"] == kinds["direct"] > 0
+        passed = one_to_one if wanted == "hybrid" else set(kinds) == {wanted}
+        return dg.AssetCheckResult(passed=passed, metadata={"wanted": wanted, **kinds})
 
-    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, one_to_one]
+    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, mixed_as_wanted]
 
 
 def draw(
+    experiment: Experiment,
     store: ArtifactStore,
     recipe: Recipe,
     prompts: Sequence[Prompt],
@@ -117,7 +124,8 @@ def draw(
     rollouts: Rollouts,
     load: Callable[[], Engine],
 ) -> Made:
-    """Complete a recipe's samples and count them."""
+    """Complete a recipe's samples and count them. Students with one teacher's settings share what was drawn."""
+    adopt_shards(store, recipe, experiment.students)
     shards = complete_samples(store, recipe, prompts, id_column, rollouts, load)
     return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
 
@@ -164,7 +172,7 @@ def teaching_prompts(
 
 
 def training_rows(student: Student, seed: int, refinements: Sequence[Row], solutions: Sequence[Row]) -> Made:
-    """Return the hybrid rows of the graded teacher samples, with what was kept and dropped.
+    """Return the training rows of the graded teacher samples, with what was kept and dropped.
 
     A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
     (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
@@ -176,7 +184,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
         chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
     direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if usable(row)]
-    rows = hybrid_rows(kept, direct, seed)
+    rows = mixed_rows(kept, direct, student.rows, student.most_rows, seed)
     return Made(
         rows,
         summary={
@@ -188,6 +196,8 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "teacher_solutions": len(solutions),
             "correct_solutions": sum(row["correct"] for row in solutions),
             "kept_solutions": len(direct),
+            "refinement_rows": sum(row["kind"] == "refinement" for row in rows),
+            "direct_rows": sum(row["kind"] == "direct" for row in rows),
         },
     )
 

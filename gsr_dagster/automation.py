@@ -36,7 +36,11 @@ def lanes(experiment: Experiment) -> list[Lane]:
     evaluation = evaluation_assets_of(experiment)
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
-        Lane("training_problem_set", ("training_problems",), ("",) if experiment.training_problems else ()),
+        Lane(
+            "training_problem_set",
+            ("training_problems", "contamination"),
+            ("",) if experiment.training_problems else (),
+        ),
         Lane("base_evaluation", tuple(f"base/{name}" for name in evaluation), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
         Lane("student_evaluation", tuple(f"student/{name}" for name in evaluation), evaluated["student"]),

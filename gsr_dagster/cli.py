@@ -1,8 +1,10 @@
 """The gsr command.
 
 gsr run experiments/demo.yaml       materialize an experiment, with progress bars
+gsr plan                            print what a run would cost, before it starts
 gsr report                          print its table again, and where report.html is
 gsr regrade --grader exact          grade stored samples again, and show what changes
+gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
@@ -17,6 +19,8 @@ import click
 from rich.console import Console
 
 from gsr_dagster.experiment import Experiment, ExperimentError, GraderName, experiment_path, load_experiment
+from gsr_dagster.registry import Domain
+from resources.recorded import FIELDS, FORMS
 
 console = Console(highlight=False)
 
@@ -69,6 +73,33 @@ def run(experiment: Experiment) -> None:
 
 
 @main.command()
+@click.option("--rate", default=5000, show_default=True, help="Tokens/s a GPU samples with a 7B model.")
+@click.option("--training-rate", default=10_000, show_default=True, help="Tokens/s a GPU trains a 7B model with.")
+@click.option("--share", default=0.4, show_default=True, help="Of the token limits, what is really written.")
+@click.pass_obj
+def plan(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
+    """Print what a run would cost before it starts; nothing is loaded or sampled."""
+    from gsr_dagster.planning import disk_bytes, plan
+    from gsr_dagster.tables import plan_table
+    from resources.artifacts import ArtifactError
+
+    try:
+        steps = plan(experiment)
+    except ArtifactError as error:
+        raise click.ClickException(str(error)) from None
+    console.print(plan_table(steps, rate, training_rate, share))
+    hours = sum(step.hours(training_rate if step.trains else rate, share) for step in steps)
+    disk = disk_bytes(experiment, steps, share)
+    samples = sum(step.samples for step in steps if not step.trains)
+    console.print(
+        f"\n{samples:,} samples; {hours:,.0f} GPU hours where {share:.0%} of the tokens are written, at {rate:,} tokens/s "
+        f"of sampling and {training_rate:,} of training with a 7B model, others in proportion to their parameters; "
+        f"{disk['weights'] / 1e9:,.1f} GB of weights, {disk['samples'] / 1e9:,.2f} GB of samples.",
+        soft_wrap=True,
+    )
+
+
+@main.command()
 @click.pass_obj
 def report(experiment: Experiment) -> None:
     """Print the table of what was measured, and where report.html is."""
@@ -106,6 +137,52 @@ def regrade(experiment: Experiment, grader: GraderName | None, shown: int) -> No
         console.print(line, markup=False, soft_wrap=True)
     if len(changes) > shown:
         console.print(f"… and {len(changes) - shown} more: --changes {len(changes)} lists all")
+
+
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--model", required=True, help="Its key, FAMILY-SCALE, as in qwen2.5math-1.5b.")
+@click.option("--parameters", required=True, type=float, help="As in 1.5e9.")
+@click.option(
+    "--from", "form", default="rows", show_default=True, type=click.Choice(FORMS), help="Who wrote the files."
+)
+@click.option(
+    "--field", "fields", multiple=True, help="FIELD=NAME where a field has another name, as in response=text."
+)
+@click.option("-k", default=4, show_default=True, type=click.IntRange(1), help="Candidates in a group.")
+@click.option("--samples", type=click.IntRange(1), help="Samples a problem; as many as all problems have by default.")
+@click.option("--domain", default="math", show_default=True, type=click.Choice(get_args(Domain)))
+def import_(files, folder, model, parameters, form, fields, k, samples, domain) -> None:
+    """Make an experiment of samples that someone drew before, and print its scores.
+
+    A file is JSON lines (or .gz of it) or Parquet with a row a sample: problem_id, problem,
+    answer, response, and where known generated_tokens and finish_reason. A row with
+    candidates, the texts it was shown, is a refinement.
+    """
+    from gsr_dagster.importing import import_samples, recorded_scores
+    from gsr_dagster.tables import recorded_table
+    from resources.artifacts import ArtifactError
+    from resources.progress import terminal_bars
+    from resources.recorded import ImportFileError
+
+    mapped = dict(field.partition("=")[::2] for field in fields)
+    if unknown := set(mapped) - set(FIELDS):
+        raise click.ClickException(f"--field {', '.join(unknown)}: there are {', '.join(FIELDS)}")
+    try:
+        imported = import_samples(files, folder, form, mapped, model, parameters, k, domain, samples)
+        with terminal_bars():
+            scores = recorded_scores(folder, "math-verify")
+    except (ImportFileError, ExperimentError, ArtifactError) as error:
+        raise click.ClickException(str(error)) from None
+    console.print(recorded_table(model, scores))
+    console.print(
+        f"{imported.problems} problems, {imported.samples} candidates, {imported.refinements} refinements in {folder}."
+    )
+    for reason, count in imported.left_out.items():
+        console.print(f"Left out: {count} {reason}.")
+    if imported.tokens_are_words:
+        console.print("No token counts were recorded: words are counted instead.")
 
 
 @main.command()

@@ -7,6 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets.aggregation import aggregation_assets
+from assets.contamination import contamination_assets
+from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
 from assets.reports import report_assets
@@ -40,6 +42,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     partitions = Partitions.of(experiment)
     parts = [
         *problem_assets(experiment, partitions),
+        *contamination_assets(experiment),
         *evaluation_assets(experiment, partitions, "base"),
         *aggregation_assets(experiment, partitions, "base"),
     ]
@@ -48,6 +51,9 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
         parts += aggregation_assets(experiment, partitions, "student")
+    if experiment.further_ks:
+        for lane in ("base", "student") if experiment.students else ("base",):
+            parts += curve_assets(experiment, partitions, lane)
     parts += report_assets(experiment)
     return dg.Definitions(
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],

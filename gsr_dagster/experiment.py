@@ -17,30 +17,35 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
+from gsr_dagster.method.mixture import Kind
+from gsr_dagster.places import Place, dotted, line_of, repeated_keys
+from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
     Aggregation,
     Count,
     EngineSettings,
     OpenAI,
+    RecordedSamples,
+    RecordedScores,
+    RewardModelChoice,
     Rollouts,
     RolloutSettings,
     Section,
     ShuffledRefinement,
     Synthesis,
     Transformers,
+    from_folder,
 )
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 
-Domain = Literal["math", "knights_knaves", "multiple_choice"]
 GraderName = Literal["math-verify", "exact"]
-Location = tuple[str | int, ...]
 
 # The aggregations that every experiment has: the vote, and one refinement of each group.
 ALWAYS_AGGREGATED = ("majority", "self_refinement")
@@ -62,10 +67,16 @@ def _model_source(source: str) -> str:
     return source
 
 
-def _problem_source(source: str) -> str:
-    if not re.fullmatch(r"reasoning-gym:\w+", source):
-        raise ValueError(f"{source!r} is not reasoning-gym:TASK")
-    return source
+def _problem_source(source: str, info: ValidationInfo) -> str:
+    """Check a source; a file's path is taken from the experiment file's folder."""
+    kind, _, name = source.partition(":")
+    if kind == "hub" and name not in REGISTRY:
+        raise ValueError(f"{source!r} is not hub:NAME; there are {', '.join(REGISTRY)}")
+    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet")):
+        raise ValueError(f"{source!r} is not a .jsonl, .json or .parquet file")
+    if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
+        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
+    return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
 def _asset_name(name: str) -> str:
@@ -89,31 +100,53 @@ class WorkedExample(Section):
 class ProblemSet(Section):
     """Where problems come from, how many, and how their answers are graded.
 
-    ``options`` go to the source, and ``seed`` decides the problems.
+    ``options`` go to a reasoning-gym task; of a file they name the columns that are not
+    called ``id``, ``problem`` and ``answer``. ``seed`` decides which problems, where they
+    are fewer than the source has; without ``problems`` it is all of them.
     """
 
     source: Annotated[str, AfterValidator(_problem_source)]
     options: dict[str, Any] = Field(default={})
     seed: int = 0
-    problems: Count
-    domain: Domain = "math"
+    problems: Count | None = None
+    domain: Domain | None = None
     worked_examples: tuple[WorkedExample, ...] = ()
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        if self.problems is None and self.source.startswith("reasoning-gym:"):
+            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted")
+        return self
 
 
 class Benchmark(ProblemSet):
-    """A problem set for evaluation, with the number of direct samples per problem."""
+    """A problem set for evaluation, with the number of direct samples per problem.
+
+    ``out_of_distribution`` marks one unlike anything that students are trained on.
+    """
 
     samples: Count
+    out_of_distribution: bool = False
 
 
 class Model(Section):
-    """A model: its source, its size, and the engine that samples it."""
+    """A model: its source, its size, and the engine that samples it.
 
-    source: Annotated[str, AfterValidator(_model_source)]
+    ``max_new_tokens`` bounds its own evaluation below the experiment's limit, not its students'.
+    """
+
+    source: Annotated[str, AfterValidator(_model_source)] | None = None
     parameters: float = Field(gt=0)
     thinking_end: str | None = None
+    max_new_tokens: Count | None = None
     engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.source is None and not isinstance(self.engine, RecordedSamples):
+            raise ValueError("source is missing: only an engine of kind recorded needs no weights")
+        return self
 
 
 class Evaluation(Section):
@@ -157,7 +190,8 @@ class Training(Section):
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
 
-    ``lora: null`` trains all weights.
+    ``rows`` chooses the mixture, ``most_rows`` how many training rows at most: the same
+    number makes ablations comparable. ``lora: null`` trains all weights.
     """
 
     base: str
@@ -168,6 +202,8 @@ class Student(Section):
     solutions: Rollouts
     keep_when_all_correct: Count = 4
     prompt_tokens: Count = 8192
+    rows: Kind = "hybrid"
+    most_rows: int | None = Field(default=None, ge=2)
     lora: Lora | None = Lora()
     training: Training = Training()
 
@@ -178,22 +214,46 @@ class Student(Section):
 
 
 class Experiment(Section):
-    """Everything a run needs to know."""
+    """Everything a run needs to know. ``ks`` are further group sizes, for the gap against k.
+
+    ``contamination``: what happens where training problems overlap with a benchmark's.
+    ``block``: nothing learns from them. ``report``: students do, and the scores of each are
+    split into clean and overlapping problems.
+    """
 
     name: Key
     seed: int = 0
     k: Count = 4
+    ks: tuple[Count, ...] = ()
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
     aggregations: dict[AssetName, Aggregation] = Field(default={})
     training_problems: ProblemSet | None = None
+    contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
 
     @property
     def models(self) -> dict[str, Model]:
         """The models by partition key, FAMILY-SCALE."""
         return {f"{f}-{scale}": model for f, scales in self.families.items() for scale, model in scales.items()}
+
+    def rollout(self, stage: Literal["direct", "refinement"], lane: str, subject: str) -> RolloutSettings:
+        """Return the rollout settings of a subject's evaluation."""
+        settings: RolloutSettings = getattr(self.evaluation, stage)
+        most = self.models[subject].max_new_tokens if lane == "base" else None
+        return settings.model_copy(
+            update={"max_new_tokens": min(most or settings.max_new_tokens, settings.max_new_tokens)}
+        )
+
+    @property
+    def further_ks(self) -> list[int]:
+        """The group sizes beside ``k``, ascending."""
+        return sorted({*self.ks} - {self.k})
+
+    def at(self, k: int) -> "Experiment":
+        """Return the experiment with groups of another size."""
+        return self.model_copy(update={"k": k})
 
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""
@@ -217,22 +277,23 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path} is not YAML: {error}") from None
-    faults = list(_repeated_keys(root))
+    faults = list(repeated_keys(root))
     try:
-        experiment = Experiment.model_validate(data)
+        experiment = Experiment.model_validate(data, context={"folder": path.parent})
         faults += _clashes(experiment)
     except ValidationError as error:
         faults += [(e["loc"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         experiment = None
     if faults or experiment is None:
-        lines = [f"  line {_line(root, where)}, {_dotted(where)}: {what}" for where, what in faults]
+        lines = [f"  line {line_of(root, where)}, {dotted(where)}: {what}" for where, what in faults]
         raise ExperimentError("\n".join([f"{path} cannot be used:", *lines]))
     return experiment
 
 
-def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
+def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     """Yield what no single field can know: references, families and counts that do not fit."""
     models = experiment.models
+    most = max(experiment.k, *experiment.ks, 1)
     known = f"there are {', '.join(models)}"
     for family in experiment.families:
         for other in experiment.families:
@@ -243,18 +304,22 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                     f"'-', as in {other.replace('-', '', 1)}",
                 )
     for name, benchmark in experiment.benchmarks.items():
-        if benchmark.samples < experiment.k:
-            yield (
-                ("benchmarks", name, "samples"),
-                f"{benchmark.samples} samples cannot fill a group of k={experiment.k} candidates",
-            )
-    if experiment.evaluation.candidate_tokens < experiment.k:
-        yield ("evaluation", "candidate_tokens"), f"must leave each of the k={experiment.k} candidates a token"
+        if benchmark.samples < most:
+            what = f"{benchmark.samples} samples cannot fill a group of k={most} candidates"
+            yield ("benchmarks", name, "samples"), what
+    if experiment.evaluation.candidate_tokens < most:
+        yield ("evaluation", "candidate_tokens"), f"must leave each of the k={most} candidates a token"
     for name, aggregation in experiment.aggregations.items():
+        place = ("aggregations", name)
         if isinstance(aggregation, Synthesis) and aggregation.model not in models:
-            yield ("aggregations", name, "model"), f"no model {aggregation.model!r}; {known}"
+            yield (*place, "model"), f"no model {aggregation.model!r}; {known}"
         if isinstance(aggregation, ShuffledRefinement) and experiment.k == 1:
-            yield ("aggregations", name), "a group of k=1 candidate has no other order"
+            yield place, "a group of k=1 candidate has no other order"
+        if isinstance(aggregation, RewardModelChoice | RecordedScores):
+            continue
+        for sampler in [aggregation.model] if isinstance(aggregation, Synthesis) else models:
+            if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
+                yield place, f"{sampler} is recorded: it has candidates and refinements, and nothing else can be drawn"
     if experiment.students and experiment.training_problems is None:
         yield ("students",), "students learn from training_problems, which the file does not name"
     for name, student in experiment.students.items():
@@ -265,11 +330,18 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                 yield (*place, role), f"no model {model!r}; {known}"
         if name in models:
             yield place, "a model has this key already"
-        if student.base in models and isinstance(models[student.base].engine, OpenAI):
-            yield (*place, "base"), "a server cannot load the student: its base needs an engine that loads weights"
+        if student.base in models and isinstance(models[student.base].engine, OpenAI | RecordedSamples):
+            yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
+        for role in ("teacher", "sampler"):
+            model = models.get(getattr(student, role))
+            if model and isinstance(model.engine, RecordedSamples):
+                yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
         if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training
+        if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:
+            what = f"a weight of {training.refine_weight} gives rows: {student.rows} no weight at all"
+            yield (*place, "training", "refine_weight"), what
         if training.batch_size % (training.processes * training.rows_in_a_process):
             yield (
                 (*place, "training", "batch_size"),
@@ -281,35 +353,3 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                 (*place, "candidates", "samples"),
                 f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
             )
-
-
-def _repeated_keys(node: yaml.Node | None, place: Location = ()) -> Iterator[tuple[Location, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield (*place, key.value), "this key stands here twice"
-            seen.add(key.value)
-            yield from _repeated_keys(value, (*place, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*place, index))
-
-
-def _line(node: yaml.Node | None, place: Location) -> int:
-    """Return the 1-based line of a place, or of its nearest parent that the file has."""
-    line = node.start_mark.line + 1 if node else 1
-    for step in place:
-        found = None
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = (node.value[step], node.value[step])
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
-
-
-def _dotted(place: Location) -> str:
-    return ".".join(str(step) for step in place if step != "[key]") or "the whole file"

@@ -67,7 +67,14 @@ def _materialize(
     if not result.success:
         failed = [event for event in result.all_events if event.is_step_failure]
         causes = [f"{event.step_key}: {_cause(event)}" for event in failed]
+        causes += [f"{check.check_name}: {check.description}" for check in _blocked(result)]
         raise ArtifactError("\n".join([f"{lane.name} {partition} failed.", *causes]))
+
+
+def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    """Return the checks that stopped the run and say why."""
+    checks = result.get_asset_check_evaluations()
+    return [c for c in checks if not c.passed and c.description and c.severity is dg.AssetCheckSeverity.ERROR]
 
 
 def _cause(event: dg.DagsterEvent) -> str:

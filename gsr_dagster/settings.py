@@ -1,9 +1,10 @@
 """Settings of sampling: the rollouts, the engines that draw them, and the aggregations of a group's candidates."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -12,6 +13,12 @@ class Section(BaseModel):
     """A part of the experiment file: unknown keys are refused, nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Return a path of the experiment file, which stands relative to the file's folder."""
+    folder = (info.context or {}).get("folder", Path.cwd())
+    return (folder / path.expanduser()).resolve()
 
 
 class RolloutSettings(Section):
@@ -45,6 +52,17 @@ class VLLM(Section):
     max_model_len: Count | None = None
 
 
+class Ray(Section):
+    """vLLM on a Ray cluster, ``replicas`` of it. Without an address a local Ray is started for the run."""
+
+    kind: Literal["ray"]
+    address: str | None = None
+    replicas: Count = 1
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
 
@@ -61,7 +79,14 @@ class OpenAI(Section):
     retries: Annotated[int, Field(ge=0)] = 8
 
 
-EngineSettings = Annotated[Transformers | VLLM | OpenAI, Field(discriminator="kind")]
+class RecordedSamples(Section):
+    """Samples drawn before, from a folder that ``gsr import`` wrote: no model is needed."""
+
+    kind: Literal["recorded"]
+    path: Annotated[Path, AfterValidator(from_folder)]
+
+
+EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples, Field(discriminator="kind")]
 
 
 def _reward_model_source(source: str) -> str:
@@ -78,11 +103,17 @@ class RewardModelChoice(Section):
     batch_size: Count = 8
 
 
+def _scores_file(path: Path, info: ValidationInfo) -> Path:
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise ValueError(f"{path} is not a .jsonl or .parquet file")
+    return from_folder(path, info)
+
+
 class RecordedScores(Section):
     """Best-of-k by scores someone recorded: ``candidate_id`` and ``score`` in a JSONL or Parquet file."""
 
     kind: Literal["recorded_scores"]
-    path: str = Field(pattern=r"\.(jsonl|parquet)$")
+    path: Annotated[Path, AfterValidator(_scores_file)]
 
 
 class GenerativeSelection(Section):

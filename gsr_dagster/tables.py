@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsr_dagster.experiment import Experiment
+from gsr_dagster.planning import Step
 from gsr_dagster.regrading import Regraded
 from resources.report_page import COMPARED, SCORES, between, points
 
@@ -60,6 +61,31 @@ def regraded_table(experiment: Experiment, rows: Sequence[Regraded]) -> Table:
         gap = f"{points(row.before['refinement_gap'])} → {points(row.after['refinement_gap'])}"
         sign = "changed" if row.sign_changed else "same"
         table.add_row(row.benchmark, row.subject, f"{len(row.changes)} of {row.samples}", *scores, gap, sign)
+    return table
+
+
+def plan_table(steps: Sequence[Step], rate: float, training_rate: float, share: float) -> Table:
+    """Return what a run would cost: samples, tokens at most, and hours of one GPU at the stated rates."""
+    table = _table("a run from nothing", "step", "model")
+    for label in ("prompts", "samples", "tokens at most", "GPU hours"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for step in steps:
+        hours = step.hours(training_rate if step.trains else rate, share)
+        table.add_row(
+            step.what, step.model, *(f"{n:,}" for n in (step.prompts, step.samples, step.tokens)), f"{hours:,.1f}"
+        )
+    return table
+
+
+def recorded_table(model: str, scores: Mapping[str, Any]) -> Table:
+    """Return pass@k and maj@k of a recorded pool for k = 1, 2, 4 ... n, and what refining made of its groups."""
+    n, refined = len(scores["pool_maj_at_k"]), "refinement_gap" in scores
+    table = _table(f"{model}: {scores['problems']} problems, in percent", "k", "pass@k", "maj@k", "selfRef@k", "gap")
+    for k in sorted({2**power for power in range(n.bit_length())} | {scores["k"], n}):
+        row = [str(k), *(f"{100 * scores[name][k - 1]:.1f}" for name in ("pool_pass_at_k", "pool_maj_at_k"))]
+        if refined and k == scores["k"]:
+            row += [f"{100 * scores['self_ref_at_k']:.1f}", _difference(scores["intervals"]["refinement_gap"])]
+        table.add_row(*row)
     return table
 
 

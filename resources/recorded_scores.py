@@ -9,18 +9,17 @@ import duckdb
 from resources.artifacts import ArtifactError
 
 
-def recorded_scores(path: str, candidate_ids: Collection[str]) -> dict[str, float]:
+def recorded_scores(path: Path, candidate_ids: Collection[str]) -> dict[str, float]:
     """Return the recorded score of every candidate; the file may hold others.
 
     Raises ArtifactError where the file cannot be read, lacks a candidate, scores one
     twice, or holds a score that is no finite number.
     """
-    file = Path(path).expanduser()
-    source = "read_parquet" if file.suffix == ".parquet" else "read_json_auto"
+    source = "read_parquet" if path.suffix == ".parquet" else "read_json_auto"
     try:
         with duckdb.connect() as connection:
             query = f"select candidate_id, score::double from {source}(?)"
-            rows = connection.execute(query, [str(file)]).fetchall()
+            rows = connection.execute(query, [str(path)]).fetchall()
     except duckdb.Error as error:
         raise ArtifactError(f"{path}: no candidate_id and score can be read: {error}") from None
     wanted = set(candidate_ids)

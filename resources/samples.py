@@ -6,8 +6,9 @@ same batches and with the same seeds.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gsr_dagster.method.prompts import Message
@@ -75,6 +76,20 @@ def complete_samples(
     if buffer:
         shards.append(store.put_shard(recipe, buffer))
     return shards
+
+
+def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]) -> None:
+    """Copy what another partition drew with the same fingerprint, so with the same seeds: it would be drawn again.
+
+    Nothing is copied where the recipe has samples already.
+    """
+    for partition in partitions:
+        if store.shard_names(recipe):
+            return
+        twin = replace(recipe, key=replace(recipe.key, partition=partition))
+        for name in store.shard_names(twin):
+            with suppress(ArtifactError):  # damaged: drawn again
+                store.put_shard(recipe, store.read_shard(twin.key, twin.fingerprint, name).to_pylist())
 
 
 def stored(

@@ -9,12 +9,20 @@ import importlib.metadata
 import importlib.util
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 MEBIBYTE = 1 << 20
+
+# For a base model, which knows no turns: each solution ends, so that the model ends its own.
+PLAIN_CHAT = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}Problem: {{ message['content'] }}\n\n"
+    "{% else %}Solution: {{ message['content'] }}{{ eos_token }}\n\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Solution:{% endif %}"
+)
 
 
 class SourceError(ValueError):
@@ -101,12 +109,17 @@ def _gguf_file(name: str) -> Path:
 
 
 def _converted(gguf: Path, identity: str) -> Path:
-    target = cache_folder() / "models" / f"{gguf.stem}-{identity[-16:]}"
+    return _made_once(f"{gguf.stem}-{identity[-16:]}", lambda folder: convert_gguf(gguf, folder))
+
+
+def _made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder of the cache, made where it is missing, whole or not at all."""
+    target = cache_folder() / "models" / name
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        convert_gguf(gguf, Path(scratch) / "model")
+        make(Path(scratch) / "model")
         try:
             (Path(scratch) / "model").rename(target)
         except OSError:
@@ -116,7 +129,10 @@ def _converted(gguf: Path, identity: str) -> Path:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file's model and tokenizer into a folder, as bfloat16 safetensors."""
+    """Write a GGUF file's model and tokenizer into a folder, as bfloat16 safetensors.
+
+    A base model without a chat template gets a plain one, "Problem: ... Solution: ...".
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -131,4 +147,22 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     model.load_state_dict(quantized.state_dict())
     model.tie_weights()
     model.save_pretrained(folder)
+    tokenizer.chat_template = tokenizer.chat_template or PLAIN_CHAT
     tokenizer.save_pretrained(folder)
+
+
+def merged(base: Path, adapter: Path) -> Path:
+    """Return a folder with the base's weights and the adapter merged into them, made once in the cache."""
+    digest = hashlib.sha256(str(base).encode())
+    for file in sorted(adapter.glob("adapter_*")):
+        digest.update(file.read_bytes())
+
+    def merge(folder: Path) -> None:
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True)
+        PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().save_pretrained(folder)  # pyright: ignore
+        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+
+    return _made_once(f"merged-{digest.hexdigest()[:16]}", merge)

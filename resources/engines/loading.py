@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from gsr_dagster.experiment import Model
-from gsr_dagster.settings import VLLM, OpenAI
+from gsr_dagster.settings import VLLM, OpenAI, Ray, RecordedSamples
 from resources import weights
 from resources.engines import cpu
 from resources.engines.base import Engine
@@ -32,17 +32,23 @@ class Engines(dg.ConfigurableResource):
 
 
 def _load(model: Model, checkpoint: Path | None) -> Engine:
-    key = (model.source, str(checkpoint), model.engine.model_dump_json())
+    key = (str(model.source), str(checkpoint), model.engine.model_dump_json())
     if key not in _loaded:
         _unload()
-        with track(f"loading {model.source}", 1, "model") as progress:
-            log.info("loading %s%s", model.source, f" with the checkpoint in {checkpoint}" if checkpoint else "")
+        what = model.source or model.engine.kind
+        with track(f"loading {what}", 1, "model") as progress:
+            log.info("loading %s%s", what, f" with the checkpoint in {checkpoint}" if checkpoint else "")
             _loaded[key] = _engine(model, checkpoint)
             progress.advance(1)
     return _loaded[key]
 
 
 def _engine(model: Model, checkpoint: Path | None) -> Engine:
+    if isinstance(model.engine, RecordedSamples):
+        from resources.engines.recorded import RecordedEngine
+
+        return RecordedEngine(model.engine.path)
+    assert model.source is not None, "refused by the experiment file's checks"
     quiet_transformers()
     if isinstance(model.engine, OpenAI):
         from resources.engines.openai import OpenAIEngine
@@ -51,9 +57,17 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
     folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
     if isinstance(model.engine, VLLM):
+        import torch
+
+        if adapter and not torch.cuda.is_available():  # vLLM's live LoRA is five times slower on a CPU
+            folder, adapter = weights.merged(folder, adapter), None
         from resources.engines.vllm import VLLMEngine
 
         return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+    if isinstance(model.engine, Ray):
+        from resources.engines.ray import RayEngine
+
+        return RayEngine(folder, adapter, model.engine, model.trust_remote_code)
     from resources.engines.transformers import TransformersEngine
 
     return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)

@@ -7,7 +7,7 @@ from assets.scoring import gap_diagnostics, gap_summary, graded_rows, score_grou
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.tables import aggregation_table
 from resources.grader import Grader
-from resources.report_page import render_report
+from resources.report_page import Report, render_report
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 EXPERIMENT = Experiment.model_validate(
@@ -187,13 +187,10 @@ def test_the_report_shows_the_aggregations_and_the_diagnostics(rows, graded):
     where = {"benchmark": "sums", "subject": SUBJECT}
     diagnostics = gap_diagnostics(EXPERIMENT, SUBJECT, Grader(), PROBLEMS, graded, refined)
     gap = {**where, "lane": "base", **gap_summary(EXPERIMENT, graded, groups), "diagnostics": diagnostics}
-    page = render_report(EXPERIMENT, [gap], [], [], [{**where, **aggregation_summary(EXPERIMENT, rows)}])
-    for text in (
-        "Other aggregations",
-        "self_refinement",
-        "order: refined again, 100.0 %",
-        "groups built by their number",
-    ):
+    tables = [{**where, **aggregation_summary(EXPERIMENT, rows)}]
+    page = render_report(Report(EXPERIMENT, [gap], aggregations=tables))
+    for text in ("Other ways to answer", "<small>generative selection</small>", "in another order", "built by their"):
         assert text in page
-    assert "What the refiner does" in page
-    assert "Other aggregations" not in render_report(EXPERIMENT, [gap], [], [], [])
+    without = render_report(Report(EXPERIMENT, [gap]))
+    assert "What the refiner does" in without
+    assert "Other ways to answer" not in without

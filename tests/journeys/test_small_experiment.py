@@ -61,6 +61,16 @@ def test_the_table_of_aggregations_holds_the_gaps_own_scores(journey):
     assert table["aggregations"][1]["difference"]["estimate"] == pytest.approx(gap["refinement_gap"])
 
 
+def test_groups_of_a_further_size_are_refined_apart_from_the_same_pool(journey):
+    candidates = {row["candidate_id"] for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    refinements = journey.rows("base/curve_refinements", "sums|llama-tiny")
+    assert sorted(c for row in refinements for c in row["candidate_ids"]) == sorted(candidates)
+    assert {len(row["candidate_ids"]) for row in refinements} == {4}
+    for lane, subject in (("base", "llama-tiny"), ("student", "llama-student")):
+        (row,) = journey.rows(f"{lane}/gap_curves", f"sums|{subject}")
+        assert (row["k"], row["groups"]) == (4, 24)
+
+
 def test_the_training_set_holds_only_correct_answers_one_to_one(journey):
     golds = {row["problem_id"]: row["answer"] for row in journey.rows("training_problems")}
     rows = journey.rows("training_sets", "llama-student")

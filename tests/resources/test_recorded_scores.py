@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,15 +11,15 @@ from resources.recorded_scores import recorded_scores
 ROWS = [{"candidate_id": f"m/p/{i}", "score": score} for i, score in enumerate([0.5, -2, 1e-3])]
 
 
-def written(folder, rows, name="scores.jsonl") -> str:
+def written(folder, rows, name="scores.jsonl") -> Path:
     path = folder / name
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return path
 
 
 def test_the_scores_of_the_candidates_are_read_from_either_kind_of_file(tmp_path):
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "scores.parquet")
-    for path in (written(tmp_path, ROWS), str(tmp_path / "scores.parquet")):
+    for path in (written(tmp_path, ROWS), tmp_path / "scores.parquet"):
         assert recorded_scores(path, ["m/p/2", "m/p/0"]) == {"m/p/0": 0.5, "m/p/2": 1e-3}
 
 
@@ -39,4 +40,4 @@ def test_a_file_that_does_not_score_every_candidate_once_is_refused(tmp_path, ro
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ArtifactError, match=r"nowhere\.jsonl"):
-        recorded_scores(str(tmp_path / "nowhere.jsonl"), ["m/p/0"])
+        recorded_scores(tmp_path / "nowhere.jsonl", ["m/p/0"])

@@ -1,5 +1,6 @@
 """The sample log, with an engine at its boundary that answers by rule: what is asked for is what is tested."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from gsr_dagster.settings import RolloutSettings
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.engines.base import Sample
-from resources.samples import Prompt, complete_samples
+from resources.samples import Prompt, adopt_shards, complete_samples
 
 SETTINGS = RolloutSettings(temperature=1.0, max_new_tokens=8)
 RECIPE = Recipe(ArtifactKey("base/candidate_pools", "sums|m"), settings={})
@@ -97,3 +98,12 @@ def test_samples_of_a_changed_prompt_are_drawn_again(store, caplog):
     complete(store, prompts(wording="please solve"), engine)
     assert len(engine.drawn) == 40
     assert "the prompt of m/p0 has changed" in caplog.text
+
+
+def test_a_partition_of_the_same_fingerprint_is_copied_and_not_drawn_again(store):
+    complete(store, prompts(), Echo())
+    other = replace(RECIPE, key=ArtifactKey(RECIPE.key.asset, "sums|twin"))
+    adopt_shards(store, other, ["sums|nobody", "sums|m"])
+    assert store.shard_names(other) == store.shard_names(RECIPE)
+    adopt_shards(store, replace(other, settings={"temperature": 1}), ["sums|m"])
+    assert not store.shard_names(replace(other, settings={"temperature": 1}))

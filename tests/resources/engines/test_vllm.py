@@ -131,7 +131,8 @@ def server(model, adapter) -> Iterator[str]:
         process.wait(30)
 
 
-def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter):
+def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter, tmp_path, monkeypatch):
+    from resources import weights
     from resources.engines.transformers import TransformersEngine
     from resources.engines.vllm import VLLMEngine
 
@@ -142,6 +143,9 @@ def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter):
     taught = drawn(student, asked, GREEDY)
     student.close()
     merged = drawn(TransformersEngine(model, adapter, batch_size=8), asked, GREEDY)
+    monkeypatch.setenv("GSR_CACHE", str(tmp_path))
+    as_one = drawn(TransformersEngine(weights.merged(model, adapter), None, batch_size=8), asked, GREEDY)
+    assert sum(as_one[key].text[:8] == merged[key].text[:8] for key in merged) >= 2
     assert sum(taught[key].text != base[key].text for key in base) >= 2
     assert sum(taught[key].text[:8] == merged[key].text[:8] for key in merged) >= 2
 

@@ -1,0 +1,114 @@
+"""What a run of an experiment costs before it starts: `gsr plan`.
+
+    plan(experiment)[0]
+    Step(what="candidate_pools", model="qwen2.5-7b", prompts=1318, samples=22528, ...)
+
+Tokens are counted to the limits of the rollout settings: no run costs more. What models
+really write is a share of it (on AIME 13,000 of 32,768, arXiv 2509.00084).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gsr_dagster.experiment import Experiment, ProblemSet, Student
+from gsr_dagster.registry import REGISTRY
+from gsr_dagster.settings import RecordedSamples
+
+# A rate is that of a model of so many parameters; others are slower in proportion.
+RATED_PARAMETERS = 7e9
+# Stored text compresses to about this many bytes a token.
+BYTES_A_TOKEN = 2.0
+BYTES_A_WEIGHT = 2
+# arXiv 2509.00084: 56K problems have an extracted answer and a pass rate within the filter.
+PAPERS_PROBLEMS = 56_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """The sampling or training of one model: ``tokens`` is at most, ``parameters`` the model's."""
+
+    what: str
+    model: str
+    parameters: float
+    prompts: int
+    samples: int
+    tokens: int
+
+    @property
+    def trains(self) -> bool:
+        return self.what == "lora_checkpoints"
+
+    def hours(self, rate: float, share: float) -> float:
+        """Return hours at ``rate`` tokens/s of a 7B model, where ``share`` of the limit is written."""
+        return self.tokens * share * self.parameters / RATED_PARAMETERS / rate / 3600
+
+
+def plan(experiment: Experiment) -> list[Step]:
+    """Return the steps of a run from nothing, in the order of the graph."""
+    steps, drawn = [], set()
+    for name in experiment.models:
+        steps += _evaluation(experiment, "base", name, name)
+    for name, student in experiment.students.items():
+        steps += _teaching(experiment, name, student, drawn)
+        steps += _evaluation(experiment, "student", name, student.base)
+    return steps
+
+
+def disk_bytes(experiment: Experiment, steps: list[Step], share: float) -> dict[str, float]:
+    """Return what is downloaded as weights, and what is stored as samples, in bytes."""
+    loaded = [model for model in experiment.models.values() if not isinstance(model.engine, RecordedSamples)]
+    return {
+        "weights": sum(model.parameters for model in loaded) * BYTES_A_WEIGHT,
+        "samples": sum(step.tokens for step in steps if not step.trains) * share * BYTES_A_TOKEN,
+    }
+
+
+def problems_of(problem_set: ProblemSet) -> int:
+    """Return how many problems a set has, without loading those of the hub."""
+    if problem_set.problems:
+        return problem_set.problems
+    kind, _, name = problem_set.source.partition(":")
+    if kind == "hub":
+        return REGISTRY[name].problems or PAPERS_PROBLEMS
+    from resources.problems import load_problems
+
+    return len(load_problems("plan", problem_set).rows)
+
+
+def _evaluation(experiment: Experiment, lane: str, subject: str, model: str) -> Iterator[Step]:
+    """Yield the direct samples and the refinements of a subject over all benchmarks."""
+    if isinstance(experiment.models[model].engine, RecordedSamples):
+        return
+    counts = [(problems_of(b), b.samples) for b in experiment.benchmarks.values()]
+    parameters = experiment.models[model].parameters
+    direct = experiment.rollout("direct", lane, subject)
+    refinement = experiment.rollout("refinement", lane, subject)
+    samples = sum(problems * n for problems, n in counts)
+    groups = sum(problems * (n // experiment.k) for problems, n in counts)
+    prompts = sum(problems for problems, _ in counts)
+    yield Step("candidate_pools", subject, parameters, prompts, samples, samples * direct.max_new_tokens)
+    yield Step("self_refinements", subject, parameters, groups, groups, groups * refinement.max_new_tokens)
+
+
+def _teaching(experiment: Experiment, name: str, student: Student, drawn: set) -> Iterator[Step]:
+    """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.
+
+    What another student's teaching has ``drawn`` with the same settings is not drawn again.
+    """
+    assert experiment.training_problems is not None, "refused by the experiment file's checks"
+    problems = problems_of(experiment.training_problems)
+    candidates = ("training_candidates", student.sampler, student.candidates)
+    refinements = ("teacher_refinements", student.teacher, student.refinements)
+    solutions = ("teacher_solutions", student.teacher, student.solutions)
+    for settings in (candidates, (*refinements, candidates), solutions):
+        if settings in drawn:
+            continue
+        drawn.add(settings)
+        what, model, rollouts = settings[:3]
+        samples = problems * rollouts.samples
+        parameters = experiment.models[model].parameters
+        yield Step(what, model, parameters, problems, samples, samples * rollouts.max_new_tokens)
+    rows = 2 * problems * min(student.solutions.samples, student.refinements.samples)
+    longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
+    tokens = int(rows * student.training.epochs * longest)
+    yield Step("lora_checkpoints", name, experiment.models[student.base].parameters, rows, rows, tokens)

@@ -1,0 +1,226 @@
+"""Samples that someone drew before, from JSONL or Parquet, in one form: `gsr import` writes it, the recorded engine reads it.
+
+A folder holds `problems.jsonl` (id, problem, answer), which a benchmark can name as its
+source, and `samples.parquet` (problem_id, prompt_id, sample_index, text, finish_reason,
+prompt_tokens, generated_tokens). The prompt of a candidate is its problem's id, that of
+a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gsr_dagster.registry import as_text
+
+Row = dict[str, Any]
+FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
+
+
+class ImportFileError(ValueError):
+    """Recorded samples that cannot be used; the message says which file and line, and what would be right."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement."""
+
+    problem_id: str
+    problem: str
+    answer: str
+    text: str
+    candidates: tuple[str, ...] = ()
+    generated_tokens: int | None = None
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written: counts, and what was left out, by the reason."""
+
+    problems: int
+    samples: int
+    refinements: int
+    left_out: dict[str, int]
+    tokens_are_words: bool
+
+
+def read_recorded(path: Path, form: str, fields: Mapping[str, str]) -> Iterator[Recorded]:
+    """Yield the samples of a file in a named form. Raises ImportFileError with the row that does not fit."""
+    for number, row in enumerate(_rows(path), start=1):
+        try:
+            yield from FORMS[form](row, fields)
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+            what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+            raise ImportFileError(
+                f"{path}, row {number}: {what}. It is read as {form!r}; it has {', '.join(map(str, row))}"
+            ) from None
+
+
+def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
+    """Write the folder that the recorded engine reads, with equally many samples of every problem.
+
+    Refinements bring their candidates: k each, others are left out. Every problem keeps as
+    many samples as the one with the fewest, or ``most``; a problem with fewer is left out.
+    Raises ImportFileError where nothing is left, or a problem has two texts or answers.
+    """
+    left_out: dict[str, int] = defaultdict(int)
+    problems: dict[str, Recorded] = {}
+    direct: dict[str, list[Row]] = defaultdict(list)
+    refined: dict[str, list[Row]] = defaultdict(list)
+    for sample in samples:
+        first = problems.setdefault(sample.problem_id, sample)
+        if (first.problem, first.answer) != (sample.problem, sample.answer):
+            raise ImportFileError(f"problem {sample.problem_id} has two texts or answers")
+        if not sample.candidates:
+            direct[sample.problem_id].append(_sample(sample))
+        elif len(sample.candidates) == k:
+            refined[sample.problem_id].append(_sample(sample))
+            direct[sample.problem_id] += [
+                _sample(Recorded(sample.problem_id, "", "", text)) for text in sample.candidates
+            ]
+        else:
+            left_out[f"refinements of {len(sample.candidates)} candidates, not {k}"] += 1
+    usable = [p for p in problems if direct[p]]
+    if not usable:
+        raise ImportFileError(f"no sample is left of {len(samples)}: {dict(left_out) or 'the files are empty'}")
+    fewest = min(len(direct[p]) for p in usable)
+    n = most or (fewest - fewest % k if any(refined.values()) else fewest)
+    kept = [p for p in usable if len(direct[p]) >= n]
+    if not kept or n < 1:
+        raise ImportFileError(f"no problem has {n} samples; the fewest are {fewest}")
+    rows = []
+    for problem_id in kept:
+        named = {"problem_id": problem_id, "prompt_id": problem_id}
+        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(direct[problem_id][:n])]
+        for number, row in enumerate(refined[problem_id][: n // k]):
+            rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **row})
+        left_out["samples over the others' number"] += len(direct[problem_id]) - n
+    left_out["problems with too few samples"] += len(usable) - len(kept)
+    _write(folder, [problems[p] for p in kept], rows)
+    refinements = sum(min(len(refined[p]), n // k) for p in kept)
+    return Imported(
+        len(kept),
+        len(rows) - refinements,
+        refinements,
+        {reason: count for reason, count in left_out.items() if count},
+        any(sample.generated_tokens is None for sample in samples),
+    )
+
+
+def read_samples(folder: Path) -> dict[tuple[str, int], Row]:
+    """Return the rows of a folder that was imported, by prompt id and sample index."""
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(folder / "samples.parquet").to_pylist()
+    return {(row["prompt_id"], row["sample_index"]): row for row in rows}
+
+
+def _sample(sample: Recorded) -> Row:
+    # Without a count, words are the tokens: whoever imports is told.
+    tokens = len(sample.text.split()) if sample.generated_tokens is None else sample.generated_tokens
+    return {
+        "text": sample.text,
+        "finish_reason": sample.finish_reason,
+        "prompt_tokens": 0,
+        "generated_tokens": int(tokens),
+    }
+
+
+def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
+    (folder / "problems.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), folder / "samples.parquet")
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if not path.is_file():
+        raise ImportFileError(f"there is no file {path}")
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            yield from pyarrow.parquet.read_table(path).to_pylist()
+        except pyarrow.ArrowInvalid as error:
+            raise ImportFileError(f"{path} is not Parquet: {error}") from None
+        return
+    import gzip
+
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ImportFileError(f"{path}, line {number}: an object is wanted, not {line[:40]!r}")
+                    yield row
+    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise ImportFileError(f"{path} is not JSON lines: {error}") from None
+
+
+def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
+    """A row a sample, with fields of these names or of those that they are mapped to."""
+    named = {field: fields.get(field, field) for field in FIELDS}
+    problem_id = row.get(named["problem_id"])
+    yield Recorded(
+        problem_id=str(row[named["problem"]] if problem_id is None else problem_id),
+        problem=str(row[named["problem"]]),
+        answer=as_text(row[named["answer"]]),
+        text=str(row[named["response"]]),
+        candidates=tuple(map(str, row.get(named["candidates"]) or ())),
+        generated_tokens=row.get(named["generated_tokens"]),
+        finish_reason="length" if row.get(named["finish_reason"]) == "length" else "stop",
+    )
+
+
+def _lm_eval(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
+    """A line of lm-eval's samples_*.jsonl (--log_samples): a document with its responses."""
+    document = row["doc"]
+    names = ("problem", "question", fields.get("problem", "query"))
+    problem = document[next((name for name in names if name in document), names[-1])]
+    for response in row["resps"]:
+        for text in response if isinstance(response, list) else [response]:
+            yield Recorded(str(row["doc_id"]), str(problem), as_text(row["target"]), str(text))
+
+
+def _lighteval(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
+    """A row of lighteval's details Parquet: a Doc and its ModelResponse."""
+    document, response = row["doc"], row["model_response"]
+    golds = document["gold_index"] if isinstance(document["gold_index"], list) else [document["gold_index"]]
+    counts = [len(tokens) for tokens in response.get("output_tokens") or []]
+    for number, text in enumerate(response["text"]):
+        yield Recorded(
+            str(document.get("id") or document["query"]),
+            str(document["query"]),
+            as_text([document["choices"][gold] for gold in golds]),
+            str(text),
+            generated_tokens=counts[number] if number < len(counts) else None,
+        )
+
+
+def _nemo_skills(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
+    """A line of NeMo-Skills' output*.jsonl: a generation; one file a random seed."""
+    yield Recorded(
+        str(row.get("id") or row["problem"]),
+        str(row["problem"]),
+        as_text(row["expected_answer"]),
+        str(row["generation"]),
+        generated_tokens=row.get("num_generated_tokens"),
+        finish_reason="length" if row.get("finish_reason") == "length" else "stop",
+    )
+
+
+FORMS: dict[str, Callable[[Row, Mapping[str, str]], Iterator[Recorded]]] = {
+    "rows": _plain,
+    "lm-eval": _lm_eval,
+    "lighteval": _lighteval,
+    "nemo-skills": _nemo_skills,
+}

@@ -1,0 +1,30 @@
+from gsr_dagster.experiment import experiment_path, load_experiment
+from gsr_dagster.planning import plan
+
+
+def steps(name: str) -> dict[tuple[str, str], int]:
+    return {(step.what, step.model): step.samples for step in plan(load_experiment(experiment_path(name)))}
+
+
+def test_the_papers_plan_has_its_budgets():
+    paper = steps("paper")
+    candidates = 32 * (30 + 30) + 16 * (83 + 500 + 674 + 100)
+    assert paper["candidate_pools", "qwen2.5-7b"] == paper["candidate_pools", "qwen2.5-7b-gsr"] == candidates
+    assert paper["self_refinements", "qwq-32b"] == candidates // 4
+    assert paper["training_candidates", "qwen2.5-7b"] == 6 * 56_000
+    assert paper["teacher_refinements", "qwq-32b"] == 10 * 56_000
+
+
+def test_students_who_share_a_teachers_data_pay_for_it_once():
+    shared = [step.what for step in plan(load_experiment(experiment_path("paper")))]
+    assert shared.count("teacher_refinements") == shared.count("training_candidates") == 1
+    assert shared.count("lora_checkpoints") == 3
+
+
+def test_base_instruct_models_stop_at_their_own_limit_and_students_at_the_experiments():
+    experiment = load_experiment(experiment_path("paper"))
+    limits = {
+        (lane, subject): experiment.rollout("direct", lane, subject).max_new_tokens
+        for lane, subject in (("base", "qwen2.5-7b"), ("base", "qwq-32b"), ("student", "qwen2.5-7b-gsr"))
+    }
+    assert list(limits.values()) == [4096, 32768, 32768]
