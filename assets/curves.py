@@ -49,8 +49,8 @@ def curve_assets(experiment: Experiment, partitions: Partitions, lane: str) -> l
                 of_k, cut = refinement_prompts(experiment.at(k), at_k(subject, k), problems, graded, load)
                 prompts += of_k
                 shortened[f"shortened_candidates_at_{k}"] = cut
-            settings = experiment.evaluation.refinement
-            shards = complete_samples(store, recipe, prompts, "refinement_id", settings, load)
+            rollout = experiment.rollout("refinement", lane, subject)
+            shards = complete_samples(store, recipe, prompts, "refinement_id", rollout, load)
             summary = sampling_summary(store, recipe.key, recipe.fingerprint, shards)
             return Made(shards=shards, summary={**summary, **shortened})
 

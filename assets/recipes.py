@@ -10,13 +10,14 @@ from functools import lru_cache
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.method.selection import SELECTION_VERSION
 from gsr_dagster.settings import RecordedSamples, RolloutSettings
 from resources import problems
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "5"
+REPORT_VERSION = "6"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
 CURVE_ASSETS = ("curve_refinements", "gap_curves")  # where the experiment names further group sizes
 TEACHING_ASSETS = (
@@ -27,7 +28,16 @@ TEACHING_ASSETS = (
     "lora_checkpoints",
 )
 
+AGGREGATION = "aggregation"
+
 identity = lru_cache(maxsize=None)(identify)
+
+
+def evaluation_assets_of(experiment: Experiment) -> tuple[str, ...]:
+    """Return the assets of an evaluation lane in the order they are made, the named aggregations and their table last."""
+    named = [f"{AGGREGATION}/{name}" for name in experiment.aggregations]
+    curves = CURVE_ASSETS if experiment.further_ks else ()
+    return (*EVALUATION_ASSETS, *curves, *named, *(["aggregations"] if named else []))
 
 
 class Recipes:
@@ -40,11 +50,13 @@ class Recipes:
 
     def recipe(self, key: ArtifactKey) -> Recipe:
         """Return the recipe of an artifact by its key."""
-        lane, _, name = key.asset.rpartition("/")
-        if lane:
-            benchmark, subject = key.partition.split("|")
-            return getattr(self, name)(lane, benchmark, subject)
-        return getattr(self, key.asset)(*filter(None, [key.partition]))
+        *path, name = key.asset.split("/")
+        if not path:
+            return getattr(self, name)(*filter(None, [key.partition]))
+        benchmark, subject = key.partition.split("|")
+        if AGGREGATION in path:
+            return self.aggregation(path[0], name, benchmark, subject)
+        return getattr(self, name)(path[0], benchmark, subject)
 
     def benchmark_problems(self, benchmark: str) -> Recipe:
         problem_set = self.experiment.benchmarks[benchmark]
@@ -130,6 +142,58 @@ class Recipes:
 
     def gap_curves(self, lane: str, benchmark: str, subject: str) -> Recipe:
         return self._scored_groups(f"{lane}/gap_curves", self.curve_refinements(lane, benchmark, subject))
+
+    def aggregation(self, lane: str, name: str, benchmark: str, subject: str) -> Recipe:
+        """Return the recipe of one named aggregation's samples, or scores.
+
+        Its settings hold nothing of the others, so that one more does not redo them.
+        """
+        chosen = self.experiment.aggregations[name]
+        graded = self.graded_candidates(lane, benchmark, subject)
+        settings: dict[str, object] = {"kind": chosen.kind}
+        wanted = dict(graded.wanted)
+        match chosen.kind:
+            case "reward_model":
+                settings |= {"pool": graded.settings["pool"], "weights": identity(chosen.source)}
+            case "recorded_scores":
+                settings |= {"pool": graded.settings["pool"], "scores": problems.file_sha256(chosen.path)}
+            case _:
+                settings |= self.self_refinements(lane, benchmark, subject).settings
+        if chosen.kind in ("generative_selection", "universal_self_consistency"):
+            settings["prompt"] = f"selection {SELECTION_VERSION}"
+        elif chosen.kind == "synthesis":
+            settings["model"] = self._model(chosen.model)
+            settings["rollout"] = self.experiment.rollout("refinement", "base", chosen.model).model_dump()
+        elif chosen.kind == "repeated_refinement":
+            wanted["rounds"] = chosen.rounds
+        elif chosen.kind == "planned_refinement":
+            settings["grader"] = self.grader  # it decides which candidates a group holds
+            wanted["groups_per_stratum"] = chosen.groups_per_stratum
+        return Recipe(
+            ArtifactKey(f"{lane}/{AGGREGATION}/{name}", f"{benchmark}|{subject}"),
+            settings,
+            wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, *self._checkpoint(lane, subject)),
+        )
+
+    def aggregations(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        report = self.gap_reports(lane, benchmark, subject)
+        named = {name: self.aggregation(lane, name, benchmark, subject) for name in self.experiment.aggregations}
+        return Recipe(
+            ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}"),
+            settings={
+                "aggregations": {name: recipe.fingerprint for name, recipe in named.items()},
+                "grader": self.grader,
+                "report": report.fingerprint,
+            },
+            wanted={**report.wanted, "aggregations": {name: recipe.wanted for name, recipe in named.items()}},
+            upstream=(
+                ArtifactKey("benchmark_problems", benchmark),
+                self.graded_candidates(lane, benchmark, subject).key,
+                report.key,
+                *(recipe.key for recipe in named.values()),
+            ),
+        )
 
     def training_candidates(self, student: str) -> Recipe:
         settings = self._student(student)
@@ -225,8 +289,8 @@ class Recipes:
                 ArtifactKey("refinement_gap_scaling"),
                 *(ArtifactKey("lora_checkpoints", student) for student in self.experiment.students),
                 *(ArtifactKey("training_sets", student) for student in self.experiment.students),
-                *self._lane_keys("base", "graded_candidates", *self._reported()),
-                *self._lane_keys("student", "graded_candidates", *self._reported()),
+                *self._lane_keys("base", "graded_candidates", *self._reported(), *self._tables()),
+                *self._lane_keys("student", "graded_candidates", *self._reported(), *self._tables()),
             ),
         )
 
@@ -242,6 +306,9 @@ class Recipes:
 
     def _reported(self) -> list[str]:
         return ["gap_reports", "gap_curves"] if self.experiment.further_ks else ["gap_reports"]
+
+    def _tables(self) -> list[str]:
+        return ["aggregations"] if self.experiment.aggregations else []
 
     def _lane_keys(self, lane: str, *names: str) -> list[ArtifactKey]:
         subjects = self.experiment.models if lane == "base" else self.experiment.students

@@ -46,6 +46,7 @@ def report_assets(experiment: Experiment) -> list:
             "lora_checkpoints",
             *(dg.AssetKey([lane, "graded_candidates"]) for lane in LANES),
             *(key for lane in LANES for key in _reported(experiment, lane)),
+            *(dg.AssetKey([lane, "aggregations"]) for lane in LANES if experiment.aggregations),
         ],
         group_name="reports",
         kinds={"matplotlib"},
@@ -63,6 +64,7 @@ def report_assets(experiment: Experiment) -> list:
                 comparison=comparison_rows(experiment, store),
                 facts=student_facts(experiment, store),
                 ablations=ablations(experiment),
+                aggregations=aggregation_rows(experiment, store),
             )
             with tempfile.TemporaryDirectory() as scratch:
                 Path(scratch, "report.html").write_text(render_report(report), encoding="utf-8")
@@ -130,6 +132,22 @@ def correlations(experiment: Experiment, gaps: Sequence[Row]) -> dict[str, dict[
         }
         found[benchmark] = {name: value and dataclasses.asdict(value) for name, value in of_benchmark.items()}
     return found
+
+
+def aggregation_rows(experiment: Experiment, store: ArtifactStore) -> list[Row]:
+    """Return the summary of every table of aggregations; none where the experiment names none."""
+    if not experiment.aggregations:
+        return []
+    return [
+        {
+            "benchmark": benchmark,
+            "subject": subject,
+            **store.existing(ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}")).summary,
+        }
+        for benchmark in experiment.benchmarks
+        for lane in LANES
+        for subject in _subjects(experiment, lane)
+    ]
 
 
 def _subjects(experiment: Experiment, lane: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.groups import Group, candidate_groups
 from gsr_dagster.method.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.prompts import summarise
@@ -22,7 +23,7 @@ from gsr_dagster.method.refinement_gap import (
 )
 from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
 from resources.artifacts import ArtifactError, Row
-from resources.grader import Grader, Question
+from resources.grader import GOLD_CLASS, Grader, Question
 
 
 def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
@@ -154,6 +155,40 @@ def gap_summary(
         "tokens_per_vote": sum(g.candidate_tokens for g in groups) / len(groups),
         "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
     }
+
+
+def gap_diagnostics(
+    experiment: Experiment,
+    subject: str,
+    grader: Grader,
+    problems: Sequence[Row],
+    graded: Sequence[Row],
+    refined: Sequence[Row],
+) -> dict[str, Any]:
+    """Return what the refiner does with the candidates it is shown: rates 0..1 with intervals, None where none can tell."""
+    # One call, so that the answers of both are numbered together; the grader knows them all by now, or soon.
+    questions = {row["problem_id"]: Question(row["answer"], row["domain"]) for row in problems}
+    answers = [(row["problem_id"], row["answer"]) for row in (*graded, *refined)]
+    classes = iter([grade.answer_class for grade in grader.grade(f"diagnostics {subject}", questions, answers)])
+    of_candidate = {row["candidate_id"]: next(classes) for row in graded}
+    of_refinement = {row["prompt_id"]: next(classes) for row in refined}
+    refinements = {row["prompt_id"]: row for row in refined}
+    beside = []
+    for group_id, group, rows in pool_groups(experiment, subject, scored(graded)):
+        members = [rows[index] for index in group.indices]
+        beside.append(
+            Refinement(
+                problem_id=group.problem_id,
+                summary=refinements[group_id]["summary"],
+                answer_class=of_refinement[group_id],
+                shown=tuple(row["summary"] for row in members),
+                shown_classes=tuple(of_candidate[row["candidate_id"]] for row in members),
+                correct_class=GOLD_CLASS,
+                truncated=refinements[group_id]["finish_reason"] == "length",
+            )
+        )
+    rates = refiner_diagnostics(beside, experiment.seed)
+    return {name: rate and dataclasses.asdict(rate) for name, rate in rates.items()}
 
 
 def _scores(

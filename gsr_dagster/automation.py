@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.recipes import CURVE_ASSETS, EVALUATION_ASSETS, TEACHING_ASSETS
+from assets.recipes import TEACHING_ASSETS, evaluation_assets_of
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey
 
@@ -33,7 +33,7 @@ def lanes(experiment: Experiment) -> list[Lane]:
         lane: tuple(f"{b}|{s}" for s in subjects for b in experiment.benchmarks)
         for lane, subjects in (("base", experiment.models), ("student", experiment.students))
     }
-    evaluation = (*EVALUATION_ASSETS, *(CURVE_ASSETS if experiment.further_ks else ()))
+    evaluation = evaluation_assets_of(experiment)
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
         Lane(

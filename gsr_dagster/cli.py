@@ -246,14 +246,16 @@ def prepare_instance() -> None:
 
 def show_report(experiment: Experiment) -> None:
     """Print the scores of every model and student, and the path of report.html."""
-    from assets.reports import gap_rows
+    from assets.reports import aggregation_rows, gap_rows
     from gsr_dagster.definitions import artifact_store
-    from gsr_dagster.tables import comparison_tables, score_table
+    from gsr_dagster.tables import aggregation_table, comparison_tables, score_table
     from resources.artifacts import ArtifactKey
 
     store = artifact_store(experiment)
     rows = gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student")
     console.print(score_table(experiment, rows))
+    if experiment.aggregations:
+        console.print(aggregation_table(aggregation_rows(experiment, store)))
     if experiment.students:
         for table in comparison_tables(experiment, store.read(ArtifactKey("student_comparison"))):
             console.print(table)

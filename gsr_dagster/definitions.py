@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.aggregation import aggregation_assets
 from assets.contamination import contamination_assets
 from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
@@ -44,11 +45,13 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         *problem_assets(experiment, partitions),
         *contamination_assets(experiment),
         *evaluation_assets(experiment, partitions, "base"),
+        *aggregation_assets(experiment, partitions, "base"),
     ]
     if experiment.students:
         parts += teaching_assets(experiment, partitions)
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
+        parts += aggregation_assets(experiment, partitions, "student")
     if experiment.further_ks:
         for lane in ("base", "student") if experiment.students else ("base",):
             parts += curve_assets(experiment, partitions, lane)

@@ -26,13 +26,18 @@ from gsr_dagster.method.mixture import Kind
 from gsr_dagster.places import Place, dotted, line_of, repeated_keys
 from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
+    Aggregation,
     Count,
     EngineSettings,
     OpenAI,
     RecordedSamples,
+    RecordedScores,
+    RewardModelChoice,
     Rollouts,
     RolloutSettings,
     Section,
+    ShuffledRefinement,
+    Synthesis,
     Transformers,
     from_folder,
 )
@@ -41,6 +46,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 
 GraderName = Literal["math-verify", "exact"]
+
+# The aggregations that every experiment has: the vote, and one refinement of each group.
+ALWAYS_AGGREGATED = ("majority", "self_refinement")
 
 
 class ExperimentError(ValueError):
@@ -71,7 +79,15 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
+def _asset_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ALWAYS_AGGREGATED:
+        kept = " and ".join(ALWAYS_AGGREGATED)
+        raise ValueError(f"{name!r} cannot name an aggregation: a-z, 0-9 and '_' only; {kept} are always there")
+    return name
+
+
 Key = Annotated[str, AfterValidator(_partition_key)]
+AssetName = Annotated[str, AfterValidator(_asset_name)]
 
 
 class WorkedExample(Section):
@@ -212,6 +228,7 @@ class Experiment(Section):
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
+    aggregations: dict[AssetName, Aggregation] = Field(default={})
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
@@ -292,6 +309,17 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             yield ("benchmarks", name, "samples"), what
     if experiment.evaluation.candidate_tokens < most:
         yield ("evaluation", "candidate_tokens"), f"must leave each of the k={most} candidates a token"
+    for name, aggregation in experiment.aggregations.items():
+        place = ("aggregations", name)
+        if isinstance(aggregation, Synthesis) and aggregation.model not in models:
+            yield (*place, "model"), f"no model {aggregation.model!r}; {known}"
+        if isinstance(aggregation, ShuffledRefinement) and experiment.k == 1:
+            yield place, "a group of k=1 candidate has no other order"
+        if isinstance(aggregation, RewardModelChoice | RecordedScores):
+            continue
+        for sampler in [aggregation.model] if isinstance(aggregation, Synthesis) else models:
+            if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
+                yield place, f"{sampler} is recorded: it has candidates and refinements, and nothing else can be drawn"
     if experiment.students and experiment.training_problems is None:
         yield ("students",), "students learn from training_problems, which the file does not name"
     for name, student in experiment.students.items():

@@ -30,6 +30,16 @@ SCORES = {
 }
 # The scores in which a student is held against its base.
 COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
+# What gap_diagnostics counts, as the report names it.
+DIAGNOSTICS = {
+    "copies": "copies a candidate",
+    "keeps_an_answer": "answer of a candidate",
+    "follows_majority": "follows the vote",
+    "follows_majority_right": "… where it is right",
+    "follows_majority_wrong": "… where it is wrong",
+    "truncated": "cut off",
+    "unclosed_thinking": "thinking never ends",
+}
 
 
 @dataclass
@@ -47,6 +57,7 @@ class Report:
     comparison: Sequence[Row] = ()
     facts: Sequence[Row] = ()
     ablations: Sequence[Sequence[str]] = ()
+    aggregations: Sequence[Row] = ()
 
     @property
     def base_gaps(self) -> list[Row]:
@@ -110,6 +121,7 @@ def render_report(report: Report) -> str:
         sizes=sorted({report.experiment.k, *report.experiment.further_ks}),
         figures=report.figures(),
         scores=SCORES,
+        diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),
         labels={**SCORES, "refinement_gap": "gap"},
     )

@@ -12,7 +12,7 @@ from assets.reports import by_benchmark, correlations, curve_rows, gap_rows
 from assets.scoring import gap_summary, pool_groups, score_groups
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
-from resources.report_page import Report, render_report
+from resources.report_page import DIAGNOSTICS, Report, render_report
 
 PROBLEMS, SAMPLES = 20, 8
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 32}
@@ -111,7 +111,8 @@ class Evaluated:
         partition = f"{benchmark}|{subject}"
         main = self.experiment.k
         self.put(ArtifactKey(f"{lane}/graded_candidates", partition), graded)
-        summary = gap_summary(self.experiment, graded, groups[main])
+        untold = dict.fromkeys(DIAGNOSTICS)  # without texts none can be told
+        summary = {**gap_summary(self.experiment, graded, groups[main]), "diagnostics": untold}
         self.put(ArtifactKey(f"{lane}/gap_reports", partition), refined[main], summary)
         curve = [curve_row(k, groups[k], self.experiment.seed) for k in self.experiment.further_ks]
         self.put(ArtifactKey(f"{lane}/gap_curves", partition), curve)

@@ -135,6 +135,8 @@ def graded_pool(rng: random.Random) -> tuple[list[Row], list[Row]]:
                     "sample_index": index,
                     "verdict": "correct" if correct else "incorrect",
                     "correct": correct,
+                    "summary": f"So \\boxed{{{int(correct)}}}.",
+                    "answer": str(int(correct)),
                     "answer_class": 0 if correct else 1,
                     "generated_tokens": 5,
                 }
