@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from assets.contamination import refuse_contaminated
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.refusals import refuse_incomplete
 from assets.scoring import by_problem, graded_rows, in_order, scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
@@ -29,7 +29,7 @@ PROBLEMS = ArtifactKey("training_problems")
 
 
 def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "teaching" with their checks."""
+    """Return the assets of the group "teaching"."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
     @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
@@ -57,6 +57,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         recipe = Recipes(experiment, store).teacher_refinements(context.partition_key)
 
         def make() -> Made:
+            refuse_incomplete(experiment, store, ArtifactKey("training_candidates", context.partition_key))
             problems = store.read(PROBLEMS)
             candidates = store.read(ArtifactKey("training_candidates", context.partition_key))
             model = experiment.models[student.sampler]
@@ -92,6 +93,8 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         recipe = Recipes(experiment, store).training_sets(context.partition_key)
 
         def make() -> Made:
+            samples = ("teacher_refinements", "teacher_solutions")
+            refuse_incomplete(experiment, store, *(ArtifactKey(name, context.partition_key) for name in samples))
             problems = store.read(PROBLEMS)
             model = experiment.models[student.teacher]
             refinements = store.read(ArtifactKey("teacher_refinements", context.partition_key))
@@ -102,14 +105,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset_check(asset=dg.AssetKey("training_sets"), partitions_def=partitions.student)
-    def one_to_one(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The training set holds as many refinements as direct solutions."""
-        rows = store.read(ArtifactKey("training_sets", context.partition_key))
-        kinds = Counter(row["kind"] for row in rows)
-        return dg.AssetCheckResult(passed=kinds["refinement"] == kinds["direct"] > 0, metadata=dict(kinds))
-
-    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, one_to_one]
+    return [training_candidates, teacher_refinements, teacher_solutions, training_sets]
 
 
 def draw(
@@ -193,6 +189,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "teacher_solutions": len(solutions),
             "correct_solutions": sum(row["correct"] for row in solutions),
             "kept_solutions": len(direct),
+            "timed_out": sum(row["verdict"] == "timed out" for row in (*refinements, *solutions)),
         },
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.checks import quality_checks
 from assets.contamination import contamination_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
@@ -48,6 +49,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
     parts += report_assets(experiment)
+    parts += quality_checks(experiment, partitions)
     return dg.Definitions(
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],

@@ -24,6 +24,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 
 from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
+    Checks,
     Count,
     EngineSettings,
     OpenAI,
@@ -206,6 +207,7 @@ class Experiment(Section):
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
+    checks: Checks = Checks()
 
     @property
     def models(self) -> dict[str, Model]:
