@@ -153,3 +153,17 @@ def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "GSR_CACHE": str(tmp_path / "cache"),
     }
+
+
+@pytest.fixture(scope="session")
+def finished_school(tmp_path_factory: pytest.TempPathFactory):
+    """A small experiment that went through the whole graph with a scripted model: tests/school.py."""
+    from tests import school
+
+    folder = tmp_path_factory.mktemp("school")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resources.engines.loading._engine", school.scripted_engine)
+        patch.setattr("resources.trainer.Trainer.train", school.scripted_training)
+        finished = school.School(school.document(folder), folder / "artifacts")
+        finished.run_all()
+    return finished
