@@ -43,7 +43,10 @@ class ScriptedEngine:
             chat = request.messages[-1]["content"]
             left, right = map(int, re.findall(r"What is (\d+) \+ (\d+)\?", chat)[0])
             skill = self.refining if chat.startswith(REFINE_ROLE) else self.direct
-            yield [self._sample(request.id, *pair, left + right, skill) for pair in zip(request.indices, request.seeds)]
+            yield [
+                self._sample(request.id, *pair, left + right, skill)
+                for pair in zip(request.indices, request.seeds, strict=True)
+            ]
 
     @staticmethod
     def _sample(request: str, index: int, seed: int, right: int, skill: float) -> Sample:

@@ -9,10 +9,10 @@ import dagster as dg
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tests.school import STUDENT, School
 
 from assets.checks import AGAINST_BASE, EVALUATION, TEACHING
 from resources.artifacts import ArtifactKey, Row
+from tests.school import STUDENT, School
 
 BASE, TRAINED = "sums|llama-tiny", f"sums|{STUDENT}"
 LANES = {"base": BASE, "student": TRAINED}
@@ -27,6 +27,11 @@ def school(finished_school: School, tmp_path: Path) -> School:
 def every(count: int, **values: object) -> Callable[[list[Row]], list[Row]]:
     """Return what gives the first rows these values."""
     return lambda rows: [{**row, **values} if number < count else row for number, row in enumerate(rows)]
+
+
+def changed_student(school: School, **changes: object) -> dict[str, dict]:
+    """Return the part of the experiment file with the student changed."""
+    return {"students": {STUDENT: {**school.written["students"][STUDENT], **changes}}}
 
 
 def without_first(rows: list[Row]) -> list[Row]:
@@ -99,29 +104,27 @@ def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition,
     assert says in check.description
 
 
-def test_thinking_that_never_ends_is_a_warning_for_a_model_that_thinks(finished_school, tmp_path):
-    thinking = finished_school.written["families"]["llama"]
-    thinking = {"llama": {n: {**model, "thinking_end": "</think>"} for n, model in thinking.items()}}
+def with_thinking(rows: list[Row]) -> list[Row]:
+    return [{**row, "text": f"Hm.</think>{row['text']}"} for row in rows]
+
+
+@pytest.mark.parametrize(("asset", "partition"), SAMPLED)
+def test_thinking_that_never_ends_is_a_warning_for_a_model_that_thinks(finished_school, tmp_path, asset, partition):
+    models = finished_school.written["families"]["llama"]
+    thinking = {"llama": {name: {**model, "thinking_end": "</think>"} for name, model in models.items()}}
     school = finished_school.copy(tmp_path / "artifacts", families=thinking)
-    for asset, partition in SAMPLED:
-        close = lambda rows: [{**row, "text": f"Hm.</think>{row['text']}"} for row in rows]
-        never = lambda rows: [{**row, "text": row["text"].replace("</think>", "")} for row in rows]
-        key = ArtifactKey(asset, partition)
-        before = school.store.existing(key)
-        for change, passed in ((close, True), (never, False)):
-            recipe = school.recipes.recipe(key)
-            rows = change(school.store.read(key))
-            school.store.publish(recipe, [school.store.put_shard(recipe, rows)], before.summary, replaced=school.store.manifest(key))
-            assert school.checks(asset, partition)["thinking_closed"].passed == passed, (asset, change)
+    school.rewrite(asset, partition)
+    check = school.checks(asset, partition)["thinking_closed"]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "(100.0%) with thinking that never ends" in check.description
+    school.rewrite(asset, partition, with_thinking)
+    assert school.checks(asset, partition)["thinking_closed"].passed
 
 
 def test_greedy_samples_may_repeat(finished_school, tmp_path):
-    greedy = {**finished_school.written["students"][STUDENT], "candidates": {"samples": 3, "temperature": 0, "max_new_tokens": 64}}
-    school = finished_school.copy(tmp_path / "artifacts", students={STUDENT: greedy})
-    key = ArtifactKey("training_candidates", STUDENT)
-    recipe = school.recipes.recipe(key)
-    shard = school.store.put_shard(recipe, same_text(school.store.read(key)))
-    school.store.publish(recipe, [shard], {}, replaced=school.store.manifest(key))
+    greedy = {"samples": 3, "temperature": 0, "max_new_tokens": 64}
+    school = finished_school.copy(tmp_path / "artifacts", **changed_student(finished_school, candidates=greedy))
+    school.rewrite("training_candidates", STUDENT, same_text)
     check = school.checks("training_candidates")["few_repeated"]
     assert check.passed
     assert "greedy" in check.description
@@ -154,7 +157,9 @@ def test_all_wrong_groups_that_teach_nothing_are_a_warning(school):
     school.rewrite("training_sets", STUDENT, without_refinements_of_all_wrong)
     check = school.checks("training_sets")["all_wrong_kept"]
     assert (check.passed, check.severity) == (False, WARN)
-    all_wrong = {r["problem_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]}
+    all_wrong = {
+        r["problem_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
+    }
     assert f"0 of {len(all_wrong)}" in check.description
     assert set(check.metadata["such_as"].value) <= all_wrong
 
@@ -166,8 +171,8 @@ def test_a_mixture_that_is_not_one_to_one_is_an_error(school):
 
 
 def test_rows_that_the_student_reads_only_in_part_are_a_warning(finished_school, tmp_path):
-    short = {**finished_school.written["students"][STUDENT], "training": {"max_length": 60}}
-    school = finished_school.copy(tmp_path / "artifacts", students={STUDENT: short})
+    short = changed_student(finished_school, training={"max_length": 60})
+    school = finished_school.copy(tmp_path / "artifacts", **short)
     check = school.checks("training_sets")["few_overlong"]
     assert (check.passed, check.severity) == (False, WARN)
     assert "(100.0%) longer than 60 tokens" in check.description
@@ -196,12 +201,8 @@ def test_a_teacher_that_gains_no_more_than_the_base_is_a_warning(school):
 
 
 def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_path):
-    own = {**finished_school.written["students"][STUDENT], "teacher": "llama-tiny"}
-    school = finished_school.copy(tmp_path / "artifacts", students={STUDENT: own})
-    key = ArtifactKey("teacher_refinements", STUDENT)
-    recipe = school.recipes.recipe(key)
-    shard = school.store.put_shard(recipe, [{**r, "prompt_id": "x"} for r in school.store.read(key)])
-    school.store.publish(recipe, [shard], {}, replaced=school.store.manifest(key))
+    school = finished_school.copy(tmp_path / "artifacts", **changed_student(finished_school, teacher="llama-tiny"))
+    school.rewrite("teacher_refinements", STUDENT)
     check = school.checks("teacher_refinements")["teacher_gap_leads"]
     assert (check.passed, check.severity) == (False, WARN)
     assert "student's own base" in check.description
@@ -253,33 +254,41 @@ def test_a_chain_that_is_broken_far_up_is_an_error(school):
     assert "training_candidates[llama-student]: BROKEN" in check.description
 
 
-def test_a_student_is_worse_only_where_the_whole_interval_says_so(school):
-    def wrong(count: int) -> Callable[[list[Row]], list[Row]]:
-        return every(count, correct=False)
+def as_base_but_one(trained: list[Row], base: list[Row]) -> list[Row]:
+    """Return the student's rows with the base's verdicts, one correct one less."""
+    right = {(row["problem_id"], row["sample_index"]) for row in base if row["correct"]}
+    right.remove(min(right))
+    return [{**row, "correct": (row["problem_id"], row["sample_index"]) in right} for row in trained]
 
-    rows = school.store.read(ArtifactKey("base/graded_candidates", BASE))
-    school.rewrite("student/graded_candidates", TRAINED, lambda trained: aligned(trained, rows, every(1, correct=False)))
-    checks = school.checks("student/gap_reports", TRAINED)
-    assert checks["pass_at_1_held"].metadata["difference"].value < 0
-    assert checks["pass_at_1_held"].passed
-    school.rewrite("student/graded_candidates", TRAINED, wrong(96))
+
+def test_a_student_is_worse_only_where_the_whole_interval_says_so(school):
+    base = school.store.read(ArtifactKey("base/graded_candidates", BASE))
+    school.rewrite("student/graded_candidates", TRAINED, lambda rows: as_base_but_one(rows, base))
+    check = school.checks("student/gap_reports", TRAINED)["pass_at_1_held"]
+    assert check.metadata["difference"].value < 0
+    assert check.passed
+    school.rewrite("student/graded_candidates", TRAINED, every(96, correct=False))
     check = school.checks("student/gap_reports", TRAINED)["pass_at_1_held"]
     assert (check.passed, check.severity) == (False, ERROR)
     assert "points of pass@1" in check.description
 
 
-def aligned(trained: list[Row], base: list[Row], change: Callable[[list[Row]], list[Row]]) -> list[Row]:
-    """Return the student's rows with the base's verdicts, changed in a few."""
-    verdicts = {(row["problem_id"], row["sample_index"]): row["correct"] for row in change(sorted(base, key=lambda r: not r["correct"]))}
-    return [{**row, "correct": verdicts[row["problem_id"], row["sample_index"]]} for row in trained]
+def gap_of_base(trained: list[Row], base: list[Row]) -> list[Row]:
+    """Return the student's groups with what voting and refining made of the base's."""
+    of_group = {row["group_id"].partition("/")[2]: row for row in base}
+    return [
+        {**row, **{n: of_group[row["group_id"].partition("/")[2]][n] for n in ("refined", "vote")}} for row in trained
+    ]
 
 
-@pytest.mark.parametrize(("refined", "vote", "severity"), [(True, 1.0, WARN), (False, 1.0, ERROR)])
-def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(school, refined, vote, severity):
-    base = {row["group_id"].partition("/")[2]: row for row in school.store.read(ArtifactKey("base/gap_reports", BASE))}
-    same = lambda row: {n: base[row["group_id"].partition("/")[2]][n] for n in ("refined", "vote")}
-    worse = {"refined": refined, "vote": vote}
-    school.rewrite("student/gap_reports", TRAINED, lambda rows: [{**r, **(same(r) if refined else worse)} for r in rows])
+def gap_lost(trained: list[Row], base: list[Row]) -> list[Row]:
+    return [{**row, "refined": False, "vote": 1.0} for row in trained]
+
+
+@pytest.mark.parametrize(("change", "severity"), [(gap_of_base, WARN), (gap_lost, ERROR)])
+def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(school, change, severity):
+    base = school.store.read(ArtifactKey("base/gap_reports", BASE))
+    school.rewrite("student/gap_reports", TRAINED, lambda rows: change(rows, base))
     check = school.checks("student/gap_reports", TRAINED)["gap_gained"]
     assert (check.passed, check.severity) == (False, severity)
     assert "points of Refinement Gap" in check.description
@@ -302,7 +311,10 @@ def test_a_student_whose_base_was_not_evaluated_is_not_called_better(school):
     ],
 )
 def test_problems_that_are_left_out_or_cannot_be_scored_are_a_warning(school, summary, says):
-    for asset, partition, name in (("benchmark_problems", "sums", "problems_sound"), ("training_problems", "", "training_problems_sound")):
+    for asset, partition, name in (
+        ("benchmark_problems", "sums", "problems_sound"),
+        ("training_problems", "", "training_problems_sound"),
+    ):
         school.rewrite(asset, partition, **summary)
         check = school.checks(asset, partition)[name]
         assert (check.passed, check.severity, check.description) == (False, WARN, says)

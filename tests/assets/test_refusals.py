@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.school import STUDENT, School
 
 from resources.artifacts import ArtifactKey
+from tests.school import STUDENT, School
 
 TRAINED = f"sums|{STUDENT}"
 

@@ -33,7 +33,9 @@ def test_an_adapter_changes_its_base_where_neither_factor_is_zero(tmp_path):
     one, zero = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
     layers = {"both": (one, one), "fresh": (one, zero), "dead": (zero, one)}
     parts = {
-        f"{layer}.lora_{side}.weight": part for layer, pair in layers.items() for side, part in zip("AB", pair, strict=True)
+        f"{layer}.lora_{side}.weight": part
+        for layer, pair in layers.items()
+        for side, part in zip("AB", pair, strict=True)
     }
     save_file(parts, tmp_path / "adapter_model.safetensors")
     change = adapter_change(tmp_path)
