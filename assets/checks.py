@@ -26,6 +26,7 @@ from assets.teaching_questions import (
     no_gold_in_prompts,
     one_to_one,
     teacher_gap_leads,
+    teacher_graded_in_time,
     teacher_yields,
     training_finite,
 )
@@ -45,7 +46,14 @@ TEACHING: dict[str, list[Question]] = {
     "training_candidates": DRAWN,
     "teacher_refinements": [*DRAWN, teacher_gap_leads],
     "teacher_solutions": DRAWN,
-    "training_sets": [one_to_one, no_gold_in_prompts, teacher_yields, all_wrong_kept, few_overlong, few_timed_out],
+    "training_sets": [
+        one_to_one,
+        no_gold_in_prompts,
+        teacher_yields,
+        all_wrong_kept,
+        few_overlong,
+        teacher_graded_in_time,
+    ],
     "lora_checkpoints": [lineage_intact, differs_from_base, training_finite, loss_fell],
 }
 

@@ -44,9 +44,14 @@ class Artifact:
         return self.store.read(self.key)
 
     @cached_property
+    def wanted(self) -> list[str]:
+        """The ids of the samples that the experiment asks for."""
+        return wanted_samples(self.experiment, self.store, self.key)
+
+    @cached_property
     def samples(self) -> list[Row]:
-        """The samples that the experiment asks for: there may be more, since N can be lowered again."""
-        wanted = set(wanted_samples(self.experiment, self.store, self.key))
+        """The rows of those: there may be more, since N can be lowered again."""
+        wanted = set(self.wanted)
         return [row for row in self.rows if row[self.id_column] in wanted]
 
     @cached_property
@@ -107,10 +112,10 @@ def wrong(description: str | None, **metadata: Any) -> dg.AssetCheckResult:
 
 def samples_complete(artifact: Artifact) -> dg.AssetCheckResult:
     """Every prompt has the samples that the experiment asks for."""
-    wanted = wanted_samples(artifact.experiment, artifact.store, artifact.key)
-    missing = missing_samples(artifact.experiment, artifact.store, artifact.key)
-    text = f"{len(missing)} of {len(wanted)} samples are missing: materialize {artifact.key} again"
-    return wrong(text if missing else None, wanted=len(wanted), missing=len(missing), such_as=missing[: quality.WORST])
+    missing = missing_samples(artifact.wanted, artifact.rows, artifact.key)
+    text = f"{len(missing)} of {len(artifact.wanted)} samples are missing: materialize {artifact.key} again"
+    counts = {"wanted": len(artifact.wanted), "missing": len(missing)}
+    return wrong(text if missing else None, **counts, such_as=missing[: quality.WORST])
 
 
 def few_truncated(artifact: Artifact) -> dg.AssetCheckResult:
@@ -151,11 +156,7 @@ def few_without_answer(artifact: Artifact) -> dg.AssetCheckResult:
 
 def few_timed_out(artifact: Artifact) -> dg.AssetCheckResult:
     """The grader gave up on few answers. They count as not correct."""
-    if artifact.name == "training_sets":
-        counts = artifact.manifest.summary
-        share = Share(counts["timed_out"], counts["teacher_refinements"] + counts["teacher_solutions"])
-    else:
-        share = quality.with_verdict(artifact.rows, _graded_id(artifact), "timed out")
+    share = quality.with_verdict(artifact.rows, _graded_id(artifact), "timed out")
     return within(artifact, "most_timed_out", {"that timed out in the grader": share})
 
 

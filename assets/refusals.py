@@ -44,17 +44,16 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
     return [f"{prompt}/{index}" for prompt in prompts for index in range(samples)]
 
 
-def missing_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> list[str]:
-    """Return the ids of the samples that an artifact should hold and does not."""
-    id_column = SAMPLE_IDS[key.asset.rpartition("/")[2]]
-    there = {row[id_column] for row in store.read(key)}
-    return [sample for sample in wanted_samples(experiment, store, key) if sample not in there]
+def missing_samples(wanted: Sequence[str], rows: Sequence[Row], key: ArtifactKey) -> list[str]:
+    """Return the ids among the wanted ones that an artifact's rows do not hold."""
+    there = {row[SAMPLE_IDS[key.asset.rpartition("/")[2]]] for row in rows}
+    return [sample for sample in wanted if sample not in there]
 
 
 def refuse_incomplete(experiment: Experiment, store: ArtifactStore, *keys: ArtifactKey) -> None:
     """Raise ArtifactError where one of the artifacts lacks samples that the experiment asks for."""
     for key in keys:
-        if missing := missing_samples(experiment, store, key):
+        if missing := missing_samples(wanted_samples(experiment, store, key), store.read(key), key):
             raise ArtifactError(
                 f"{key} lacks {len(missing)} of its samples, the first {missing[0]}: "
                 "materialize it again, and only what is missing is drawn"

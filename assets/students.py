@@ -71,7 +71,7 @@ def made_from(experiment: Experiment, store: ArtifactStore, name: str) -> dict[s
     rows = []
     for part, (asset, model) in parts.items():
         key = ArtifactKey(asset, name)
-        version = versions[str(key)]
+        version = versions.get(str(key), "not known: what was made from it is missing")
         rows.append(dg.TableRecord({"part": part, "artifact": str(key), "model": model, "data version": version}))
     links = {part: dg.MetadataValue.asset(dg.AssetKey(asset)) for part, (asset, _) in parts.items()}
     return {"made_from": dg.MetadataValue.table(rows), **links}

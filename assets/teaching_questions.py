@@ -61,6 +61,16 @@ def teacher_yields(artifact: Artifact) -> dg.AssetCheckResult:
     return within(artifact, "least_teacher_yield", measured)
 
 
+def teacher_graded_in_time(artifact: Artifact) -> dg.AssetCheckResult:
+    """The grader gave up on few of the teacher's answers. They are not learned from."""
+    counts = artifact.manifest.summary
+    if "timed_out" not in counts:
+        text = "not measured: this training set was made before time-outs were counted"
+        return dg.AssetCheckResult(passed=False, severity=WARN, description=text)
+    share = Share(counts["timed_out"], counts["teacher_refinements"] + counts["teacher_solutions"])
+    return within(artifact, "most_timed_out", {"of the teacher's answers timed out in the grader": share})
+
+
 def all_wrong_kept(artifact: Artifact) -> dg.AssetCheckResult:
     """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
     share = quality.all_wrong_kept(artifact.of_student("teacher_refinements"), artifact.rows)

@@ -32,9 +32,10 @@ def broken_links(store: ArtifactStore, asset: str, partition: str) -> list[Link]
 def recorded_versions(store: ArtifactStore, key: ArtifactKey) -> dict[str, str]:
     """Return the data version of all that an artifact was made from, by its name, as the manifests recorded it.
 
-    Raises ArtifactError where a manifest on the way is missing.
+    What lies above a missing manifest is not among them.
     """
-    upstream = store.existing(key).upstream
+    manifest = store.manifest(key)
+    upstream = manifest.upstream if manifest else {}
     further = [recorded_versions(store, named_key(name)) for name in upstream]
     return {**{name: version for versions in further for name, version in versions.items()}, **upstream}
 

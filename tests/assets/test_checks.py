@@ -143,7 +143,7 @@ def test_a_line_of_the_experiment_file_decides(finished_school, tmp_path):
     [
         ({"correct_refinements": 1}, "teacher_yields"),
         ({"correct_solutions": 0}, "teacher_yields"),
-        ({"timed_out": 5}, "few_timed_out"),
+        ({"timed_out": 5}, "teacher_graded_in_time"),
     ],
 )
 def test_a_poor_teacher_and_a_slow_grader_are_warnings(school, summary, name):
