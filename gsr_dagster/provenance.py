@@ -7,6 +7,7 @@ its group, 1 of 4 candidates correct:
 ...
 """
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
@@ -19,6 +20,7 @@ from resources.grader import Grader
 from resources.lineage import named_key
 
 TRAINING_PROBLEMS = ArtifactKey("training_problems")
+NEIGHBOURS = 500
 
 
 class UnknownIdError(ValueError):
@@ -178,5 +180,8 @@ def _overlap(row: Row) -> str:
 
 
 def _unknown(what: str, wanted: str, known: Sequence[str]) -> str:
-    near = get_close_matches(wanted, set(known), n=3)
+    # Of hundreds of thousands only the neighbours in order are compared.
+    ordered = sorted(set(known))
+    place = bisect(ordered, wanted)
+    near = get_close_matches(wanted, ordered[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS], n=3)
     return f"no {what} {wanted!r}" + (f"; near it: {', '.join(near)}" if near else f" among {len(known):,}")
