@@ -12,6 +12,7 @@ import dagster as dg
 from assets.contamination import overlapping_problems
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.refusals import refuse_broken_chain, refuse_incomplete
 from assets.scoring import (
     gap_diagnostics,
     gap_summary,
@@ -19,7 +20,6 @@ from assets.scoring import (
     in_order,
     pool_groups,
     score_groups,
-    unscored_problems,
     verdict_summary,
 )
 from gsr_dagster.experiment import Experiment, Model
@@ -33,7 +33,7 @@ from resources.samples import Prompt, complete_samples
 
 
 def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str) -> list:
-    """Return the evaluation assets of a lane with their checks."""
+    """Return the evaluation assets of a lane."""
     shared: dict[str, Any] = {
         "key_prefix": lane,
         "partitions_def": partitions.lane(lane),
@@ -51,6 +51,8 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         recipe = Recipes(experiment, store).candidate_pools(lane, benchmark, subject)
 
         def make() -> Made:
+            if lane == "student":
+                refuse_broken_chain(store, subject)
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
             settings = experiment.benchmarks[benchmark]
             examples = [(example.problem, example.solution) for example in settings.worked_examples]
@@ -79,6 +81,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         recipe = Recipes(experiment, store).graded_candidates(lane, benchmark, subject)
 
         def make() -> Made:
+            refuse_incomplete(experiment, store, ArtifactKey(f"{lane}/candidate_pools", context.partition_key))
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
             pool = wanted_candidates(experiment, store, lane, benchmark, subject)
             rows = graded_rows(grader, str(recipe.key), problems, pool, subject_model(experiment, lane, subject))
@@ -118,6 +121,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         recipe = Recipes(experiment, store).gap_reports(lane, benchmark, subject)
 
         def make() -> Made:
+            refuse_incomplete(experiment, store, ArtifactKey(f"{lane}/self_refinements", context.partition_key))
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
             graded = store.read(ArtifactKey(f"{lane}/graded_candidates", context.partition_key))
             refinements = store.read(ArtifactKey(f"{lane}/self_refinements", context.partition_key))
@@ -131,32 +135,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
 
         return keep(context, store, recipe, make)
 
-    @dg.asset_check(asset=dg.AssetKey([lane, "candidate_pools"]), partitions_def=partitions.lane(lane))
-    def pool_complete(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """Every problem has its N candidates, and few were cut off by the token limit."""
-        benchmark, subject = context.partition_key.split("|")
-        problems = store.existing(ArtifactKey("benchmark_problems", benchmark)).rows
-        rows = wanted_candidates(experiment, store, lane, benchmark, subject)
-        expected = problems * experiment.benchmarks[benchmark].samples
-        truncated = sum(row["finish_reason"] == "length" for row in rows)
-        return dg.AssetCheckResult(
-            passed=len({row["candidate_id"] for row in rows}) == expected,
-            metadata={"candidates": len(rows), "expected": expected, "truncated": truncated},
-        )
-
-    @dg.asset_check(asset=dg.AssetKey([lane, "graded_candidates"]), partitions_def=partitions.lane(lane))
-    def golds_readable(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """Every problem's gold can be read. One that cannot leaves its problem unscored."""
-        graded = store.read(ArtifactKey(f"{lane}/graded_candidates", context.partition_key))
-        unscored = unscored_problems(graded)
-        timed_out = sum(row["verdict"] == "timed out" for row in graded)
-        return dg.AssetCheckResult(
-            passed=not unscored,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"unscored_problems": unscored, "timed_out": timed_out},
-        )
-
-    return [candidate_pools, graded_candidates, self_refinements, gap_reports, pool_complete, golds_readable]
+    return [candidate_pools, graded_candidates, self_refinements, gap_reports]
 
 
 def subject_model(experiment: Experiment, lane: str, subject: str) -> Model:

@@ -29,7 +29,7 @@ def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
 
     @dg.asset_check(asset=benchmark_problems, partitions_def=partitions.benchmark)
     def problems_sound(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """No problem of the source was left out, and every gold can be read."""
+        """There are as many problems as were asked for, none of the source was left out, and every gold can be read."""
         return soundness(store.existing(ArtifactKey("benchmark_problems", context.partition_key)))
 
     if experiment.training_problems is None:
@@ -51,7 +51,7 @@ def problem_assets(experiment: Experiment, partitions: Partitions) -> list:
 
     @dg.asset_check(asset=training_problems)
     def training_problems_sound(store: ArtifactStore) -> dg.AssetCheckResult:
-        """No problem of the source was left out, and every gold can be read."""
+        """There are as many problems as were asked for, none of the source was left out, and every gold can be read."""
         return soundness(store.existing(ArtifactKey("training_problems")))
 
     return [
@@ -75,11 +75,22 @@ def loaded(grader: Grader, problems: Problems) -> Made:
 
 
 def soundness(manifest: Manifest) -> dg.AssetCheckResult:
-    """Return a warning where problems were left out as empty or repeated, or have a gold that cannot be read."""
+    """Return an error where problems are fewer or more than were asked for, else a warning where some are unfit.
+
+    Unfit are those that the source has empty or twice, which were left out, and those
+    whose gold cannot be read, which are not scored.
+    """
+    wanted = manifest.wanted.get("problems") or manifest.rows
     left_out = {reason: n for reason, n in manifest.summary["left_out"].items() if reason != "in a benchmark"}
     unreadable = manifest.summary["unreadable_golds"]
+    faults = [
+        f"there are {manifest.rows} problems, not {wanted}" if manifest.rows != wanted else None,
+        f"{sum(left_out.values())} of the source were left out" if left_out else None,
+        f"{len(unreadable)} have a gold that cannot be read, and are not scored" if unreadable else None,
+    ]
     return dg.AssetCheckResult(
-        passed=not left_out and not unreadable,
-        severity=dg.AssetCheckSeverity.WARN,
+        passed=not any(faults),
+        severity=dg.AssetCheckSeverity.ERROR if faults[0] else dg.AssetCheckSeverity.WARN,
+        description="; ".join(filter(None, faults)) or None,
         metadata={"problems": manifest.rows, "left_out": left_out, "unreadable_golds": unreadable},
     )

@@ -2,21 +2,24 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.refusals import refuse_unbalanced
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
 from resources.artifacts import ArtifactKey, ArtifactStore
 from resources.engines.loading import Engines
+from resources.lineage import recorded_versions
 from resources.plots import markdown_image, training_curve
 from resources.trainer import Trainer
 
 
 def student_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "students" with their checks."""
+    """Return the assets of the group "students"."""
 
     @dg.asset(deps=["training_sets"], partitions_def=partitions.student, group_name="students", kinds={"peft"})
     def lora_checkpoints(
@@ -25,10 +28,12 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
         """The student: its base, trained on its training set, by an adapter or whole. The rows are the training curve."""
         name = context.partition_key
         student = experiment.students[name]
+        training_set = ArtifactKey("training_sets", name)
         recipe = Recipes(experiment, store).lora_checkpoints(name)
 
         def make() -> Made:
-            rows = store.read(ArtifactKey("training_sets", name))
+            rows = store.read(training_set)
+            refuse_unbalanced(training_set, rows, student.rows)
             source = str(experiment.models[student.base].source)
             engines.release()
             with tempfile.TemporaryDirectory() as scratch:
@@ -46,16 +51,27 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
                 metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
             )
 
-        return keep(context, store, recipe, make)
+        kept = keep(context, store, recipe, make)
+        context.add_output_metadata(made_from(experiment, store, name))
+        return kept
 
-    @dg.asset_check(asset=dg.AssetKey("lora_checkpoints"), partitions_def=partitions.student)
-    def loss_fell(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The mean loss of the second half of the steps is below that of the first half."""
-        history = store.read(ArtifactKey("lora_checkpoints", context.partition_key))
-        losses = [row["loss"] for row in sorted(history, key=lambda row: row["step"])]
-        half = max(len(losses) // 2, 1)
-        first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
-        metadata = {"first_half": first, "second_half": second}
-        return dg.AssetCheckResult(passed=second < first, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+    return [lora_checkpoints]
 
-    return [lora_checkpoints, loss_fell]
+
+def made_from(experiment: Experiment, store: ArtifactStore, name: str) -> dict[str, Any]:
+    """Return a checkpoint's lineage for the page: what made it, by data version, with links to the assets."""
+    student = experiment.students[name]
+    versions = recorded_versions(store, ArtifactKey("lora_checkpoints", name))
+    parts = {
+        "training set": ("training_sets", ""),
+        "teacher's refinements": ("teacher_refinements", student.teacher),
+        "teacher's solutions": ("teacher_solutions", student.teacher),
+        "candidates": ("training_candidates", student.sampler),
+    }
+    rows = []
+    for part, (asset, model) in parts.items():
+        key = ArtifactKey(asset, name)
+        version = versions.get(str(key), "not known: what was made from it is missing")
+        rows.append(dg.TableRecord({"part": part, "artifact": str(key), "model": model, "data version": version}))
+    links = {part: dg.MetadataValue.asset(dg.AssetKey(asset)) for part, (asset, _) in parts.items()}
+    return {"made_from": dg.MetadataValue.table(rows), **links}

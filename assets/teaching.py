@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from assets.contamination import refuse_contaminated
 from assets.evaluation import refinement_prompt, sampling_summary
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.refusals import refuse_incomplete
 from assets.scoring import by_problem, graded_rows, in_order, scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
@@ -29,7 +29,7 @@ PROBLEMS = ArtifactKey("training_problems")
 
 
 def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "teaching" with their checks."""
+    """Return the assets of the group "teaching"."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
     @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
@@ -57,6 +57,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         recipe = Recipes(experiment, store).teacher_refinements(context.partition_key)
 
         def make() -> Made:
+            refuse_incomplete(experiment, store, ArtifactKey("training_candidates", context.partition_key))
             problems = store.read(PROBLEMS)
             candidates = store.read(ArtifactKey("training_candidates", context.partition_key))
             model = experiment.models[student.sampler]
@@ -92,6 +93,8 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         recipe = Recipes(experiment, store).training_sets(context.partition_key)
 
         def make() -> Made:
+            samples = ("teacher_refinements", "teacher_solutions")
+            refuse_incomplete(experiment, store, *(ArtifactKey(name, context.partition_key) for name in samples))
             problems = store.read(PROBLEMS)
             model = experiment.models[student.teacher]
             refinements = store.read(ArtifactKey("teacher_refinements", context.partition_key))
@@ -102,17 +105,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset_check(asset=dg.AssetKey("training_sets"), partitions_def=partitions.student)
-    def mixed_as_wanted(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """As many refinements as direct solutions, or one kind alone where the experiment file wants that."""
-        wanted = experiment.students[context.partition_key].rows
-        rows = store.read(ArtifactKey("training_sets", context.partition_key))
-        kinds = Counter(row["kind"] for row in rows)
-        one_to_one = kinds["refinement"] == kinds["direct"] > 0
-        passed = one_to_one if wanted == "hybrid" else set(kinds) == {wanted}
-        return dg.AssetCheckResult(passed=passed, metadata={"wanted": wanted, **kinds})
-
-    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, mixed_as_wanted]
+    return [training_candidates, teacher_refinements, teacher_solutions, training_sets]
 
 
 def draw(
@@ -198,6 +191,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "kept_solutions": len(direct),
             "refinement_rows": sum(row["kind"] == "refinement" for row in rows),
             "direct_rows": sum(row["kind"] == "direct" for row in rows),
+            "timed_out": sum(row["verdict"] == "timed out" for row in (*refinements, *solutions)),
         },
     )
 

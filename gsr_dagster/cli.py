@@ -6,6 +6,7 @@ gsr report                          print its table again, and where report.html
 gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
+gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
 
@@ -186,17 +187,33 @@ def import_(files, folder, model, parameters, form, fields, k, samples, domain) 
 
 
 @main.command()
-@click.argument("student")
+@click.argument("student", required=False)
+@click.option("--row", help="The id of a training row: why is it in the set?")
+@click.option("--problem", help="The id of a problem: which students saw it?")
 @click.pass_obj
-def lineage(experiment: Experiment, student: str) -> None:
-    """Walk a student's checkpoint back to the problems, by the manifests' hashes."""
+def lineage(experiment: Experiment, student: str | None, row: str | None, problem: str | None) -> None:
+    """Walk a student's checkpoint back to the problems by the manifests' hashes, or ask about one row or problem."""
     from gsr_dagster.definitions import artifact_store
+    from gsr_dagster.provenance import UnknownIdError, who_saw, why_row
+    from resources.artifacts import ArtifactError
     from resources.lineage import walk
 
+    if sum(asked is not None for asked in (student, row, problem)) != 1:
+        raise click.UsageError("name one of: a student, --row ID, --problem ID")
+    store = artifact_store(experiment)
+    if student is None:
+        try:
+            for line in (
+                why_row(experiment, store, row) if row is not None else who_saw(experiment, store, problem or "")
+            ):
+                console.print(line, markup=False, soft_wrap=True)
+        except (UnknownIdError, ArtifactError) as error:
+            raise click.ClickException(str(error)) from None
+        return
     if student not in experiment.students:
         known = ", ".join(experiment.students) or "none"
         raise click.ClickException(f"no student {student!r}; there are: {known}")
-    links = list(walk(artifact_store(experiment), "lora_checkpoints", student))
+    links = list(walk(store, "lora_checkpoints", student))
     for link in links:
         style = None if link.holds else "bold red"
         console.print("  " * link.depth + link.text, style=style, markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.aggregation import aggregation_assets
+from assets.checks import quality_checks
 from assets.contamination import contamination_assets
 from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
@@ -56,6 +57,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         for lane in ("base", "student") if experiment.students else ("base",):
             parts += curve_assets(experiment, partitions, lane)
     parts += report_assets(experiment)
+    parts += quality_checks(experiment, partitions)
     return dg.Definitions(
         assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],

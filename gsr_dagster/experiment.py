@@ -27,6 +27,7 @@ from gsr_dagster.places import Place, dotted, line_of, repeated_keys
 from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
     Aggregation,
+    Checks,
     Count,
     EngineSettings,
     OpenAI,
@@ -232,6 +233,7 @@ class Experiment(Section):
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
+    checks: Checks = Checks()
 
     @property
     def models(self) -> dict[str, Model]:

@@ -1,4 +1,4 @@
-"""Settings of sampling: the rollouts, the engines that draw them, and the aggregations of a group's candidates."""
+"""Settings of sampling: the rollouts, the engines that draw them, the aggregations; and the lines of the checks."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -166,3 +167,27 @@ Aggregation = Annotated[
     | PlannedRefinement,
     Field(discriminator="kind"),
 ]
+
+
+class Checks(Section):
+    """Where the asset checks draw their lines, as shares 0..1; they change no artifact.
+
+    Of samples: those cut off by the token limit, with thinking that never ends, with a text
+    that their problem has already, without an answer, timed out in the grader. Of the
+    teacher: right refinements, right solutions, all-wrong groups with a row in the training
+    set, rows longer than the student reads. ``least_gap_lead`` is of the teacher's gap to
+    the student's base's; the last two are of a student to its base, where the whole
+    interval must say so.
+    """
+
+    most_truncated: Share = 0.1
+    most_unclosed: Share = 0.05
+    most_repeated: Share = 0.5
+    most_without_answer: Share = 0.2
+    most_timed_out: Share = 0.01
+    least_teacher_yield: Share = 0.1
+    least_all_wrong_kept: Share = 0.1
+    most_overlong: Share = 0.0
+    least_gap_lead: Share = 0.0
+    most_pass_at_1_lost: Share = 0.0
+    least_gap_gained: Share = 0.0

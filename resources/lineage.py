@@ -21,14 +21,42 @@ def walk(store: ArtifactStore, asset: str, partition: str) -> Iterator[Link]:
     A link does not hold where the artifact is missing or damaged, or where its data
     version is not the one that the artifact below it recorded.
     """
-    yield from _walk(store, ArtifactKey(asset, partition), None, 0)
+    yield from _walk(store, ArtifactKey(asset, partition), None, 0, {})
 
 
-def _walk(store: ArtifactStore, key: ArtifactKey, recorded: str | None, depth: int) -> Iterator[Link]:
+def broken_links(store: ArtifactStore, asset: str, partition: str) -> list[Link]:
+    """Return the links on an artifact's way up that do not hold."""
+    return [link for link in walk(store, asset, partition) if not link.holds]
+
+
+def recorded_versions(store: ArtifactStore, key: ArtifactKey) -> dict[str, str]:
+    """Return the data version of all that an artifact was made from, by its name, as the manifests recorded it.
+
+    What lies above a missing manifest is not among them.
+    """
+    manifest = store.manifest(key)
+    upstream = manifest.upstream if manifest else {}
+    further = [recorded_versions(store, named_key(name)) for name in upstream]
+    return {**{name: version for versions in further for name, version in versions.items()}, **upstream}
+
+
+def named_key(name: str) -> ArtifactKey:
+    """Return the key that a manifest's upstream names: ASSET or ASSET[PARTITION]."""
+    asset, _, rest = name.partition("[")
+    return ArtifactKey(asset, rest.removesuffix("]"))
+
+
+def _walk(
+    store: ArtifactStore, key: ArtifactKey, recorded: str | None, depth: int, read: dict[ArtifactKey, int]
+) -> Iterator[Link]:
+    """Yield the links. ``read`` holds the rows of what was read on the way: its hashes were checked."""
     try:
         manifest = store.existing(key)
-        rows = sum(store.read_shard(key, manifest.fingerprint, shard.name).num_rows for shard in manifest.shards)
-        store.local_files(key)
+        if key not in read:
+            tables = (store.read_shard(key, manifest.fingerprint, shard.name) for shard in manifest.shards)
+            rows = sum(table.num_rows for table in tables)
+            store.local_files(key)
+            read[key] = rows
     except ArtifactError as error:
         yield Link(depth, f"{key}: BROKEN, {error}", False)
         return
@@ -37,8 +65,7 @@ def _walk(store: ArtifactStore, key: ArtifactKey, recorded: str | None, depth: i
         text = f"{key}: BROKEN, it is {version[:12]} now and was {recorded[:12]} when it was read"
         yield Link(depth, text, False)
     else:
-        facts = ", ".join([f"{rows} rows", *(f"{f.name} {f.sha256[:12]}" for f in manifest.files)])
+        facts = ", ".join([f"{read[key]} rows", *(f"{f.name} {f.sha256[:12]}" for f in manifest.files)])
         yield Link(depth, f"{key} {version[:12]} ({facts})", True)
     for name, version_read in sorted(manifest.upstream.items()):
-        asset, _, rest = name.partition("[")
-        yield from _walk(store, ArtifactKey(asset, rest.removesuffix("]")), version_read, depth + 1)
+        yield from _walk(store, named_key(name), version_read, depth + 1, read)

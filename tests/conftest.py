@@ -240,3 +240,17 @@ def topic(s3_endpoint: str, s3_environment: dict[str, str]) -> Iterator[tuple[st
     yield arn, received
     sns.delete_topic(TopicArn=arn)
     sqs.delete_queue(QueueUrl=queue)
+
+
+@pytest.fixture(scope="session")
+def finished_school(tmp_path_factory: pytest.TempPathFactory):
+    """A small experiment that went through the whole graph with a scripted model: tests/school.py."""
+    from tests import school
+
+    folder = tmp_path_factory.mktemp("school")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resources.engines.loading._engine", school.scripted_engine)
+        patch.setattr("resources.trainer.Trainer.train", school.scripted_training)
+        finished = school.School(school.document(folder), folder / "artifacts")
+        finished.run_all()
+    return finished

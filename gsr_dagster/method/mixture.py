@@ -39,3 +39,10 @@ def mixed_rows(
     rows = [row for part in parts for row in rng.sample(list(part), size)]
     rng.shuffle(rows)
     return rows
+
+
+def is_mixed(kinds: Sequence[str], wanted: Kind) -> bool:
+    """Return whether rows of these kinds are the mixture that is wanted, and not empty."""
+    if wanted == "hybrid":
+        return kinds.count("refinement") == kinds.count("direct") == len(kinds) / 2 > 0
+    return set(kinds) == {wanted}

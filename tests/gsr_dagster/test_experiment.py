@@ -173,3 +173,13 @@ def test_what_to_do_about_contamination_is_one_of_two_words_and_blocks_where_it_
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(document))
     assert load_experiment(path).contamination == "block"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"), [("most_cut", 0.1, "Extra inputs"), ("most_truncated", 10, "less than or equal to 1")]
+)
+def test_a_check_that_there_is_not_and_a_share_over_one_are_refused(document, tmp_path, name, value, says):
+    document["checks"] = {name: value}
+    message = refusal(document, tmp_path)
+    assert f"checks.{name}: " in message
+    assert says in message

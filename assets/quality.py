@@ -1,0 +1,102 @@
+"""What the checks measure: plain functions on rows, each returning a share with the worst of what it counted."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gsr_dagster.method.leaks import holds, unexpected_text
+from resources.artifacts import Row
+
+WORST = 5
+
+
+@dataclass(frozen=True)
+class Share:
+    """``count`` of ``total``, and some of what was counted."""
+
+    count: int
+    total: int
+    worst: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The share, 0 where there is nothing to count."""
+        return self.count / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        return f"{self.count:,} of {self.total:,} ({self.value:.1%})"
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """A training row whose prompt holds text that nothing accounts for, and whether the gold is in it."""
+
+    row_id: str
+    text: str
+    holds_gold: bool
+
+
+def share_of(rows: Sequence[Row], flags: Iterable[bool], id_column: str) -> Share:
+    """Return the share of the rows that are flagged."""
+    flagged = [row[id_column] for row, flag in zip(rows, flags, strict=True) if flag]
+    return Share(len(flagged), len(rows), tuple(flagged[:WORST]))
+
+
+def truncated(rows: Sequence[Row], id_column: str) -> Share:
+    """Return the samples that the token limit cut off."""
+    return share_of(rows, (row["finish_reason"] == "length" for row in rows), id_column)
+
+
+def unclosed(rows: Sequence[Row], id_column: str, thinking_end: str | None) -> Share:
+    """Return the samples whose thinking never ends; none of a model that does not think first."""
+    return share_of(rows, (thinking_end is not None and thinking_end not in row["text"] for row in rows), id_column)
+
+
+def repeated(rows: Sequence[Row]) -> Share:
+    """Return the samples with a text that an earlier sample of their prompt has already, and the worst prompts."""
+    texts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        texts[row["prompt_id"]][row["text"]] += 1
+    again = Counter({prompt: sum(counts.values()) - len(counts) for prompt, counts in texts.items()})
+    worst = tuple(f"{prompt}: {count}" for prompt, count in again.most_common(WORST) if count)
+    return Share(sum(again.values()), len(rows), worst)
+
+
+def with_verdict(rows: Sequence[Row], id_column: str, verdict: str) -> Share:
+    """Return the graded samples with a verdict."""
+    return share_of(rows, (row["verdict"] == verdict for row in rows), id_column)
+
+
+def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> Share:
+    """Return of the groups without a correct candidate those with a row in the training set; the others as worst."""
+    all_wrong = sorted({row["problem_id"] for row in refinements if row["n_correct"] == 0})
+    kept = {row["problem_id"] for row in training_set if row["kind"] == "refinement"}
+    lost = [problem_id for problem_id in all_wrong if problem_id not in kept]
+    return Share(len(all_wrong) - len(lost), len(all_wrong), tuple(lost[:WORST]))
+
+
+def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], max_length: int) -> Share:
+    """Return the training rows longer than the student reads, by the teacher's tokens: their end is not learned."""
+    samples = [teacher_samples[row["teacher_sample_id"]] for row in training_set]
+    tokens = [sample["prompt_tokens"] + sample["generated_tokens"] for sample in samples]
+    return share_of(training_set, (length > max_length for length in tokens), "row_id")
+
+
+def surplus_texts(
+    training_set: Sequence[Row],
+    problems: Mapping[str, Row],
+    examples: Sequence[tuple[str, str]],
+    summaries: Mapping[str, str | None],
+) -> list[Surplus]:
+    """Return the training rows whose prompt holds more than its instruction, its problem and its candidates.
+
+    ``problems`` are by their id, ``summaries`` by candidate id. Those with the gold in it come first.
+    """
+    found = []
+    for row in training_set:
+        problem = problems[row["problem_id"]]
+        shown = [summaries[name] for name in row["candidate_ids"]] if row["kind"] == "refinement" else None
+        if text := unexpected_text(json.loads(row["messages"]), problem["problem"], examples, shown):
+            found.append(Surplus(row["row_id"], text, holds(text, problem["answer"])))
+    return sorted(found, key=lambda surplus: not surplus.holds_gold)

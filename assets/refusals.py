@@ -1,0 +1,85 @@
+"""What an asset refuses to read, and why: samples that are incomplete, rows out of balance, a broken chain.
+
+A failed check stops no other run, so what reads an artifact asks again, as with contamination.
+"""
+
+from collections.abc import Sequence
+
+from gsr_dagster.experiment import Experiment
+from gsr_dagster.method.mixture import Kind, is_mixed
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Row
+from resources.lineage import broken_links
+
+SAMPLE_IDS = {
+    "candidate_pools": "candidate_id",
+    "self_refinements": "refinement_id",
+    "training_candidates": "candidate_id",
+    "teacher_refinements": "refinement_id",
+    "teacher_solutions": "solution_id",
+}
+
+
+def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> list[str]:
+    """Return the ids of the samples that the experiment asks of an artifact: PROMPT-ID/INDEX."""
+    lane, _, name = key.asset.rpartition("/")
+    if lane:
+        benchmark, subject = key.partition.split("|")
+        prompts = [f"{subject}/{problem}" for problem in _problems(store, ArtifactKey("benchmark_problems", benchmark))]
+        samples = experiment.benchmarks[benchmark].samples
+        if name == "self_refinements":
+            prompts = [f"{prompt}/g{number}" for prompt in prompts for number in range(samples // experiment.k)]
+            samples = 1
+    else:
+        student = experiment.students[key.partition]
+        unscored = set(store.existing(ArtifactKey("training_problems")).summary.get("unreadable_golds", ()))
+        problems = _problems(store, ArtifactKey("training_problems"))
+        rollouts, model, group = {
+            "training_candidates": (student.candidates, student.sampler, ""),
+            "teacher_refinements": (student.refinements, student.teacher, "/g0"),
+            "teacher_solutions": (student.solutions, student.teacher, ""),
+        }[name]
+        # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
+        prompts = [f"{model}/{problem}{group}" for problem in problems if not (group and problem in unscored)]
+        samples = rollouts.samples
+    return [f"{prompt}/{index}" for prompt in prompts for index in range(samples)]
+
+
+def missing_samples(wanted: Sequence[str], rows: Sequence[Row], key: ArtifactKey) -> list[str]:
+    """Return the ids among the wanted ones that an artifact's rows do not hold."""
+    there = {row[SAMPLE_IDS[key.asset.rpartition("/")[2]]] for row in rows}
+    return [sample for sample in wanted if sample not in there]
+
+
+def refuse_incomplete(experiment: Experiment, store: ArtifactStore, *keys: ArtifactKey) -> None:
+    """Raise ArtifactError where one of the artifacts lacks samples that the experiment asks for."""
+    for key in keys:
+        if missing := missing_samples(wanted_samples(experiment, store, key), store.read(key), key):
+            raise ArtifactError(
+                f"{key} lacks {len(missing)} of its samples, the first {missing[0]}: "
+                "materialize it again, and only what is missing is drawn"
+            )
+
+
+def refuse_unbalanced(key: ArtifactKey, rows: Sequence[Row], wanted: Kind) -> None:
+    """Raise ArtifactError unless a training set holds rows of the kinds that are wanted: as many of both, or of one."""
+    kinds = [row["kind"] for row in rows]
+    if not is_mixed(kinds, wanted):
+        raise ArtifactError(
+            f"{key} holds {kinds.count('refinement')} refinements and {kinds.count('direct')} direct solutions in "
+            f"{len(rows)} rows, which is no {wanted} mixture: materialize it again"
+        )
+
+
+def refuse_broken_chain(store: ArtifactStore, student: str) -> None:
+    """Raise ArtifactError where a checkpoint is not what today's training set, teacher and candidates made."""
+    if broken := broken_links(store, "lora_checkpoints", student):
+        first = broken[0].text.replace("BROKEN, ", "")
+        raise ArtifactError(
+            f"the lineage of {student}'s checkpoint is broken in {len(broken)} places, first at {first}. "
+            f"Materialize the teaching of {student} again, or restore what it was made from; "
+            f"`gsr lineage {student}` shows the whole chain"
+        )
+
+
+def _problems(store: ArtifactStore, key: ArtifactKey) -> list[str]:
+    return [row["problem_id"] for row in store.read(key)]
