@@ -9,19 +9,23 @@ import dagster as dg
 from assets.contamination import contamination_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
+from assets.recipes import Recipes
 from assets.reports import report_assets
 from assets.students import student_assets
 from assets.teaching import teaching_assets
-from gsr_dagster.automation import lanes
+from gsr_dagster.automation import lanes, weekly_schedule
 from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
 from gsr_dagster.partitions import Partitions
+from gsr_dagster.refreshing import refresh_sensor, refreshed
 from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.grader import Grader
 from resources.trainer import Trainer
 
-# Checks of partitioned assets exist as a preview: known, pinned by constraints.txt, no news to a user.
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+# Checks of partitioned assets are a preview, conditions of our own a beta: known, pinned by constraints.txt, no news
+# to a user.
+for known in (dg.PreviewWarning, dg.BetaWarning):
+    warnings.filterwarnings("ignore", category=known)
 
 
 def home() -> Path:
@@ -38,6 +42,7 @@ def artifact_store(experiment: Experiment) -> ArtifactStore:
 def build_definitions(experiment: Experiment) -> dg.Definitions:
     """Return everything that Dagster is to know of an experiment."""
     partitions = Partitions.of(experiment)
+    store = artifact_store(experiment)
     parts = [
         *problem_assets(experiment, partitions),
         *contamination_assets(experiment),
@@ -48,12 +53,16 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
     parts += report_assets(experiment)
+    recipes = Recipes(experiment, store)
+    assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
+        assets=refreshed(experiment, recipes, assets),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
-        jobs=[lane.job() for lane in lanes(experiment)],
+        jobs=[lane.job(experiment) for lane in lanes(experiment)],
+        schedules=[weekly_schedule(experiment, recipes)],
+        sensors=[refresh_sensor(experiment)],
         resources={
-            "store": artifact_store(experiment),
+            "store": store,
             "engines": Engines(),
             "grader": Grader(name=experiment.evaluation.grader),
             "trainer": Trainer(),
