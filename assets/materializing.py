@@ -61,7 +61,8 @@ def keep(
 
 
 def _result(store: ArtifactStore, manifest: Manifest, metadata: dict[str, Any], recipe: Recipe) -> dg.MaterializeResult:
-    shown = {name: value for name, value in manifest.summary.items() if isinstance(value, (int, float, str))}
+    counted = {name: value for name, value in manifest.summary.items() if isinstance(value, (int, float, str))}
+    shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in counted.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.data_version),
         metadata={

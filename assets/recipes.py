@@ -10,14 +10,16 @@ from functools import lru_cache
 from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.method.selection import SELECTION_VERSION
 from gsr_dagster.settings import RecordedSamples, RolloutSettings
 from resources import problems
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
 from resources.grader import grader_version
 from resources.weights import identify
 
-REPORT_VERSION = "4"
+REPORT_VERSION = "6"
 EVALUATION_ASSETS = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
+CURVE_ASSETS = ("curve_refinements", "gap_curves")  # where the experiment names further group sizes
 TEACHING_ASSETS = (
     "training_candidates",
     "teacher_refinements",
@@ -26,7 +28,16 @@ TEACHING_ASSETS = (
     "lora_checkpoints",
 )
 
+AGGREGATION = "aggregation"
+
 identity = lru_cache(maxsize=None)(identify)
+
+
+def evaluation_assets_of(experiment: Experiment) -> tuple[str, ...]:
+    """Return the assets of an evaluation lane in the order they are made, the named aggregations and their table last."""
+    named = [f"{AGGREGATION}/{name}" for name in experiment.aggregations]
+    curves = CURVE_ASSETS if experiment.further_ks else ()
+    return (*EVALUATION_ASSETS, *curves, *named, *(["aggregations"] if named else []))
 
 
 class Recipes:
@@ -39,11 +50,13 @@ class Recipes:
 
     def recipe(self, key: ArtifactKey) -> Recipe:
         """Return the recipe of an artifact by its key."""
-        lane, _, name = key.asset.rpartition("/")
-        if lane:
-            benchmark, subject = key.partition.split("|")
-            return getattr(self, name)(lane, benchmark, subject)
-        return getattr(self, key.asset)(*filter(None, [key.partition]))
+        *path, name = key.asset.split("/")
+        if not path:
+            return getattr(self, name)(*filter(None, [key.partition]))
+        benchmark, subject = key.partition.split("|")
+        if AGGREGATION in path:
+            return self.aggregation(path[0], name, benchmark, subject)
+        return getattr(self, name)(path[0], benchmark, subject)
 
     def benchmark_problems(self, benchmark: str) -> Recipe:
         problem_set = self.experiment.benchmarks[benchmark]
@@ -116,17 +129,69 @@ class Recipes:
         )
 
     def gap_reports(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_reports", self.self_refinements(lane, benchmark, subject))
+
+    def curve_refinements(self, lane: str, benchmark: str, subject: str) -> Recipe:
         refined = self.self_refinements(lane, benchmark, subject)
-        graded = self.graded_candidates(lane, benchmark, subject)
         return Recipe(
-            ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"),
-            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
-            wanted=refined.wanted,
+            ArtifactKey(f"{lane}/curve_refinements", f"{benchmark}|{subject}"),
+            settings={name: value for name, value in refined.settings.items() if name != "k"},
+            wanted={**refined.wanted, "ks": self.experiment.further_ks},
+            upstream=refined.upstream,
+        )
+
+    def gap_curves(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        return self._scored_groups(f"{lane}/gap_curves", self.curve_refinements(lane, benchmark, subject))
+
+    def aggregation(self, lane: str, name: str, benchmark: str, subject: str) -> Recipe:
+        """Return the recipe of one named aggregation's samples, or scores.
+
+        Its settings hold nothing of the others, so that one more does not redo them.
+        """
+        chosen = self.experiment.aggregations[name]
+        graded = self.graded_candidates(lane, benchmark, subject)
+        settings: dict[str, object] = {"kind": chosen.kind}
+        wanted = dict(graded.wanted)
+        match chosen.kind:
+            case "reward_model":
+                settings |= {"pool": graded.settings["pool"], "weights": identity(chosen.source)}
+            case "recorded_scores":
+                settings |= {"pool": graded.settings["pool"], "scores": problems.file_sha256(chosen.path)}
+            case _:
+                settings |= self.self_refinements(lane, benchmark, subject).settings
+        if chosen.kind in ("generative_selection", "universal_self_consistency"):
+            settings["prompt"] = f"selection {SELECTION_VERSION}"
+        elif chosen.kind == "synthesis":
+            settings["model"] = self._model(chosen.model)
+            settings["rollout"] = self.experiment.rollout("refinement", "base", chosen.model).model_dump()
+        elif chosen.kind == "repeated_refinement":
+            wanted["rounds"] = chosen.rounds
+        elif chosen.kind == "planned_refinement":
+            settings["grader"] = self.grader  # it decides which candidates a group holds
+            wanted["groups_per_stratum"] = chosen.groups_per_stratum
+        return Recipe(
+            ArtifactKey(f"{lane}/{AGGREGATION}/{name}", f"{benchmark}|{subject}"),
+            settings,
+            wanted,
+            upstream=(ArtifactKey("benchmark_problems", benchmark), graded.key, *self._checkpoint(lane, subject)),
+        )
+
+    def aggregations(self, lane: str, benchmark: str, subject: str) -> Recipe:
+        report = self.gap_reports(lane, benchmark, subject)
+        named = {name: self.aggregation(lane, name, benchmark, subject) for name in self.experiment.aggregations}
+        return Recipe(
+            ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}"),
+            settings={
+                "aggregations": {name: recipe.fingerprint for name, recipe in named.items()},
+                "grader": self.grader,
+                "report": report.fingerprint,
+            },
+            wanted={**report.wanted, "aggregations": {name: recipe.wanted for name, recipe in named.items()}},
             upstream=(
                 ArtifactKey("benchmark_problems", benchmark),
-                graded.key,
-                refined.key,
-                *((ArtifactKey("contamination"),) if lane == "student" else ()),
+                self.graded_candidates(lane, benchmark, subject).key,
+                report.key,
+                *(recipe.key for recipe in named.values()),
             ),
         )
 
@@ -175,6 +240,8 @@ class Recipes:
             settings={
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
+                "rows": settings.rows,
+                "most_rows": settings.most_rows,
                 "grader": self.grader,
                 "seed": self.experiment.seed,
                 "upstream": [self.store.content(key) for key in upstream],
@@ -204,15 +271,17 @@ class Recipes:
                 "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
                 "report": REPORT_VERSION,
             },
-            upstream=tuple(self._lane_keys("base", "gap_reports")),
+            upstream=tuple(self._lane_keys("base", *self._reported())),
         )
 
     def student_comparison(self) -> Recipe:
+        roles = {"base", "teacher", "candidates_from", "rows", "most_rows"}
         return Recipe(
             ArtifactKey("student_comparison"),
             settings={
-                "students": {
-                    name: [student.base, student.teacher] for name, student in self.experiment.students.items()
+                "students": {name: s.model_dump(include=roles) for name, s in self.experiment.students.items()},
+                "out_of_distribution": {
+                    name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
                 },
                 "report": REPORT_VERSION,
             },
@@ -220,10 +289,26 @@ class Recipes:
                 ArtifactKey("refinement_gap_scaling"),
                 *(ArtifactKey("lora_checkpoints", student) for student in self.experiment.students),
                 *(ArtifactKey("training_sets", student) for student in self.experiment.students),
-                *self._lane_keys("base", "graded_candidates", "gap_reports"),
-                *self._lane_keys("student", "graded_candidates", "gap_reports"),
+                *self._lane_keys("base", "graded_candidates", *self._reported(), *self._tables()),
+                *self._lane_keys("student", "graded_candidates", *self._reported(), *self._tables()),
             ),
         )
+
+    def _scored_groups(self, asset: str, refined: Recipe) -> Recipe:
+        problems, graded, *_ = refined.upstream
+        overlaps = (ArtifactKey("contamination"),) if asset.startswith("student/") else ()
+        return Recipe(
+            ArtifactKey(asset, refined.key.partition),
+            settings={"refinements": refined.fingerprint, "grader": self.grader, "report": REPORT_VERSION},
+            wanted=refined.wanted,
+            upstream=(problems, graded, refined.key, *overlaps),
+        )
+
+    def _reported(self) -> list[str]:
+        return ["gap_reports", "gap_curves"] if self.experiment.further_ks else ["gap_reports"]
+
+    def _tables(self) -> list[str]:
+        return ["aggregations"] if self.experiment.aggregations else []
 
     def _lane_keys(self, lane: str, *names: str) -> list[ArtifactKey]:
         subjects = self.experiment.models if lane == "base" else self.experiment.students

@@ -9,13 +9,21 @@ import numpy as np
 
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.groups import Group, candidate_groups
-from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.prompts import summarise
-from gsr_dagster.method.refinement_gap import by_correct, equal_cost, fresh_sample_control, gap_parts, refinement_gap
+from gsr_dagster.method.refinement_gap import (
+    ByCorrect,
+    by_correct,
+    equal_cost,
+    fresh_sample_control,
+    gap_parts,
+    refinement_gap,
+)
 from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
 from resources.artifacts import ArtifactError, Row
-from resources.grader import Grader, Question
+from resources.grader import GOLD_CLASS, Grader, Question
 
 
 def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
@@ -93,6 +101,22 @@ def as_graded(row: Row) -> Graded:
     return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
 
 
+def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interval]:
+    """Return voting, refining and their gap on the same groups, each with its interval over problems."""
+    of_group = [group.problem_id for group in groups]
+    return {
+        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in groups], seed),
+        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
+        "refinement_gap": refinement_gap(groups, seed),
+    }
+
+
+def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> dict[str, Any]:
+    intervals = group_intervals([group for group in groups if group.n_correct == stratum.n_correct], seed)
+    as_rows = {name: dataclasses.asdict(interval) for name, interval in intervals.items()}
+    return {**dataclasses.asdict(stratum), "intervals": as_rows}
+
+
 def gap_summary(
     experiment: Experiment, graded: Sequence[Row], groups: Sequence[GroupScore], overlapping: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -121,7 +145,7 @@ def gap_summary(
         "unscored_problems": len(unscored_problems(graded)),
         "k": k,
         "parts": dataclasses.asdict(gap_parts(groups)),
-        "by_correct": [dataclasses.asdict(stratum) for stratum in by_correct(groups, k)],
+        "by_correct": [_stratum(stratum, groups, seed) for stratum in by_correct(groups, k)],
         "fresh_sample": fresh and dataclasses.asdict(fresh),
         "equal_cost": dataclasses.asdict(equal_cost(groups, k, pool_maj)),
         "pool_maj_at_k": pool_maj.tolist(),
@@ -131,6 +155,40 @@ def gap_summary(
         "tokens_per_vote": sum(g.candidate_tokens for g in groups) / len(groups),
         "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
     }
+
+
+def gap_diagnostics(
+    experiment: Experiment,
+    subject: str,
+    grader: Grader,
+    problems: Sequence[Row],
+    graded: Sequence[Row],
+    refined: Sequence[Row],
+) -> dict[str, Any]:
+    """Return what the refiner does with the candidates it is shown: rates 0..1 with intervals, None where none can tell."""
+    # One call, so that the answers of both are numbered together; the grader knows them all by now, or soon.
+    questions = {row["problem_id"]: Question(row["answer"], row["domain"]) for row in problems}
+    answers = [(row["problem_id"], row["answer"]) for row in (*graded, *refined)]
+    classes = iter([grade.answer_class for grade in grader.grade(f"diagnostics {subject}", questions, answers)])
+    of_candidate = {row["candidate_id"]: next(classes) for row in graded}
+    of_refinement = {row["prompt_id"]: next(classes) for row in refined}
+    refinements = {row["prompt_id"]: row for row in refined}
+    beside = []
+    for group_id, group, rows in pool_groups(experiment, subject, scored(graded)):
+        members = [rows[index] for index in group.indices]
+        beside.append(
+            Refinement(
+                problem_id=group.problem_id,
+                summary=refinements[group_id]["summary"],
+                answer_class=of_refinement[group_id],
+                shown=tuple(row["summary"] for row in members),
+                shown_classes=tuple(of_candidate[row["candidate_id"]] for row in members),
+                correct_class=GOLD_CLASS,
+                truncated=refinements[group_id]["finish_reason"] == "length",
+            )
+        )
+    rates = refiner_diagnostics(beside, experiment.seed)
+    return {name: rate and dataclasses.asdict(rate) for name, rate in rates.items()}
 
 
 def _scores(
@@ -143,13 +201,10 @@ def _scores(
     """Return the scores with intervals, of all problems or of those ``among`` them. ``chances`` is pass@1..n by problem."""
     problems = [problem_id for problem_id in chances if among is None or problem_id in among]
     counted = [group for group in groups if among is None or group.problem_id in among]
-    of_group = [group.problem_id for group in counted]
     intervals = {
         "pass_at_1": bootstrap_mean(problems, [float(chances[p][0]) for p in problems], seed),
         "pass_at_k": bootstrap_mean(problems, [float(chances[p][k - 1]) for p in problems], seed),
-        "maj_at_k": bootstrap_mean(of_group, [group.vote for group in counted], seed),
-        "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in counted], seed),
-        "refinement_gap": refinement_gap(counted, seed),
+        **group_intervals(counted, seed),
     }
     return {
         "problems": len(problems),

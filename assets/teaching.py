@@ -15,7 +15,7 @@ from assets.recipes import Recipes
 from assets.scoring import by_problem, graded_rows, in_order, scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.groups import choose_for_training
-from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
+from gsr_dagster.method.mixture import keep_refinements, mixed_rows
 from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.partitions import Partitions
 from gsr_dagster.settings import Rollouts
@@ -87,7 +87,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
     @dg.asset(deps=["training_problems", teacher_refinements, teacher_solutions], kinds={"python"}, **shared)
     def training_sets(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
-        """The hybrid training rows: correct refinements and correct direct solutions, one to one."""
+        """The training rows: correct refinements and correct direct solutions, one to one unless told otherwise."""
         student = experiment.students[context.partition_key]
         recipe = Recipes(experiment, store).training_sets(context.partition_key)
 
@@ -103,13 +103,16 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
         return keep(context, store, recipe, make)
 
     @dg.asset_check(asset=dg.AssetKey("training_sets"), partitions_def=partitions.student)
-    def one_to_one(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-        """The training set holds as many refinements as direct solutions."""
+    def mixed_as_wanted(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+        """As many refinements as direct solutions, or one kind alone where the experiment file wants that."""
+        wanted = experiment.students[context.partition_key].rows
         rows = store.read(ArtifactKey("training_sets", context.partition_key))
         kinds = Counter(row["kind"] for row in rows)
-        return dg.AssetCheckResult(passed=kinds["refinement"] == kinds["direct"] > 0, metadata=dict(kinds))
+        one_to_one = kinds["refinement"] == kinds["direct"] > 0
+        passed = one_to_one if wanted == "hybrid" else set(kinds) == {wanted}
+        return dg.AssetCheckResult(passed=passed, metadata={"wanted": wanted, **kinds})
 
-    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, one_to_one]
+    return [training_candidates, teacher_refinements, teacher_solutions, training_sets, mixed_as_wanted]
 
 
 def draw(
@@ -169,7 +172,7 @@ def teaching_prompts(
 
 
 def training_rows(student: Student, seed: int, refinements: Sequence[Row], solutions: Sequence[Row]) -> Made:
-    """Return the hybrid rows of the graded teacher samples, with what was kept and dropped.
+    """Return the training rows of the graded teacher samples, with what was kept and dropped.
 
     A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
     (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
@@ -181,7 +184,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
         chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
     direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if usable(row)]
-    rows = hybrid_rows(kept, direct, seed)
+    rows = mixed_rows(kept, direct, student.rows, student.most_rows, seed)
     return Made(
         rows,
         summary={
@@ -193,6 +196,8 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "teacher_solutions": len(solutions),
             "correct_solutions": sum(row["correct"] for row in solutions),
             "kept_solutions": len(direct),
+            "refinement_rows": sum(row["kind"] == "refinement" for row in rows),
+            "direct_rows": sum(row["kind"] == "direct" for row in rows),
         },
     )
 

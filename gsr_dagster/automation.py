@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets.recipes import EVALUATION_ASSETS, TEACHING_ASSETS, Recipes
+from assets.recipes import TEACHING_ASSETS, Recipes, evaluation_assets_of
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
 from resources.artifacts import ArtifactKey
@@ -71,6 +71,7 @@ def lanes(experiment: Experiment) -> list[Lane]:
         lane: tuple(f"{b}|{s}" for s in subjects for b in experiment.benchmarks)
         for lane, subjects in (("base", experiment.models), ("student", experiment.students))
     }
+    evaluation = evaluation_assets_of(experiment)
     every = [
         Lane("benchmarks", ("benchmark_problems",), tuple(experiment.benchmarks)),
         Lane(
@@ -78,9 +79,9 @@ def lanes(experiment: Experiment) -> list[Lane]:
             ("training_problems", "contamination"),
             ("",) if experiment.training_problems else (),
         ),
-        Lane("base_evaluation", tuple(f"base/{name}" for name in EVALUATION_ASSETS), evaluated["base"]),
+        Lane("base_evaluation", tuple(f"base/{name}" for name in evaluation), evaluated["base"]),
         Lane("teaching", TEACHING_ASSETS, tuple(experiment.students)),
-        Lane("student_evaluation", tuple(f"student/{name}" for name in EVALUATION_ASSETS), evaluated["student"]),
+        Lane("student_evaluation", tuple(f"student/{name}" for name in evaluation), evaluated["student"]),
         Lane("reports", ("refinement_gap_scaling", "student_comparison"), ("",)),
     ]
     return [lane for lane in every if lane.partitions]

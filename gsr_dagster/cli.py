@@ -282,6 +282,7 @@ def page(port: int) -> None:
 
     prepare_instance()
     limit_pool()
+    os.environ.setdefault("GSR_PAGE_URL", f"http://localhost:{port}")  # where an alert's link leads
     dagster = Path(sys.executable).with_name("dagster")
     os.execv(dagster, ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)])
 
@@ -309,14 +310,16 @@ def limit_pool() -> None:
 
 def show_report(experiment: Experiment) -> None:
     """Print the scores of every model and student, and the path of report.html."""
-    from assets.reports import gap_rows
+    from assets.reports import aggregation_rows, gap_rows
     from gsr_dagster.definitions import artifact_store
-    from gsr_dagster.tables import comparison_tables, score_table
+    from gsr_dagster.tables import aggregation_table, comparison_tables, score_table
     from resources.artifacts import ArtifactKey
 
     store = artifact_store(experiment)
     rows = gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student")
     console.print(score_table(experiment, rows))
+    if experiment.aggregations:
+        console.print(aggregation_table(aggregation_rows(experiment, store)))
     if experiment.students:
         for table in comparison_tables(experiment, store.read(ArtifactKey("student_comparison"))):
             console.print(table)

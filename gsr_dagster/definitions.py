@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs and resources of the experiment that $GSR_EXPERIMENT names."""
+"""The code location: assets, checks, jobs, sensors and resources of the experiment that $GSR_EXPERIMENT names."""
 
 import os
 import warnings
@@ -6,13 +6,16 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.aggregation import aggregation_assets
 from assets.contamination import contamination_assets
+from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
 from assets.recipes import Recipes
 from assets.reports import report_assets
 from assets.students import student_assets
 from assets.teaching import teaching_assets
+from gsr_dagster.alerting import alert_sensors
 from gsr_dagster.automation import lanes, weekly_schedule
 from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
 from gsr_dagster.partitions import Partitions
@@ -47,11 +50,16 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         *problem_assets(experiment, partitions),
         *contamination_assets(experiment),
         *evaluation_assets(experiment, partitions, "base"),
+        *aggregation_assets(experiment, partitions, "base"),
     ]
     if experiment.students:
         parts += teaching_assets(experiment, partitions)
         parts += student_assets(experiment, partitions)
         parts += evaluation_assets(experiment, partitions, "student")
+        parts += aggregation_assets(experiment, partitions, "student")
+    if experiment.further_ks:
+        for lane in ("base", "student") if experiment.students else ("base",):
+            parts += curve_assets(experiment, partitions, lane)
     parts += report_assets(experiment)
     recipes = Recipes(experiment, store)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
@@ -60,7 +68,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane.job(experiment) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, recipes)],
-        sensors=[refresh_sensor(experiment)],
+        sensors=[*alert_sensors(), refresh_sensor(experiment)],
         resources={
             "store": store,
             "engines": Engines(),

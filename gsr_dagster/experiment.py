@@ -22,15 +22,22 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
+from gsr_dagster.method.mixture import Kind
+from gsr_dagster.places import Place, dotted, line_of, repeated_keys
 from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
+    Aggregation,
     Count,
     EngineSettings,
     OpenAI,
     RecordedSamples,
+    RecordedScores,
+    RewardModelChoice,
     Rollouts,
     RolloutSettings,
     Section,
+    ShuffledRefinement,
+    Synthesis,
     Transformers,
     from_folder,
 )
@@ -39,7 +46,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 DEFAULT_EXPERIMENT = PROJECT / "experiments" / "demo.yaml"
 
 GraderName = Literal["math-verify", "exact"]
-Location = tuple[str | int, ...]
+
+# The aggregations that every experiment has: the vote, and one refinement of each group.
+ALWAYS_AGGREGATED = ("majority", "self_refinement")
 
 POOL = "gpu"
 
@@ -72,7 +81,15 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
+def _asset_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ALWAYS_AGGREGATED:
+        kept = " and ".join(ALWAYS_AGGREGATED)
+        raise ValueError(f"{name!r} cannot name an aggregation: a-z, 0-9 and '_' only; {kept} are always there")
+    return name
+
+
 Key = Annotated[str, AfterValidator(_partition_key)]
+AssetName = Annotated[str, AfterValidator(_asset_name)]
 
 
 class WorkedExample(Section):
@@ -105,9 +122,13 @@ class ProblemSet(Section):
 
 
 class Benchmark(ProblemSet):
-    """A problem set for evaluation, with the number of direct samples per problem."""
+    """A problem set for evaluation, with the number of direct samples per problem.
+
+    ``out_of_distribution`` marks one unlike anything that students are trained on.
+    """
 
     samples: Count
+    out_of_distribution: bool = False
 
 
 class Model(Section):
@@ -171,7 +192,8 @@ class Training(Section):
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
 
-    ``lora: null`` trains all weights.
+    ``rows`` chooses the mixture, ``most_rows`` how many training rows at most: the same
+    number makes ablations comparable. ``lora: null`` trains all weights.
     """
 
     base: str
@@ -182,6 +204,8 @@ class Student(Section):
     solutions: Rollouts
     keep_when_all_correct: Count = 4
     prompt_tokens: Count = 8192
+    rows: Kind = "hybrid"
+    most_rows: int | None = Field(default=None, ge=2)
     lora: Lora | None = Lora()
     training: Training = Training()
 
@@ -192,7 +216,7 @@ class Student(Section):
 
 
 class Experiment(Section):
-    """Everything a run needs to know.
+    """Everything a run needs to know. ``ks`` are further group sizes, for the gap against k.
 
     ``contamination``: what happens where training problems overlap with a benchmark's.
     ``block``: nothing learns from them. ``report``: students do, and the scores of each are
@@ -202,9 +226,11 @@ class Experiment(Section):
     name: Key
     seed: int = 0
     k: Count = 4
+    ks: tuple[Count, ...] = ()
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation
+    aggregations: dict[AssetName, Aggregation] = Field(default={})
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
@@ -228,6 +254,15 @@ class Experiment(Section):
             update={"max_new_tokens": min(most or settings.max_new_tokens, settings.max_new_tokens)}
         )
 
+    @property
+    def further_ks(self) -> list[int]:
+        """The group sizes beside ``k``, ascending."""
+        return sorted({*self.ks} - {self.k})
+
+    def at(self, k: int) -> "Experiment":
+        """Return the experiment with groups of another size."""
+        return self.model_copy(update={"k": k})
+
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""
         return next(f for f in self.families if key.startswith(f"{f}-"))
@@ -250,7 +285,7 @@ def load_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path} is not YAML: {error}") from None
-    faults = list(_repeated_keys(root))
+    faults = list(repeated_keys(root))
     try:
         experiment = Experiment.model_validate(data, context={"folder": path.parent})
         faults += _clashes(experiment)
@@ -258,14 +293,15 @@ def load_experiment(path: Path) -> Experiment:
         faults += [(e["loc"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         experiment = None
     if faults or experiment is None:
-        lines = [f"  line {_line(root, where)}, {_dotted(where)}: {what}" for where, what in faults]
+        lines = [f"  line {line_of(root, where)}, {dotted(where)}: {what}" for where, what in faults]
         raise ExperimentError("\n".join([f"{path} cannot be used:", *lines]))
     return experiment
 
 
-def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
+def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     """Yield what no single field can know: references, families and counts that do not fit."""
     models = experiment.models
+    most = max(experiment.k, *experiment.ks, 1)
     known = f"there are {', '.join(models)}"
     for family in experiment.families:
         for other in experiment.families:
@@ -276,13 +312,22 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                     f"'-', as in {other.replace('-', '', 1)}",
                 )
     for name, benchmark in experiment.benchmarks.items():
-        if benchmark.samples < experiment.k:
-            yield (
-                ("benchmarks", name, "samples"),
-                f"{benchmark.samples} samples cannot fill a group of k={experiment.k} candidates",
-            )
-    if experiment.evaluation.candidate_tokens < experiment.k:
-        yield ("evaluation", "candidate_tokens"), f"must leave each of the k={experiment.k} candidates a token"
+        if benchmark.samples < most:
+            what = f"{benchmark.samples} samples cannot fill a group of k={most} candidates"
+            yield ("benchmarks", name, "samples"), what
+    if experiment.evaluation.candidate_tokens < most:
+        yield ("evaluation", "candidate_tokens"), f"must leave each of the k={most} candidates a token"
+    for name, aggregation in experiment.aggregations.items():
+        place = ("aggregations", name)
+        if isinstance(aggregation, Synthesis) and aggregation.model not in models:
+            yield (*place, "model"), f"no model {aggregation.model!r}; {known}"
+        if isinstance(aggregation, ShuffledRefinement) and experiment.k == 1:
+            yield place, "a group of k=1 candidate has no other order"
+        if isinstance(aggregation, RewardModelChoice | RecordedScores):
+            continue
+        for sampler in [aggregation.model] if isinstance(aggregation, Synthesis) else models:
+            if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
+                yield place, f"{sampler} is recorded: it has candidates and refinements, and nothing else can be drawn"
     if experiment.students and experiment.training_problems is None:
         yield ("students",), "students learn from training_problems, which the file does not name"
     for name, student in experiment.students.items():
@@ -302,6 +347,9 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
         if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training
+        if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:
+            what = f"a weight of {training.refine_weight} gives rows: {student.rows} no weight at all"
+            yield (*place, "training", "refine_weight"), what
         if training.batch_size % (training.processes * training.rows_in_a_process):
             yield (
                 (*place, "training", "batch_size"),
@@ -313,35 +361,3 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Location, str]]:
                 (*place, "candidates", "samples"),
                 f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
             )
-
-
-def _repeated_keys(node: yaml.Node | None, place: Location = ()) -> Iterator[tuple[Location, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield (*place, key.value), "this key stands here twice"
-            seen.add(key.value)
-            yield from _repeated_keys(value, (*place, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*place, index))
-
-
-def _line(node: yaml.Node | None, place: Location) -> int:
-    """Return the 1-based line of a place, or of its nearest parent that the file has."""
-    line = node.start_mark.line + 1 if node else 1
-    for step in place:
-        found = None
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = (node.value[step], node.value[step])
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
-
-
-def _dotted(place: Location) -> str:
-    return ".".join(str(step) for step in place if step != "[key]") or "the whole file"

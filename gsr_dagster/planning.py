@@ -3,7 +3,8 @@
     plan(experiment)[0]
     Step(what="candidate_pools", model="qwen2.5-7b", prompts=1318, samples=22528, ...)
 
-Tokens are counted to the limits of the rollout settings: no run costs more. What models
+Tokens are counted to the limits of the rollout settings: no run costs more, but for the
+aggregations that the file names, which are not counted. What models
 really write is a share of it (on AIME 13,000 of 32,768, arXiv 2509.00084).
 """
 
@@ -84,7 +85,7 @@ def _evaluation(experiment: Experiment, lane: str, subject: str, model: str) -> 
     direct = experiment.rollout("direct", lane, subject)
     refinement = experiment.rollout("refinement", lane, subject)
     samples = sum(problems * n for problems, n in counts)
-    groups = sum(problems * (n // experiment.k) for problems, n in counts)
+    groups = sum(problems * (n // k) for problems, n in counts for k in (experiment.k, *experiment.further_ks))
     prompts = sum(problems for problems, _ in counts)
     yield Step("candidate_pools", subject, parameters, prompts, samples, samples * direct.max_new_tokens)
     yield Step("self_refinements", subject, parameters, groups, groups, groups * refinement.max_new_tokens)

@@ -56,7 +56,7 @@ def _materialize(
     )
     if not result.success:
         failed = [event for event in result.all_events if event.is_step_failure]
-        causes = [f"{event.step_key}: {_cause(event)}" for event in failed]
+        causes = [f"{event.step_key}: {cause(event)}" for event in failed]
         causes += [f"{check.check_name}: {check.description}" for check in _blocked(result)]
         raise ArtifactError("\n".join([f"{lane.name} {partition} failed.", *causes]))
 
@@ -67,7 +67,7 @@ def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]
     return [c for c in checks if not c.passed and c.description and c.severity is dg.AssetCheckSeverity.ERROR]
 
 
-def _cause(event: dg.DagsterEvent) -> str:
+def cause(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause

@@ -1,5 +1,6 @@
-"""Settings of sampling: the rollouts, and the engines that draw them."""
+"""Settings of sampling: the rollouts, the engines that draw them, and the aggregations of a group's candidates."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +52,17 @@ class VLLM(Section):
     max_model_len: Count | None = None
 
 
+class Ray(Section):
+    """vLLM on a Ray cluster, ``replicas`` of it. Without an address a local Ray is started for the run."""
+
+    kind: Literal["ray"]
+    address: str | None = None
+    replicas: Count = 1
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
 
@@ -74,4 +86,83 @@ class RecordedSamples(Section):
     path: Annotated[Path, AfterValidator(from_folder)]
 
 
-EngineSettings = Annotated[Transformers | VLLM | OpenAI | RecordedSamples, Field(discriminator="kind")]
+EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples, Field(discriminator="kind")]
+
+
+def _reward_model_source(source: str) -> str:
+    if not re.fullmatch(r"hf:[^/@]+/[^/@]+@[^@]+|path:.+", source):
+        raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION or path:FOLDER (a GGUF file holds no reward model)")
+    return source
+
+
+class RewardModelChoice(Section):
+    """Best-of-k by a sequence classifier, ``batch_size`` candidates scored together."""
+
+    kind: Literal["reward_model"]
+    source: Annotated[str, AfterValidator(_reward_model_source)]
+    batch_size: Count = 8
+
+
+def _scores_file(path: Path, info: ValidationInfo) -> Path:
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise ValueError(f"{path} is not a .jsonl or .parquet file")
+    return from_folder(path, info)
+
+
+class RecordedScores(Section):
+    """Best-of-k by scores someone recorded: ``candidate_id`` and ``score`` in a JSONL or Parquet file."""
+
+    kind: Literal["recorded_scores"]
+    path: Annotated[Path, AfterValidator(_scores_file)]
+
+
+class GenerativeSelection(Section):
+    """The model judges the candidates and picks one, as GenSelect does."""
+
+    kind: Literal["generative_selection"]
+
+
+class UniversalSelfConsistency(Section):
+    """The model picks the candidate that agrees most with the others (arXiv 2311.17311)."""
+
+    kind: Literal["universal_self_consistency"]
+
+
+class Synthesis(Section):
+    """Another model of the file refines the groups."""
+
+    kind: Literal["synthesis"]
+    model: str
+
+
+class RepeatedRefinement(Section):
+    """Every round but the last refines a group k times, and the k refinements are the next round's group."""
+
+    kind: Literal["repeated_refinement"]
+    rounds: Annotated[int, Field(ge=2)] = 2
+
+
+class ShuffledRefinement(Section):
+    """The same groups refined with their candidates in another order, and once more in the same, to tell the two apart."""
+
+    kind: Literal["shuffled_refinement"]
+
+
+class PlannedRefinement(Section):
+    """Refinement of groups built to hold exactly 0..k correct candidates, so many groups of each where possible."""
+
+    kind: Literal["planned_refinement"]
+    groups_per_stratum: Count
+
+
+Aggregation = Annotated[
+    RewardModelChoice
+    | RecordedScores
+    | GenerativeSelection
+    | UniversalSelfConsistency
+    | Synthesis
+    | RepeatedRefinement
+    | ShuffledRefinement
+    | PlannedRefinement,
+    Field(discriminator="kind"),
+]

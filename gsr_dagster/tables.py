@@ -25,6 +25,20 @@ def score_table(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Table
     return table
 
 
+def aggregation_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return every aggregation of the same groups beside the vote, with the generated tokens behind an answer."""
+    table = _table("aggregations of the same groups, in percent [95 % interval]", "benchmark", "model", "aggregation")
+    for label in ("score", "minus majority", "tokens"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in rows:
+        for entry in row["aggregations"]:
+            score = Text(f"{100 * entry['score']['estimate']:.1f} {between(entry['score'])}")
+            difference = _difference(entry["difference"]) if entry["difference"] else "–"
+            where = (row["benchmark"], row["subject"], entry["aggregation"])
+            table.add_row(*where, score, difference, f"{entry['tokens']:.0f}")
+    return table
+
+
 def comparison_tables(experiment: Experiment, rows: Sequence[dict[str, Any]]) -> Iterator[Table]:
     """Yield the differences of each student to its base, paired over problems."""
     for name, student in experiment.students.items():

@@ -168,7 +168,11 @@ class ArtifactStore(dg.ConfigurableResource):
     def read(self, key: ArtifactKey) -> list[Row]:
         """Return all rows. Raises ArtifactError where a shard is missing or its hash does not match."""
         manifest = self.existing(key)
-        tables = [self.read_shard(key, manifest.fingerprint, shard.name) for shard in manifest.shards]
+        return self.read_shards(key, manifest.fingerprint, manifest.shards)
+
+    def read_shards(self, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]) -> list[Row]:
+        """Return the rows of shards, with or without a manifest that names them."""
+        tables = [self.read_shard(key, fingerprint, shard.name) for shard in shards]
         return [row for table in tables for row in table.to_pylist()]
 
     def shard_names(self, recipe: Recipe) -> list[str]:

@@ -19,6 +19,8 @@ from resources.progress import track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
+# The class of the answers that equal the gold.
+GOLD_CLASS = 0
 # Raised with every change that can change a verdict.
 RULES = 3
 
@@ -122,7 +124,7 @@ _judged: dict[str, dict[Question, dict[str, Judgement]]] = defaultdict(lambda: d
 def _grade(judgement: Judgement, classes: dict[str, int]) -> Grade:
     """Number the problem's classes in the order in which they come; the gold's is 0."""
     if judgement.verdict == "correct":
-        return Grade("correct", 0)
+        return Grade("correct", GOLD_CLASS)
     if judgement.verdict == "gold unparseable":
         return Grade("gold unparseable", None)
     return Grade(judgement.verdict, classes.setdefault(judgement.same_as, len(classes) + 1))

@@ -1,12 +1,27 @@
-"""report.html: one page that stands alone, with the scores, their intervals and the plots."""
+"""report.html: one page that stands alone, with the scores, their intervals and the plots. report.html.j2 lays it out."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.experiment import Experiment
-from gsr_dagster.method.intervals import Interval
 from resources.artifacts import Row
 from resources.plots import by_correct_plot, data_uri, gap_plot, training_curve
+from resources.scaling_plots import (
+    correlation_text,
+    difference_plot,
+    gap_against_parameters,
+    gap_against_pass_at_1,
+    scores_against_k,
+)
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 SCORES = {
     "pass_at_1": "pass@1",
     "maj_at_k": "maj@{k}",
@@ -15,121 +30,100 @@ SCORES = {
 }
 # The scores in which a student is held against its base.
 COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ experiment.name }}: Refinement Gap</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600; padding: .3rem 0 }
-th, td { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td.text, th.text { text-align: left }
-th { white-space: normal; vertical-align: bottom; max-width: 8rem }
-small { color: #666 } td small { display: block } img { max-width: 100% } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
-.clear { font-weight: 600 }
-</style></head><body>
-<h1>{{ experiment.name }}: does refining add to voting?</h1>
-<p>A model samples candidates, then reads k = {{ experiment.k }} of them and writes a new answer.
-The <b>Refinement Gap</b> is selfRef@{{ experiment.k }} − maj@{{ experiment.k }} on the same groups, in points;
-a negative gap means that voting did better. Small figures are 95 % intervals (bootstrap over problems,
-paired where two are compared); standard errors are cluster-robust over problems. An interval clear of 0 is set in bold.</p>
-{% for fact in facts %}
-<p><b>{{ fact.student }}</b> is {{ fact.base }} after LoRA training on {{ fact.rows }} rows of
-{% if fact.teacher == fact.base %}its own: <b>in this experiment the teacher is the student's own base</b>, sampled more
-often, of whose answers only the correct ones are kept (rejection sampling). It cannot teach what the base never gets
-right. {% else %}its teacher {{ fact.teacher }}. {% endif %}
-{{ fact.correct_refinements }} of {{ fact.teacher_refinements }} teacher refinements and {{ fact.correct_solutions }}
-of {{ fact.teacher_solutions }} direct solutions were correct; {{ fact.kept_from_all_wrong_groups }} correct refinements
-came from groups without one correct candidate.</p>
-{% endfor %}
-<table><caption>Scores, in percent</caption>
-<tr><th>benchmark</th><th class="text">model</th><th>problems</th>
-{% for label in scores.values() %}<th>{{ label.format(k=experiment.k) }}</th>{% endfor %}
-<th>gap (points)</th><th>tokens</th></tr>
-{% for row in gaps %}<tr><td>{{ row.benchmark }}</td>
-<td class="text">{{ row.subject }}{{ " (student)" if row.lane == "student" }}</td><td>{{ row.problems }}</td>
-{% for score in scores %}
-<td>{{ percent(row[score]) }} <small>{{ between(row.intervals[score]) }}</small></td>{% endfor %}
-<td{% if clear(row.intervals.refinement_gap) %} class="clear"{% endif %}>{{ points(row.refinement_gap) }}
-<small>{{ between(row.intervals.refinement_gap) }}</small></td>
-<td>{{ row.tokens_per_vote | round | int }} / {{ row.tokens_per_refined_group | round | int }}</td></tr>
-{% endfor %}</table>
-<p>{% for row in gaps if row.unscored_problems %}{{ row.benchmark }}, {{ row.subject }}:
-{{ row.unscored_problems }} problems are not scored, since their gold cannot be read. {% endfor %}
-"Tokens" are the mean generated tokens behind one answer: k candidates for a vote / k candidates and one refinement.</p>
-<img alt="The Refinement Gap with its interval" src="{{ plot(gap_plot(gaps)) }}">
-<table><caption>Where the gap comes from, in points of all groups: the three parts add up to the gap</caption>
-<tr><th>benchmark</th><th class="text">model</th><th>rescued</th><th>rescued, all-wrong</th><th>broken</th>
-<th>gap ± standard error</th><th>all-wrong groups</th><th>refined / fresh sample</th><th>maj at equal cost</th></tr>
-{% for row in gaps %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td>
-<td>{{ points(row.parts.rescued) }}</td><td>{{ points(row.parts.rescued_all_wrong) }}</td>
-<td>{{ points(0.0 - row.parts.broken) }}</td>
-<td>{{ points(row.refinement_gap) }} ± {{ percent(row.intervals.refinement_gap.standard_error) }}</td>
-<td>{{ row.groups - (row.by_correct | selectattr("n_correct") | sum(attribute="groups")) }}</td>
-<td>{% if row.fresh_sample %}{{ percent(row.fresh_sample.self_ref) }} / {{ percent(row.fresh_sample.fresh) }}
-<small>{{ between(row.fresh_sample.difference) }}</small>{% else %}–{% endif %}</td>
-<td>{% if row.equal_cost.maj is not none %}{{ percent(row.equal_cost.maj) }}{% else %}–{% endif %}
-<small>maj@{{ "%.1f" | format(row.equal_cost.samples) }}</small></td></tr>
-{% endfor %}</table>
-<p>Rescued: the vote was wrong, the refinement right, and a candidate was correct; all-wrong: the same where no candidate
-was. Broken: the vote was right, the refinement wrong. "Fresh sample" is what one more direct sample would have got on
-the all-wrong groups, from the other groups of their problems (with the interval of refined − fresh). "Equal cost" is the
-vote over as many candidates as k candidates and one refinement cost in generated tokens. A dash: the pool holds too few
-samples a problem to tell.</p>
-{% if comparison %}
-<table><caption>Student minus base, paired over the same problems, in points</caption>
-<tr><th>benchmark</th><th class="text">student</th>
-{% for score in compared %}<th>{{ scores[score].format(k=experiment.k) }}</th>{% endfor %}</tr>
-{% for row in comparison %}<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.student }}</td>
-{% for score in compared %}
-<td{% if clear(row[score]) %} class="clear"{% endif %}>{{ points(row[score].estimate) }}
-<small>{{ between(row[score]) }}</small></td>{% endfor %}</tr>
-{% endfor %}</table>
-{% endif %}
-{% if gaps | selectattr("by_overlap", "defined") | list %}
-<table><caption>Students on problems that overlap with their training problems, and on the others, in percent</caption>
-<tr><th>benchmark</th><th class="text">student</th><th class="text">problems</th>
-{% for label in scores.values() %}<th>{{ label.format(k=experiment.k) }}</th>{% endfor %}<th>gap (points)</th></tr>
-{% for row in gaps if row.by_overlap is defined %}{% for side, part in row.by_overlap.items() %}
-<tr><td>{{ row.benchmark }}</td><td class="text">{{ row.subject }}</td><td class="text">{{ part.problems }} {{ side }}</td>
-{% for score in scores %}
-<td>{{ percent(part[score]) }} <small>{{ between(part.intervals[score]) }}</small></td>{% endfor %}
-<td{% if clear(part.intervals.refinement_gap) %} class="clear"{% endif %}>{{ points(part.refinement_gap) }}
-<small>{{ between(part.intervals.refinement_gap) }}</small></td></tr>
-{% endfor %}{% endfor %}</table>
-<p>Overlapping: 13 words in a row, or nearly the whole text with the same numbers, stand in a training problem too; the
-asset "contamination" lists the pairs. Only a score on clean problems can tell what was learned from what was seen.</p>
-{% endif %}
-<h2>By the number of correct candidates</h2>
-<p>With no correct candidate a vote scores 0 by construction: what refining gets there is new.</p>
-<div class="plots">{% for row in gaps %}
-<img width="420" alt="{{ row.benchmark }}, {{ row.subject }}" src="{{ plot(by_correct_plot(row)) }}">
-{% endfor %}</div>
-{% if facts %}<h2>Training</h2>
-{% for fact in facts %}<p>{{ fact.student }}</p>
-<img width="620" alt="Loss and learning rate of {{ fact.student }}" src="{{ plot(training_curve(fact.history)) }}">
-{% endfor %}{% endif %}
-</body></html>
-"""
+# What gap_diagnostics counts, as the report names it.
+DIAGNOSTICS = {
+    "copies": "copies a candidate",
+    "keeps_an_answer": "answer of a candidate",
+    "follows_majority": "follows the vote",
+    "follows_majority_right": "… where it is right",
+    "follows_majority_wrong": "… where it is wrong",
+    "truncated": "cut off",
+    "unclosed_thinking": "thinking never ends",
+}
 
 
-def render_report(experiment: Experiment, gaps: Sequence[Row], comparison: Sequence[Row], facts: Sequence[Row]) -> str:
-    """Return the report as HTML; rows as assets/reports.py makes them. All text is escaped."""
+@dataclass
+class Report:
+    """What the report tells: rows as assets/reports.py and assets/comparison.py make them.
+
+    ``correlations`` are by benchmark; ``ablations`` are sets of students that differ in
+    their mixture alone.
+    """
+
+    experiment: Experiment
+    gaps: Sequence[Row]
+    curves: Sequence[Row] = ()
+    correlations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    comparison: Sequence[Row] = ()
+    facts: Sequence[Row] = ()
+    ablations: Sequence[Sequence[str]] = ()
+    aggregations: Sequence[Row] = ()
+
+    @property
+    def base_gaps(self) -> list[Row]:
+        return [row for row in self.gaps if row["lane"] == "base"]
+
+    def scaling_figures(self) -> dict[str, Figure]:
+        """Return the figures of the gap by name; those that hold models against each other where there are two."""
+        figures = {"gaps": gap_plot(self.gaps)}
+        if len(self.experiment.models) > 1:
+            figures["gap_against_parameters"] = gap_against_parameters(self.base_gaps, self.correlations)
+            figures["gap_against_pass_at_1"] = gap_against_pass_at_1(self.base_gaps, self.correlations)
+        for benchmark in self.experiment.benchmarks if self.curves else ():
+            figures[f"scores_against_k_{benchmark}"] = scores_against_k(benchmark, self.gaps, self.curves)
+        for benchmark in self.experiment.benchmarks:
+            of_benchmark = [row for row in self.gaps if row["benchmark"] == benchmark]
+            figures[f"by_correct_{benchmark}"] = by_correct_plot(of_benchmark)
+        return figures
+
+    def figures(self) -> dict[str, Figure]:
+        """Return every figure that compares, by name."""
+        compared = {"student_minus_base": difference_plot(self.comparison)} if self.comparison else {}
+        return self.scaling_figures() | compared
+
+    def curve(self, benchmark: str, subject: str) -> dict[int, Row]:
+        """Return the gap of a model or student by group size, the experiment's own k among them."""
+        (main,) = (r for r in self.gaps if (r["benchmark"], r["subject"]) == (benchmark, subject))
+        further = {
+            r["k"]: r["refinement_gap"] for r in self.curves if (r["benchmark"], r["subject"]) == (benchmark, subject)
+        }
+        return {main["k"]: main["intervals"]["refinement_gap"], **further}
+
+    def mixtures(self, names: Sequence[str]) -> tuple[list[Row], bool]:
+        """Return the comparison's rows of students, benchmark by benchmark, and whether all have as many training rows."""
+        rows = [row for b in self.experiment.benchmarks for row in self.comparison if row["benchmark"] == b]
+        facts = {fact["student"]: {"mixture": fact["mixture"], "rows": fact["rows"]} for fact in self.facts}
+        chosen = [{**row, **facts[row["student"]]} for row in rows if row["student"] in names]
+        return chosen, len({row["rows"] for row in chosen}) == 1
+
+
+def render_report(report: Report) -> str:
+    """Return the report as HTML. All text is escaped."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     environment.globals |= {
         "percent": lambda value: f"{100 * value:.1f}",
         "points": points,
         "between": between,
-        "clear": lambda interval: Interval(**interval).clear_of_zero,
-        "plot": data_uri,
-        "gap_plot": gap_plot,
-        "by_correct_plot": by_correct_plot,
+        "clear": lambda interval: interval["low"] > 0 or interval["high"] < 0,
+        "image": data_uri,
         "training_curve": training_curve,
+        "correlation_text": correlation_text,
     }
-    template = environment.from_string(TEMPLATE)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        experiment=experiment, gaps=gaps, comparison=comparison, facts=facts, scores=SCORES, compared=COMPARED
+        report=report,
+        experiment=report.experiment,
+        k=report.experiment.k,
+        sizes=sorted({report.experiment.k, *report.experiment.further_ks}),
+        figures=report.figures(),
+        scores=SCORES,
+        diagnostics=DIAGNOSTICS,
+        compared=(*COMPARED, "refinement_gap"),
+        labels={**SCORES, "refinement_gap": "gap"},
     )
 
 

@@ -51,7 +51,7 @@ def complete_samples(
     ``generated_tokens``. The engine is loaded only where a sample is missing.
     """
     by_id = {prompt.id: prompt for prompt in prompts}
-    shards, there = _stored(store, recipe, by_id)
+    shards, there = stored(store, recipe, by_id)
     requests = [r for p in prompts if (r := _missing(p, there, recipe.fingerprint)) is not None]
     wanted = sum(prompt.samples for prompt in prompts)
     missing = sum(len(request.indices) for request in requests)
@@ -92,7 +92,7 @@ def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]
                 store.put_shard(recipe, store.read_shard(twin.key, twin.fingerprint, name).to_pylist())
 
 
-def _stored(
+def stored(
     store: ArtifactStore, recipe: Recipe, prompts: dict[str, Prompt]
 ) -> tuple[list[StoredFile], set[tuple[str, int]]]:
     """Return the usable shards and the (prompt id, sample index) pairs in them.

@@ -23,12 +23,14 @@ IGNORED = -100
 def part_weights(target_tokens: dict[str, int], refine_weight: float) -> dict[str, float]:
     """Return the loss weight of a target token of each kind of row.
 
-    With these the mean over all tokens of a training set is λ·L_refine + (1−λ)·L_direct.
+    With these the mean over all tokens of a training set is λ·L_refine + (1−λ)·L_direct,
+    or the loss of the one part that there is.
     ``target_tokens`` counts them by kind, "refinement" and "direct".
     """
     total = sum(target_tokens.values())
     share = {"refinement": refine_weight, "direct": 1 - refine_weight}
-    return {kind: share[kind] * total / count for kind, count in target_tokens.items() if count}
+    present = sum(share[kind] for kind, count in target_tokens.items() if count)
+    return {kind: share[kind] / present * total / count for kind, count in target_tokens.items() if count}
 
 
 def main(job_path: str) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,24 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def reward_model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
+    """The folder of a real, untrained reward model that reads chats: a Llama of two layers with one label."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    torch.manual_seed(1)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=256, num_labels=1, initializer_range=0.2, **size
+    )
+    folder = tmp_path_factory.mktemp("reward-model")
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of moto's S3 server on loopback, with a bucket named artifacts."""
     import boto3
@@ -210,3 +230,69 @@ def recorded_family(tmp_path: Path) -> RecordedFamily:
     folder = tmp_path / "recorded"
     folder.mkdir()
     return RecordedFamily(folder)
+
+
+class Inbox:
+    """An HTTP receiver on loopback that answers ``status``; ``posts`` holds path, answer and document of each POST."""
+
+    def __init__(self):
+        self.status = 200
+        self.posts: list[tuple[str, int, dict]] = []
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                inbox.posts.append((self.path, inbox.status, document))
+                self.send_response(inbox.status)
+                if 300 <= inbox.status < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format, *args):  # noqa: A002
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def taken(self, path: str) -> list[dict]:
+        return [document for at, status, document in self.posts if at == path and status == 200]
+
+    def refused(self, path: str) -> list[dict]:
+        return [document for at, status, document in self.posts if at == path and status != 200]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    yield inbox
+    inbox.server.shutdown()
+    inbox.server.server_close()
+
+
+@pytest.fixture
+def topic(s3_endpoint: str, s3_environment: dict[str, str]) -> Iterator[tuple[str, Callable[[], list[dict]]]]:
+    """An SNS topic of moto's server, and what returns the messages that a queue subscribed to it got since."""
+    import boto3
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    sns = boto3.client("sns", endpoint_url=s3_endpoint, **keys)
+    sqs = boto3.client("sqs", endpoint_url=s3_endpoint, **keys)
+    arn = sns.create_topic(Name="alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn)
+
+    def received() -> list[dict]:
+        found = []
+        while batch := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    yield arn, received
+    sns.delete_topic(TopicArn=arn)
+    sqs.delete_queue(QueueUrl=queue)

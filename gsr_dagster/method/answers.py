@@ -79,6 +79,14 @@ def majority_vote(classes: Sequence[Hashable | None], correct: Hashable | None) 
     return (correct in leaders) / len(leaders)
 
 
+def vote_winner(classes: Sequence[Hashable | None]) -> Hashable | None:
+    """Return the class with the most votes, None where classes tie or none votes."""
+    first_two = Counter(c for c in classes if c is not None).most_common(2)
+    if not first_two or len({count for _, count in first_two}) < len(first_two):
+        return None
+    return first_two[0][0]
+
+
 def truth_assignment(answer: str) -> frozenset[tuple[str, str]]:
     """Return who is said to be what, of an answer about knights and knaves (or heroes and villains).
 

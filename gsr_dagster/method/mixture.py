@@ -1,10 +1,11 @@
-"""The hybrid training rows: refinements and direct solutions, one to one."""
+"""The training rows of a student: refinements and direct solutions one to one, or one kind alone."""
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 Row = dict[str, Any]
+Kind = Literal["hybrid", "direct", "refinement"]
 
 
 def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: random.Random) -> list[int]:
@@ -19,16 +20,22 @@ def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: r
     return kept
 
 
-def hybrid_rows(refinements: Sequence[Row], direct: Sequence[Row], seed: int) -> list[Row]:
-    """Return as many refinement as direct rows, drawn and shuffled by the seed.
+def mixed_rows(
+    refinements: Sequence[Row], direct: Sequence[Row], kind: Kind, most_rows: int | None, seed: int
+) -> list[Row]:
+    """Return the rows to train on, drawn and shuffled by the seed, ``most_rows`` at most.
 
-    The smaller side counts in full; the larger is drawn down to it. Raises ValueError
-    where a side is empty, since a mixture of one part trains another method.
+    "hybrid" holds as many refinements as direct rows: the smaller side counts in full,
+    the larger is drawn down to it. Raises ValueError where a side it needs is empty,
+    since a mixture of one part trains another method.
     """
-    size = min(len(refinements), len(direct))
+    parts = {"hybrid": (refinements, direct), "refinement": (refinements,), "direct": (direct,)}[kind]
+    size = min(map(len, parts))
+    if most_rows is not None:
+        size = min(size, most_rows // len(parts))
     if size == 0:
-        raise ValueError(f"no mixture from {len(refinements)} refinements and {len(direct)} direct solutions")
+        raise ValueError(f"no {kind} rows from {len(refinements)} refinements and {len(direct)} direct solutions")
     rng = random.Random(seed)
-    rows = rng.sample(list(refinements), size) + rng.sample(list(direct), size)
+    rows = [row for part in parts for row in rng.sample(list(part), size)]
     rng.shuffle(rows)
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from gsr_dagster.experiment import Model
-from gsr_dagster.settings import VLLM, OpenAI, RecordedSamples
+from gsr_dagster.settings import VLLM, OpenAI, Ray, RecordedSamples
 from resources import weights
 from resources.engines import cpu
 from resources.engines.base import Engine
@@ -64,6 +64,10 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         from resources.engines.vllm import VLLMEngine
 
         return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+    if isinstance(model.engine, Ray):
+        from resources.engines.ray import RayEngine
+
+        return RayEngine(folder, adapter, model.engine, model.trust_remote_code)
     from resources.engines.transformers import TransformersEngine
 
     return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)

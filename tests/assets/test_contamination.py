@@ -12,7 +12,7 @@ from gsr_dagster.automation import lanes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import Experiment
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
-from resources.report_page import render_report
+from resources.report_page import Report, render_report
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 SUMS = {"source": "reasoning-gym:chain_sum", "problems": 3}
@@ -135,6 +135,8 @@ def graded_pool(rng: random.Random) -> tuple[list[Row], list[Row]]:
                     "sample_index": index,
                     "verdict": "correct" if correct else "incorrect",
                     "correct": correct,
+                    "summary": f"So \\boxed{{{int(correct)}}}.",
+                    "answer": str(int(correct)),
                     "answer_class": 0 if correct else 1,
                     "generated_tokens": 5,
                 }
@@ -186,6 +188,6 @@ def test_a_students_gap_report_and_the_page_carry_the_split_where_there_is_overl
     assert workshop.run("student/gap_reports").success
     (row,) = gap_rows(workshop.experiment, workshop.store, "student")
     assert {side: part["problems"] for side, part in row.get("by_overlap", {}).items()} == sides
-    page = render_report(workshop.experiment, [row], [], [])
-    assert ("overlap with their training problems" in page) == bool(sides)
+    page = render_report(Report(workshop.experiment, [row]))
+    assert ("overlap with the training problems" in page) == bool(sides)
     assert all(f"{count} {side}" in page for side, count in sides.items())

@@ -60,6 +60,28 @@ def test_more_candidates_in_a_group_than_samples_are_refused(document, tmp_path)
     assert f"benchmarks.{name}.samples: {document['k'] - 1} samples cannot fill a group" in refusal(document, tmp_path)
 
 
+def test_a_further_group_size_beyond_the_samples_is_refused_and_the_main_one_is_no_further_one(document, tmp_path):
+    document["ks"] = [document["k"], 2]
+    path = tmp_path / "accepted.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).further_ks == [2]
+    document["ks"] = [64]
+    assert "samples cannot fill a group of k=64 candidates" in refusal(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": "refine"}, "rows: Input should be 'hybrid', 'direct' or 'refinement'"),
+        ({"most_rows": 1}, "most_rows: Input should be greater than or equal to 2"),
+        ({"rows": "direct", "training": {"refine_weight": 1}}, "gives rows: direct no weight at all"),
+    ],
+)
+def test_a_mixture_that_cannot_train_is_refused(document, tmp_path, change, message):
+    document["students"]["smollm2-135m-gsr"] |= change
+    assert message in refusal(document, tmp_path)
+
+
 def test_families_that_one_wildcard_would_name_are_refused(document, tmp_path):
     model = {"source": "path:models", "parameters": 1e6}
     document["families"] |= {"qwen2.5": {"7b": model}, "qwen2.5-coder": {"1b": model}}
@@ -95,6 +117,53 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         load_experiment(path)
     with pytest.raises(ExperimentError, match="No such file"):
         load_experiment(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "other",
+            {"kind": "synthesis", "model": "gpt"},
+            "aggregations.other.model: no model 'gpt'; there are smollm2-135m",
+        ),
+        ("bon", {"kind": "reward_model", "source": "gguf:x"}, "is not hf:ORG/NAME@REVISION or path:FOLDER"),
+        ("bon", {"kind": "recorded_scores", "path": "scores.csv"}, "scores.csv is not a .jsonl or .parquet file"),
+        ("again", {"kind": "repeated_refinement", "rounds": 1}, "greater than or equal to 2"),
+        ("best", {"kind": "best"}, "does not match any of the expected tags: 'reward_model', 'recorded_scores'"),
+        ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
+        ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
+    ],
+)
+def test_an_aggregation_that_cannot_be_made_is_refused(document, tmp_path, name, settings, message):
+    document["aggregations"] = {name: settings}
+    assert message in refusal(document, tmp_path)
+
+
+def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path):
+    document["k"] = 1
+    document["aggregations"] = {"shuffled": {"kind": "shuffled_refinement"}}
+    assert "aggregations.shuffled: a group of k=1 candidate has no other order" in refusal(document, tmp_path)
+
+
+def test_recorded_samples_can_be_scored_but_nothing_else_can_be_drawn_of_them(document, tmp_path):
+    (scales,) = document["families"].values()
+    scales["135m"]["engine"] = {"kind": "recorded", "path": "samples"}
+    document["aggregations"] = {
+        "pick": {"kind": "generative_selection"},
+        "best": {"kind": "recorded_scores", "path": "scores.jsonl"},
+    }
+    del document["students"]
+    refused = refusal(document, tmp_path)
+    assert "aggregations.pick: smollm2-135m is recorded" in refused
+    assert "aggregations.best" not in refused
+
+
+def test_recorded_scores_stand_relative_to_the_experiment_file(document, tmp_path):
+    document["aggregations"] = {"best": {"kind": "recorded_scores", "path": "scores.jsonl"}}
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).aggregations["best"].path == tmp_path / "scores.jsonl"
 
 
 def test_what_to_do_about_contamination_is_one_of_two_words_and_blocks_where_it_is_left_out(document, tmp_path):

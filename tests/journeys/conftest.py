@@ -24,9 +24,11 @@ def experiment_document(model: Path, samples: int = 4) -> dict:
         "name": "small",
         "seed": 7,
         "k": 2,
+        "ks": [4],
         "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "engine": ENGINE}}},
         "benchmarks": {"sums": {**SUMS, "seed": 1, "problems": 24, "samples": samples}},
         "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
+        "aggregations": {"pick": {"kind": "generative_selection"}},
         "training_problems": {**SUMS, "seed": 1000, "problems": 40},
         "students": {
             "llama-student": {

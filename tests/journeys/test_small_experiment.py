@@ -19,6 +19,7 @@ def journey(tmp_path_factory, start_journey):
 def test_a_run_prints_the_table_and_nothing_that_worries(journey):
     assert "llama-tiny" in journey.first.stdout
     assert "llama-student" in journey.first.stdout
+    assert "minus majority" in journey.first.stdout
     assert "The teacher is the student's own base" in journey.first.stdout
     assert not re.search("warn|traceback|deprecat", journey.first.stdout + journey.first.stderr, re.IGNORECASE)
 
@@ -53,6 +54,23 @@ def test_a_refinement_shows_the_candidates_of_its_group_and_no_problem_is_in_bot
     assert not held_out & {row["problem"] for row in journey.rows("training_problems")}
 
 
+def test_the_table_of_aggregations_holds_the_gaps_own_scores(journey):
+    gap = journey.store.existing(ArtifactKey("student/gap_reports", "sums|llama-student")).summary
+    table = journey.store.existing(ArtifactKey("student/aggregations", "sums|llama-student")).summary
+    assert [entry["aggregation"] for entry in table["aggregations"]] == ["majority", "self_refinement", "pick"]
+    assert table["aggregations"][1]["difference"]["estimate"] == pytest.approx(gap["refinement_gap"])
+
+
+def test_groups_of_a_further_size_are_refined_apart_from_the_same_pool(journey):
+    candidates = {row["candidate_id"] for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
+    refinements = journey.rows("base/curve_refinements", "sums|llama-tiny")
+    assert sorted(c for row in refinements for c in row["candidate_ids"]) == sorted(candidates)
+    assert {len(row["candidate_ids"]) for row in refinements} == {4}
+    for lane, subject in (("base", "llama-tiny"), ("student", "llama-student")):
+        (row,) = journey.rows(f"{lane}/gap_curves", f"sums|{subject}")
+        assert (row["k"], row["groups"]) == (4, 24)
+
+
 def test_the_training_set_holds_only_correct_answers_one_to_one(journey):
     golds = {row["problem_id"]: row["answer"] for row in journey.rows("training_problems")}
     rows = journey.rows("training_sets", "llama-student")
@@ -76,6 +94,7 @@ def test_the_report_stands_alone_and_holds_the_table(journey):
     (path,) = (journey.folder / "home").rglob("report.html")
     page = path.read_text()
     assert "llama-student" in page
+    assert "Other aggregations of the same groups" in page
     assert page.count("data:image/png;base64,") >= 4
     assert not re.search(r'(src|href)="(?!data:)', page)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.answers import choice_letter, final_answer, majority_vote, truth_assignment
+from gsr_dagster.method.answers import choice_letter, final_answer, majority_vote, truth_assignment, vote_winner
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,10 @@ def test_an_assignment_is_read_in_any_order_and_case():
 )
 def test_a_choice_is_its_letter(answer, letter):
     assert choice_letter(answer) == letter
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=8))
+def test_a_vote_has_a_winner_where_one_class_alone_has_the_most(classes):
+    winner = vote_winner(classes)
+    sure = [c for c in "abc" if majority_vote(classes, c) == 1]
+    assert ([winner] if winner else []) == sure

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from gsr_dagster.method.mixture import hybrid_rows, keep_refinements
+from gsr_dagster.method.mixture import keep_refinements, mixed_rows
 
 
 @pytest.mark.parametrize(
@@ -15,15 +15,31 @@ def test_correct_refinements_are_kept_but_only_four_of_an_easy_prompt(correct, k
     assert all(correct[index] for index in chosen)
 
 
+REFINEMENTS = [{"kind": "refinement", "id": i} for i in range(5)]
+DIRECT = [{"kind": "direct", "id": i} for i in range(20)]
+
+
 def test_the_mixture_is_one_to_one_and_the_same_for_the_same_seed():
-    refinements = [{"kind": "refinement", "id": i} for i in range(5)]
-    direct = [{"kind": "direct", "id": i} for i in range(20)]
-    rows = hybrid_rows(refinements, direct, seed=7)
+    rows = mixed_rows(REFINEMENTS, DIRECT, "hybrid", None, seed=7)
     assert sum(row["kind"] == "direct" for row in rows) == 5
     assert sorted(row["id"] for row in rows if row["kind"] == "refinement") == list(range(5))
-    assert rows == hybrid_rows(refinements, direct, seed=7) != hybrid_rows(refinements, direct, seed=8)
+    assert rows == mixed_rows(REFINEMENTS, DIRECT, "hybrid", None, seed=7)
+    assert rows != mixed_rows(REFINEMENTS, DIRECT, "hybrid", None, seed=8)
 
 
-def test_a_mixture_of_one_part_is_refused():
-    with pytest.raises(ValueError, match="no mixture from 0 refinements and 3 direct solutions"):
-        hybrid_rows([], [{}] * 3, seed=0)
+@pytest.mark.parametrize(("kind", "every"), [("hybrid", 10), ("direct", 20), ("refinement", 5)])
+def test_a_mixture_holds_the_kinds_it_is_named_for_and_no_row_twice(kind, every):
+    wanted = {"refinement", "direct"} if kind == "hybrid" else {kind}
+    for most_rows, expected in [(None, every), (4, 4), (1000, every)]:
+        rows = mixed_rows(REFINEMENTS, DIRECT, kind, most_rows, seed=1)
+        assert len({(row["kind"], row["id"]) for row in rows}) == len(rows) == expected
+        assert {row["kind"] for row in rows} == wanted
+
+
+@pytest.mark.parametrize(
+    ("refinements", "direct", "kind"), [([], [{}] * 3, "hybrid"), ([{}], [], "direct"), ([], [{}], "refinement")]
+)
+def test_a_mixture_without_a_part_it_needs_is_refused(refinements, direct, kind):
+    counted = f"no {kind} rows from {len(refinements)} refinements and {len(direct)} direct solutions"
+    with pytest.raises(ValueError, match=counted):
+        mixed_rows(refinements, direct, kind, None, seed=0)

