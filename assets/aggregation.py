@@ -93,6 +93,7 @@ def one_aggregation(experiment: Experiment, lane: str, name: str, shared: dict[s
         deps=["benchmark_problems", dg.AssetKey([lane, "graded_candidates"]), *checkpoint],
         description=type(settings).__doc__,
         kinds={"transformers"},
+        pool=experiment.pool,
         **shared,
     )
     def aggregation(context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines) -> dg.MaterializeResult:

@@ -32,7 +32,12 @@ def curve_assets(experiment: Experiment, partitions: Partitions, lane: str) -> l
     graded_candidates = dg.AssetKey([lane, "graded_candidates"])
     checkpoint = [dg.AssetKey("lora_checkpoints")] if lane == "student" else []
 
-    @dg.asset(deps=["benchmark_problems", graded_candidates, *checkpoint], kinds={"transformers"}, **shared)
+    @dg.asset(
+        deps=["benchmark_problems", graded_candidates, *checkpoint],
+        kinds={"transformers"},
+        pool=experiment.pool,
+        **shared,
+    )
     def curve_refinements(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:

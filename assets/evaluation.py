@@ -42,7 +42,7 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
     checkpoint = [dg.AssetKey("lora_checkpoints")] if lane == "student" else []
     contamination = [dg.AssetKey("contamination")] if lane == "student" else []
 
-    @dg.asset(deps=["benchmark_problems", *checkpoint], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["benchmark_problems", *checkpoint], kinds={"transformers"}, pool=experiment.pool, **shared)
     def candidate_pools(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
@@ -92,7 +92,12 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["benchmark_problems", graded_candidates, *checkpoint], kinds={"transformers"}, **shared)
+    @dg.asset(
+        deps=["benchmark_problems", graded_candidates, *checkpoint],
+        kinds={"transformers"},
+        pool=experiment.pool,
+        **shared,
+    )
     def self_refinements(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:

@@ -8,9 +8,14 @@ from typing import Any
 import dagster as dg
 
 from resources.artifacts import ArtifactStore, Manifest, Recipe, Row, StoredFile
+from resources.engines.base import EngineDiedError
+from resources.engines.loading import Engines
+from resources.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 300
+RETRIES = 2
+SECONDS_BEFORE_A_RETRY = 10
 
 
 @dataclass
@@ -30,14 +35,22 @@ class Made:
 def keep(
     context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], Made]
 ) -> dg.MaterializeResult:
-    """Return the materialization of a recipe, making it only where it is not current."""
+    """Return the materialization of a recipe, making it only where it is not current.
+
+    Where a process died that did the work, the step is tried again, with what it had drawn;
+    bad input fails at once.
+    """
     manifest = store.current(recipe)
     if manifest is not None:
         context.log.info(f"{recipe.key} is current: nothing to do")
         return _result(store, manifest, {"work": "none, it was current"}, recipe)
     started = time.monotonic()
     before = store.manifest(recipe.key)
-    made = make()
+    try:
+        made = make()
+    except (EngineDiedError, TrainingDiedError) as error:
+        Engines().release()
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=SECONDS_BEFORE_A_RETRY) from error
     shards = list(made.shards) or ([store.put_shard(recipe, made.rows)] if made.rows else [])
     manifest = store.publish(recipe, shards, made.summary, made.files, replaced=before)
     seconds = time.monotonic() - started

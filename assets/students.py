@@ -21,7 +21,13 @@ from resources.trainer import Trainer
 def student_assets(experiment: Experiment, partitions: Partitions) -> list:
     """Return the assets of the group "students"."""
 
-    @dg.asset(deps=["training_sets"], partitions_def=partitions.student, group_name="students", kinds={"peft"})
+    @dg.asset(
+        deps=["training_sets"],
+        partitions_def=partitions.student,
+        group_name="students",
+        kinds={"peft"},
+        pool=experiment.pool,
+    )
     def lora_checkpoints(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, trainer: Trainer
     ) -> dg.MaterializeResult:

@@ -32,7 +32,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
     """Return the assets of the group "teaching"."""
     shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
 
-    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, pool=experiment.pool, **shared)
     def training_candidates(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:
@@ -48,7 +48,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["training_problems", training_candidates], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", training_candidates], kinds={"transformers"}, pool=experiment.pool, **shared)
     def teacher_refinements(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
     ) -> dg.MaterializeResult:
@@ -70,7 +70,7 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
 
         return keep(context, store, recipe, make)
 
-    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, **shared)
+    @dg.asset(deps=["training_problems", "contamination"], kinds={"transformers"}, pool=experiment.pool, **shared)
     def teacher_solutions(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
     ) -> dg.MaterializeResult:

@@ -5,6 +5,7 @@ gsr plan                            print what a run would cost, before it start
 gsr report                          print its table again, and where report.html is
 gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
+gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
@@ -19,7 +20,7 @@ from typing import get_args
 import click
 from rich.console import Console
 
-from gsr_dagster.experiment import Experiment, ExperimentError, GraderName, experiment_path, load_experiment
+from gsr_dagster.experiment import POOL, Experiment, ExperimentError, GraderName, experiment_path, load_experiment
 from gsr_dagster.registry import Domain
 from resources.recorded import FIELDS, FORMS
 
@@ -33,6 +34,20 @@ nux:
 python_logs:
   managed_python_loggers: [assets, resources]
   python_log_level: INFO
+concurrency:
+  pools:
+    granularity: run  # a run keeps its model between its steps
+run_coordinator:
+  module: dagster._core.run_coordinator.queued_run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
+run_monitoring:
+  enabled: true
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false  # only runs whose process died
 """
 
 
@@ -187,6 +202,44 @@ def import_(files, folder, model, parameters, form, fields, k, samples, domain) 
 
 
 @main.command()
+@click.option("--family", required=True, help="As in qwen2.5: the models qwen2.5-*.")
+@click.option("--benchmark", "benchmarks", multiple=True, help="One of the experiment's, and another; all by default.")
+@click.option("--lane", default="base", show_default=True, type=click.Choice(["base", "student"]))
+@click.option("--only-missing", is_flag=True, help="Launch nothing for partitions that are current.")
+@click.option("--wait", is_flag=True, help="Stay until every run has ended, and fail where one failed.")
+@click.option("--page", "address", default="http://localhost:3000", show_default=True, help="The Dagster page.")
+@click.pass_obj
+def backfill(experiment: Experiment, family, benchmarks, lane, only_missing, wait, address) -> None:
+    """Launch the evaluation of a family's models, or of its students, on the page: a run a partition."""
+    from gsr_dagster.backfilling import BackfillError, Page, evaluation_lane, family_partitions, follow, to_launch
+    from resources.artifacts import ArtifactError
+    from resources.progress import terminal_bars
+
+    page = Page(address.rstrip("/"))
+    try:
+        chosen = evaluation_lane(experiment, lane)
+        partitions = family_partitions(experiment, chosen, family, benchmarks)
+        partitions, current = to_launch(experiment, chosen, partitions, only_missing)
+        if not partitions:
+            console.print(f"Nothing to do: {current} partitions of {family} are current.")
+            return
+        backfill_id = page.launch(experiment, chosen, family, partitions)
+        skipped = f", {current} are current" if current else ""
+        console.print(f"Backfill {backfill_id}: {len(partitions)} partitions of {family}{skipped}.")
+        console.print(page.link(backfill_id), soft_wrap=True)
+        if wait:
+            with terminal_bars() as bars:
+                ended = []
+                for partition, status in follow(page, backfill_id, family, partitions):
+                    ended.append(status)
+                    bars.console.print(f"{partition:<50} {status.lower()}", markup=False, highlight=False)
+            if failed := sum(status != "SUCCESS" for status in ended):
+                raise click.ClickException(f"{failed} of {len(partitions)} partitions failed: the page says why")
+    except (BackfillError, ArtifactError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
 @click.argument("student", required=False)
 @click.option("--row", help="The id of a training row: why is it in the set?")
 @click.option("--problem", help="The id of a problem: which students saw it?")
@@ -245,6 +298,7 @@ def page(port: int) -> None:
     from gsr_dagster.experiment import PROJECT
 
     prepare_instance()
+    limit_pool()
     os.environ.setdefault("GSR_PAGE_URL", f"http://localhost:{port}")  # where an alert's link leads
     dagster = Path(sys.executable).with_name("dagster")
     os.execv(dagster, ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)])
@@ -259,6 +313,16 @@ def prepare_instance() -> None:
     settings = folder / "dagster.yaml"
     if not settings.exists():
         settings.write_text(DAGSTER_YAML)
+
+
+def limit_pool() -> None:
+    """Let one run at a time into the pool, unless its limit was set: Dagster's own default binds from the second on."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        limits = instance.event_log_storage.get_pool_limits()
+        if POOL not in {limit.name for limit in limits}:
+            instance.event_log_storage.set_concurrency_slots(POOL, 1)
 
 
 def show_report(experiment: Experiment) -> None:

@@ -12,20 +12,24 @@ from assets.contamination import contamination_assets
 from assets.curves import curve_assets
 from assets.evaluation import evaluation_assets
 from assets.problems import problem_assets
+from assets.recipes import Recipes
 from assets.reports import report_assets
 from assets.students import student_assets
 from assets.teaching import teaching_assets
 from gsr_dagster.alerting import alert_sensors
-from gsr_dagster.automation import lanes
+from gsr_dagster.automation import lanes, weekly_schedule
 from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
 from gsr_dagster.partitions import Partitions
+from gsr_dagster.refreshing import refresh_sensor, refreshed
 from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.grader import Grader
 from resources.trainer import Trainer
 
-# Checks of partitioned assets exist as a preview: known, pinned by constraints.txt, no news to a user.
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+# Checks of partitioned assets are a preview, conditions of our own a beta: known, pinned by constraints.txt, no news
+# to a user.
+for known in (dg.PreviewWarning, dg.BetaWarning):
+    warnings.filterwarnings("ignore", category=known)
 
 
 def home() -> Path:
@@ -42,6 +46,7 @@ def artifact_store(experiment: Experiment) -> ArtifactStore:
 def build_definitions(experiment: Experiment) -> dg.Definitions:
     """Return everything that Dagster is to know of an experiment."""
     partitions = Partitions.of(experiment)
+    store = artifact_store(experiment)
     parts = [
         *problem_assets(experiment, partitions),
         *contamination_assets(experiment),
@@ -58,13 +63,16 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
             parts += curve_assets(experiment, partitions, lane)
     parts += report_assets(experiment)
     parts += quality_checks(experiment, partitions)
+    recipes = Recipes(experiment, store)
+    assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=[part for part in parts if not isinstance(part, dg.AssetChecksDefinition)],
+        assets=refreshed(experiment, recipes, assets),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
-        jobs=[lane.job() for lane in lanes(experiment)],
-        sensors=alert_sensors(),
+        jobs=[lane.job(experiment) for lane in lanes(experiment)],
+        schedules=[weekly_schedule(experiment, recipes)],
+        sensors=[*alert_sensors(), refresh_sensor(experiment)],
         resources={
-            "store": artifact_store(experiment),
+            "store": store,
             "engines": Engines(),
             "grader": Grader(name=experiment.evaluation.grader),
             "trainer": Trainer(),

@@ -51,6 +51,8 @@ GraderName = Literal["math-verify", "exact"]
 # The aggregations that every experiment has: the vote, and one refinement of each group.
 ALWAYS_AGGREGATED = ("majority", "self_refinement")
 
+POOL = "gpu"
+
 
 class ExperimentError(ValueError):
     """The experiment file cannot be used; the message lists every fault by line and place."""
@@ -239,6 +241,12 @@ class Experiment(Section):
     def models(self) -> dict[str, Model]:
         """The models by partition key, FAMILY-SCALE."""
         return {f"{f}-{scale}": model for f, scales in self.families.items() for scale, model in scales.items()}
+
+    @property
+    def pool(self) -> str | None:
+        """The concurrency pool of the steps that load a model; None where every model is on a server or recorded."""
+        elsewhere = all(isinstance(model.engine, OpenAI | RecordedSamples) for model in self.models.values())
+        return None if elsewhere else POOL
 
     def rollout(self, stage: Literal["direct", "refinement"], lane: str, subject: str) -> RolloutSettings:
         """Return the rollout settings of a subject's evaluation."""

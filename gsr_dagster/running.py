@@ -27,7 +27,7 @@ def run_experiment(experiment: Experiment, store: ArtifactStore, console: Consol
     with dg.DagsterInstance.get() as instance, terminal_bars() as bars:
         for lane in lanes(experiment):
             for partition in lane.partitions:
-                stale = stale_keys(recipes, lane, partition)
+                stale = lane.stale(recipes, partition)
                 if not stale:
                     continue
                 started = time.monotonic()
@@ -37,15 +37,6 @@ def run_experiment(experiment: Experiment, store: ArtifactStore, console: Consol
                 done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
                 bars.console.print(f"{f'{lane.name} {partition}':<50} {done}", markup=False, highlight=False)
     return count
-
-
-def stale_keys(recipes: Recipes, lane: Lane, partition: str) -> list[ArtifactKey]:
-    """Return the lane's artifacts of a partition that are not current, and all that come after the first of them."""
-    keys = lane.keys(partition)
-    for index, key in enumerate(keys):
-        if recipes.store.current(recipes.recipe(key)) is None:
-            return keys[index:]
-    return []
 
 
 def _materialize(
@@ -61,7 +52,6 @@ def _materialize(
         instance=instance,
         partition_key=partition or None,
         asset_selection=[dg.AssetKey(key.asset.split("/")) for key in keys],
-        tags={"gsr/experiment": experiment.name},
         raise_on_error=False,
     )
     if not result.success:

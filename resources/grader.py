@@ -1,6 +1,5 @@
 """Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
 
-import atexit
 import importlib.metadata
 import multiprocessing
 import os
@@ -9,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.util import Finalize
 from typing import Any, Literal
 
 import dagster as dg
@@ -144,5 +144,12 @@ def _pool() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["math_verify", "resources.grading_worker"])
     pool = ProcessPool(max_workers=os.cpu_count() or 1, initializer=start_worker, context=context)
-    atexit.register(pool.stop)
+    # Not atexit: a run of the page is a process of multiprocessing, which calls its own finalizers only, and would
+    # wait for the pool for ever.
+    Finalize(None, _stop, [pool], exitpriority=1)
     return pool
+
+
+def _stop(pool: Any) -> None:
+    pool.stop()
+    pool.join()

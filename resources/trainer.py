@@ -29,6 +29,10 @@ class TrainingError(RuntimeError):
     """The training process failed; the message carries the end of what it wrote."""
 
 
+class TrainingDiedError(TrainingError):
+    """A signal ended the training process, as when the memory ran out: it may go well another time."""
+
+
 class Trainer(dg.ConfigurableResource):
     """Trains a student, an adapter or all of its weights, with TRL's SFTTrainer."""
 
@@ -38,7 +42,7 @@ class Trainer(dg.ConfigurableResource):
         """Return the folder of the checkpoint, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
 
         ``rows`` are training rows (assets/teaching.py). Raises TrainingError where the
-        process fails or the loss is not finite.
+        process fails or the loss is not finite, TrainingDiedError where a signal ended it.
         """
         job = {
             "weights": str(weights.fetch(source)),
@@ -75,7 +79,8 @@ class Trainer(dg.ConfigurableResource):
         history.new_rows()
         if process.returncode != 0:
             end = (scratch / "output.log").read_text(errors="replace").splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
-            raise TrainingError("\n".join([f"training ended with status {process.returncode}:", *end]))
+            failed = TrainingDiedError if process.returncode < 0 else TrainingError
+            raise failed("\n".join([f"training ended with status {process.returncode}:", *end]))
         return [{name: row[name] for name in ("step", "epoch", "loss", "learning_rate")} for row in history.rows]
 
 

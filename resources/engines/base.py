@@ -15,6 +15,10 @@ class EngineError(RuntimeError):
     """Samples that could not be drawn; the message says how many, and why."""
 
 
+class EngineDiedError(RuntimeError):
+    """The process that held the model ended; with another one the samples may be had."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One prompt and the samples wanted of it, by index, each with a seed of its own."""
@@ -47,7 +51,8 @@ class Engine(Protocol):
         The transformers engine's order and lists depend on the requests alone, and dropping
         a list's requests leaves the other lists as they are: so a run that was killed goes
         on with the same samples. Other engines yield samples as they finish. Raises
-        EngineError where some cannot be had, after yielding all others.
+        EngineError where some cannot be had, after yielding all others, and EngineDiedError
+        where the model's process ended.
         """
         ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.settings import VLLM, RolloutSettings
-from resources.engines.base import Request, Sample
+from resources.engines.base import EngineDiedError, Request, Sample
 
 
 class VLLMEngine:
@@ -56,6 +56,8 @@ class VLLMEngine:
         self.engine.engine_core.shutdown()
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
+        from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore
+
         by_id = {}
         for request in requests:
             name = f"{request.id}/{request.indices[0]}"
@@ -64,7 +66,10 @@ class VLLMEngine:
             ids = {"prompt_token_ids": prompt["input_ids"]}
             self.engine.add_request(name, ids, self._sampling(request, settings), lora_request=self.lora)
         while self.engine.has_unfinished_requests():
-            finished = [output for output in self.engine.step() if output.finished]
+            try:
+                finished = [output for output in self.engine.step() if output.finished]
+            except EngineDeadError as error:
+                raise EngineDiedError(f"vLLM's process ended: {error}") from error
             if finished:
                 yield [sample for output in finished for sample in _samples(by_id[output.request_id], output)]
 

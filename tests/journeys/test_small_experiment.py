@@ -94,7 +94,7 @@ def test_the_report_stands_alone_and_holds_the_table(journey):
     (path,) = (journey.folder / "home").rglob("report.html")
     page = path.read_text()
     assert "llama-student" in page
-    assert "Other aggregations of the same groups" in page
+    assert "Other ways to answer from the same candidates" in page
     assert page.count("data:image/png;base64,") >= 4
     assert not re.search(r'(src|href)="(?!data:)', page)
 

@@ -1,3 +1,4 @@
+import multiprocessing
 import threading
 import time
 
@@ -129,3 +130,15 @@ def test_knights_and_knaves_want_everyone_named_rightly():
     grades = Grader().grade("test", island, [("k", answer) for answer in answers])
     assert [grade.verdict for grade in grades] == ["correct", "incorrect", "incorrect"]
     assert len({grade.answer_class for grade in grades}) == 3
+
+
+def grade_once() -> None:
+    assert verdicts("half", "0.5") == [("correct", 0)]
+
+
+def test_a_process_that_graded_ends_by_itself():
+    """A run of the page is such a process: one that stayed would hold its model and the memory of it."""
+    process = multiprocessing.get_context("spawn").Process(target=grade_once)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0

@@ -2,14 +2,17 @@
 
 import json
 import pickletools
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from gsr_dagster.experiment import Student
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
-from resources.trainer import Trainer, TrainingError
+from resources.trainer import Trainer, TrainingDiedError, TrainingError
 
 ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
 
@@ -100,3 +103,23 @@ def test_a_training_that_fails_says_why(small_model, tmp_path):
     (tmp_path / "scratch").mkdir()
     with pytest.raises(TrainingError, match="training ended with status 1:"):
         Trainer().train("test", student(), f"path:{small_model}", rows, 7, tmp_path / "scratch")
+
+
+def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
+    """Before it has loaded anything: the signal is what counts."""
+
+    def kill() -> None:
+        while True:
+            for child in psutil.Process().children():
+                if "resources.training_process" in child.cmdline():
+                    return child.kill()
+            time.sleep(0.01)
+
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").touch()
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(TrainingDiedError, match="status -9"):
+        train(weights, tmp_path / "scratch")
+    killer.join()

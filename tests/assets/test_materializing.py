@@ -1,0 +1,43 @@
+"""What is tried again, and what fails at once."""
+
+import dagster as dg
+import pytest
+
+from assets import materializing
+from assets.materializing import Made, keep
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
+from resources.engines.base import EngineDiedError
+from resources.trainer import TrainingDiedError
+
+
+@pytest.fixture
+def attempts(tmp_path, monkeypatch):
+    """Return what materializes an asset whose first attempt raises an error: did it succeed, after how many."""
+    monkeypatch.setattr(materializing, "SECONDS_BEFORE_A_RETRY", 0)
+
+    def run(error: Exception) -> tuple[bool, int]:
+        tried = []
+
+        def make() -> Made:
+            tried.append(1)
+            if len(tried) == 1:
+                raise error
+            return Made([{"row": 1}])
+
+        @dg.asset
+        def sums(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            store = ArtifactStore(root=str(tmp_path / type(error).__name__))
+            return keep(context, store, Recipe(ArtifactKey("sums"), {}), make)
+
+        return dg.materialize([sums], raise_on_error=False).success, len(tried)
+
+    return run
+
+
+@pytest.mark.parametrize("error", [EngineDiedError("gone"), TrainingDiedError("killed")])
+def test_a_step_whose_process_died_is_tried_again(attempts, error):
+    assert attempts(error) == (True, 2)
+
+
+def test_bad_input_is_not_tried_again(attempts):
+    assert attempts(ArtifactError("missing")) == (False, 1)
