@@ -19,6 +19,7 @@ from assets.teaching import teaching_assets
 from gsr_dagster.alerting import alert_sensors
 from gsr_dagster.automation import lanes, weekly_schedule
 from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
+from gsr_dagster.labels import labelled
 from gsr_dagster.partitions import Partitions
 from gsr_dagster.refreshing import refresh_sensor, refreshed
 from resources.artifacts import ArtifactStore
@@ -66,7 +67,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     recipes = Recipes(experiment, store)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=refreshed(experiment, recipes, assets),
+        assets=labelled(experiment, refreshed(experiment, recipes, assets)),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane.job(experiment) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, recipes)],

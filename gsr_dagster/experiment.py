@@ -219,12 +219,15 @@ class Student(Section):
 class Experiment(Section):
     """Everything a run needs to know. ``ks`` are further group sizes, for the gap against k.
 
+    ``owners`` of its assets on the page: team:NAME, or an address.
+
     ``contamination``: what happens where training problems overlap with a benchmark's.
     ``block``: nothing learns from them. ``report``: students do, and the scores of each are
     split into clean and overlapping problems.
     """
 
     name: Key
+    owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:gsr",)
     seed: int = 0
     k: Count = 4
     ks: tuple[Count, ...] = ()
