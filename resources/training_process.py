@@ -126,10 +126,12 @@ def main(job_path: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(job["weights"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
+    dtype = native_dtype() if adapter else torch.float32
     trainer = HybridTrainer(
         kinds=[row["kind"] for row in job["rows"]],
         refine_weight=training["refine_weight"],
-        model=AutoModelForCausalLM.from_pretrained(job["weights"], dtype=native_dtype(), use_safetensors=True),
+        model=AutoModelForCausalLM.from_pretrained(job["weights"], dtype=dtype, use_safetensors=True),
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,

@@ -12,6 +12,7 @@ import pytest
 
 from gsr_dagster.experiment import Student
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from resources.tensors import tensors
 from resources.trainer import Trainer, TrainingDiedError, TrainingError
 
 ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
@@ -49,10 +50,8 @@ def train(model: Path, scratch: Path, **settings: object) -> tuple[Path, list[di
     return Trainer().train("test", student(**settings), f"path:{model}", training_rows(12), 7, scratch)
 
 
-def tensors(folder: Path, name: str = "adapter_model") -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(folder / f"{name}.safetensors")
+def loaded(folder: Path) -> dict[str, np.ndarray]:
+    return {name: load() for name, load in tensors(folder).items()}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
     assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
     assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
     assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
-    ours, theirs = tensors(folder), tensors(shared)
+    ours, theirs = loaded(folder), loaded(shared)
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         assert np.allclose(tensor, theirs[name], atol=2e-4), name
@@ -92,9 +91,9 @@ def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_pat
     from resources.engines.transformers import TransformersEngine
 
     folder, _ = train(small_model, tmp_path / "whole", lora=None)
-    before, after = tensors(small_model, "model"), tensors(folder, "model")
+    before, after = loaded(small_model), loaded(folder)
     assert before.keys() == after.keys()
-    assert any(not np.array_equal(before[name].astype("f4"), after[name].astype("f4")) for name in before)
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
     assert TransformersEngine(folder, None, batch_size=4).tokenize("1 + 2")
 
 
