@@ -4,7 +4,6 @@ load_problems("math500", ProblemSet(source="hub:math500"))            all 500, b
 load_problems("few", ProblemSet(source="file:x.jsonl", problems=20))  a seeded choice of 20
 """
 
-import hashlib
 import importlib.util
 import random
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 
 from gsr_dagster.experiment import ProblemSet
 from gsr_dagster.registry import REGISTRY, HubDataset, as_text
-from resources.artifacts import ArtifactError, Row
+from resources.artifacts import ArtifactError, Row, sha256_of_file
 
 MOST_GENERATED_PER_PROBLEM = 50
 
@@ -159,18 +158,18 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
     except (TypeError, ValueError, AssertionError) as error:
         raise ArtifactError(f"{name}: {problem_set.source} refuses its options: {error}") from None
     seen = set(excluded)
+    enough = len(seen) + problem_set.problems
     for entry in islice(dataset, most):
         if entry["question"] not in seen:
             seen.add(entry["question"])
             yield None, entry["question"], as_text(entry["answer"])
-            if len(seen) - len(set(excluded)) == problem_set.problems:
+            if len(seen) == enough:
                 return
 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file. Raises ArtifactError where it cannot be read."""
     try:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return sha256_of_file(path)
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}") from None

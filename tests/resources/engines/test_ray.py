@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.settings import Ray, RolloutSettings
 from resources import weights
 from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
-from resources.engines.base import Request, Sample, sample_seed
+from resources.engines.base import Request, Sample
 from resources.samples import Prompt, complete_samples
+from tests.resources.engines.asked import requests
 
 pytestmark = [
     pytest.mark.ray,
@@ -25,18 +25,6 @@ pytestmark = [
 SETTINGS = RolloutSettings(temperature=0.8, max_new_tokens=24)
 TWO = Ray(kind="ray", replicas=2, gpu_memory_utilization=0.1, max_model_len=1024)
 REPLICA = "vLLMEngineStageUDF"  # in the name of a replica's process
-
-
-def requests(count: int, samples: int) -> list[Request]:
-    return [
-        Request(
-            f"r{number}",
-            direct_messages(f"What is {number} + 3?"),
-            tuple(range(samples)),
-            tuple(sample_seed("f", f"r{number}", index) for index in range(samples)),
-        )
-        for number in range(count)
-    ]
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.settings import VLLM, OpenAI, RolloutSettings
 from resources import weights
-from resources.engines.base import Request, Sample, sample_seed
+from resources.engines.base import Request, Sample
+from tests.resources.engines.asked import requests
 
 pytestmark = [
     pytest.mark.vllm,
@@ -24,18 +24,6 @@ pytestmark = [
 SETTINGS = RolloutSettings(temperature=0.8, max_new_tokens=24)
 GREEDY = RolloutSettings(temperature=0, max_new_tokens=12)
 ON_CPU = VLLM(kind="vllm", gpu_memory_utilization=0.3, max_model_len=1024)
-
-
-def requests(count: int, samples: int) -> list[Request]:
-    return [
-        Request(
-            f"r{number}",
-            direct_messages(f"What is {number} + 3?"),
-            tuple(range(samples)),
-            tuple(sample_seed("f", f"r{number}", index) for index in range(samples)),
-        )
-        for number in range(count)
-    ]
 
 
 def drawn(engine, asked: list[Request], settings: RolloutSettings) -> dict[tuple[str, int], Sample]:

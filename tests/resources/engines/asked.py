@@ -1,0 +1,16 @@
+"""What the engines' tests ask of a real model."""
+
+from gsr_dagster.method.prompts import direct_messages
+from resources.engines.base import Request, sample_seed
+
+
+def requests(count: int, samples: int) -> list[Request]:
+    return [
+        Request(
+            f"r{number}",
+            direct_messages(f"What is {number} + 3?"),
+            tuple(range(samples)),
+            tuple(sample_seed("f", f"r{number}", index) for index in range(samples)),
+        )
+        for number in range(count)
+    ]
