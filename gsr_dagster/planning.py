@@ -109,7 +109,9 @@ def _teaching(experiment: Experiment, name: str, student: Student, drawn: set) -
         samples = problems * rollouts.samples
         parameters = experiment.models[model].parameters
         yield Step(what, model, parameters, problems, samples, samples * rollouts.max_new_tokens)
-    rows = 2 * problems * min(student.solutions.samples, student.refinements.samples)
+    direct, refined = student.solutions.samples, student.refinements.samples
+    rows = problems * {"direct": direct, "refinement": refined, "hybrid": 2 * min(direct, refined)}[student.rows]
+    rows = min(rows, student.most_rows or rows)
     longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
     tokens = int(rows * student.training.epochs * longest)
     yield Step("lora_checkpoints", name, experiment.models[student.base].parameters, rows, rows, tokens)

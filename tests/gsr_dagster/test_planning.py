@@ -21,6 +21,19 @@ def test_students_who_share_a_teachers_data_pay_for_it_once():
     assert shared.count("lora_checkpoints") == 3
 
 
+def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():
+    experiment = load_experiment(experiment_path("demo"))
+    ((name, student),) = experiment.students.items()
+
+    def rows(**changes: object) -> int:
+        changed = experiment.model_copy(update={"students": {name: student.model_copy(update=changes)}})
+        return next(step.samples for step in plan(changed) if step.what == "lora_checkpoints")
+
+    assert rows() == 32 * 2 * 2  # of 7 refinements and 2 solutions a problem, one to one
+    assert rows(rows="refinement") == 32 * 7
+    assert rows(rows="refinement", most_rows=50) == 50
+
+
 def test_base_instruct_models_stop_at_their_own_limit_and_students_at_the_experiments():
     experiment = load_experiment(experiment_path("paper"))
     limits = {
