@@ -4,6 +4,7 @@ An object is written whole or not at all. Names are relative, with "/".
 """
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
@@ -46,8 +47,8 @@ class Objects(Protocol):
         """Remove an object, if it is there."""
         ...
 
-    def local(self, name: str) -> Path | None:
-        """Return a local file with an object's content, None where there is none."""
+    def local(self, name: str, fresh: bool = False) -> Path | None:
+        """Return a local file with an object's content, None where there is none; ``fresh`` mistrusts a cached one."""
         ...
 
     def address(self, name: str) -> str:
@@ -94,7 +95,7 @@ class LocalObjects:
     def remove(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
 
-    def local(self, name: str) -> Path | None:
+    def local(self, name: str, fresh: bool = False) -> Path | None:
         path = self.root / name
         return path if path.is_file() else None
 
@@ -103,7 +104,7 @@ class LocalObjects:
 
 
 class S3Objects:
-    """Objects under s3://BUCKET/PREFIX. What is read stays in a local cache, by its ETag."""
+    """Objects under s3://BUCKET/PREFIX. Local copies stay in a cache, by their ETag."""
 
     def __init__(self, root: str, client: Any, cache: Path):
         self.bucket, _, prefix = root.removeprefix("s3://").partition("/")
@@ -112,17 +113,21 @@ class S3Objects:
         self.cache = cache
 
     def read(self, name: str) -> bytes | None:
-        path = self.local(name)
-        return path.read_bytes() if path else None
+        return self._get(name)[0]
 
     def write(self, name: str, content: bytes) -> None:
-        with _ignoring(self.client, "PreconditionFailed"):  # it is there, with this content
+        try:
             self.client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            if self.read(name) != content:  # what stands there is damaged
+                self.client.put_object(**self._at(name), Body=content)
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
-        tag = self._tag(name)
+        before, tag = self._get(name)
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-        if (self.read(name) if tag else None) != expected:
+        if before != expected:
             raise ConflictError(name)
         try:
             self.client.put_object(**self._at(name), Body=content, **condition)
@@ -149,12 +154,12 @@ class S3Objects:
     def remove(self, name: str) -> None:
         self.client.delete_object(**self._at(name))
 
-    def local(self, name: str) -> Path | None:
+    def local(self, name: str, fresh: bool = False) -> Path | None:
         tag = self._tag(name)
         if tag is None:
             return None
         path = self.cache / self.bucket / tag.strip('"') / Path(name).name
-        if not path.exists():
+        if fresh or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             at = self._at(name)
             with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
@@ -164,6 +169,14 @@ class S3Objects:
 
     def address(self, name: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}{name}"
+
+    def _get(self, name: str) -> tuple[bytes | None, str | None]:
+        """Return an object's content and its ETag, from the bucket and not from the cache."""
+        try:
+            found = self.client.get_object(**self._at(name))
+        except self.client.exceptions.NoSuchKey:
+            return None, None
+        return found["Body"].read(), found["ETag"]
 
     def _tag(self, name: str) -> str | None:
         try:
@@ -175,6 +188,11 @@ class S3Objects:
 
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + name}
+
+
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -203,13 +221,3 @@ def _locked(path: Path):
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _ignoring(client: Any, code: str):
-    """Go on after a client's error of this code."""
-    try:
-        yield
-    except client.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] != code:
-            raise
