@@ -12,6 +12,7 @@ gsr verify                          hold every stored file against its hash
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
 
+import errno
 import os
 import sys
 import time
@@ -70,18 +71,28 @@ def main(context: click.Context, name: str | None) -> None:
 @click.pass_obj
 def run(experiment: Experiment) -> None:
     """Materialize what is not current, in this process, and print the table."""
+    import sqlalchemy.exc
+
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.running import run_experiment
     from resources.artifacts import ArtifactError
     from resources.weights import SourceError
 
     started = time.monotonic()
-    prepare_instance()
     try:
+        prepare_instance()
         materialized = run_experiment(experiment, artifact_store(experiment), console)
         show_report(experiment)
     except (ArtifactError, SourceError) as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise click.ClickException(str(error)) from None
+    except sqlalchemy.exc.OperationalError as error:
+        place = f"Dagster's records in {os.environ['DAGSTER_HOME']}"
+        advice = "make room there if it is full, and run again: what is finished stays"
+        raise click.ClickException(f"{place}: {error.orig}; {advice}") from None
     seconds = time.monotonic() - started
     if materialized:
         console.print(f"{materialized} assets materialized in {seconds:.0f} s.")
@@ -330,12 +341,11 @@ def page(port: int) -> None:
 def prepare_instance() -> None:
     """Point Dagster at its instance in the project folder, unless $DAGSTER_HOME names one."""
     from gsr_dagster.definitions import home
+    from resources.objects import write_atomically
 
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")))
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "dagster.yaml"
+    settings = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")), "dagster.yaml")
     if not settings.exists():
-        settings.write_text(DAGSTER_YAML)
+        write_atomically(settings, DAGSTER_YAML.encode())
 
 
 def limit_pool() -> None:

@@ -3,6 +3,7 @@
 An object is written whole or not at all. Names are relative, with "/".
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -73,7 +74,8 @@ class LocalObjects:
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with _naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_name(f".{path.name}.lock")):
             if self.read(name) != expected:
                 raise ConflictError(name)
@@ -160,11 +162,12 @@ class S3Objects:
             return None
         path = self.cache / self.bucket / tag.strip('"') / Path(name).name
         if fresh or not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             at = self._at(name)
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
-                os.replace(f"{scratch}/object", path)
+            with _naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                    self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
+                    os.replace(f"{scratch}/object", path)
         return path
 
     def address(self, name: str) -> str:
@@ -197,27 +200,40 @@ def sha256_of_file(path: Path) -> str:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _naming(path: Path):
+    """Say which file found no room, and what to do: the system's own error does not."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        advice = "make room and run again, what is finished stays"
+        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
 
 
 @contextmanager
 def _locked(path: Path):
     """Hold a lock between processes for the length of the block."""
-    with path.open("w") as file:
+    with _naming(path), path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -148,11 +148,13 @@ def _hashes(folder: Path) -> str:
 
 def _fault(folder: Path) -> str | None:
     """Return what is wrong with a folder of the cache, None where it is what was written."""
-    recorded = folder / HASHES
-    if not recorded.is_file():
+    if not (folder / HASHES).is_file():
         return f"it has no {HASHES}"
-    changed = set(recorded.read_text(errors="replace").splitlines()) ^ set(_hashes(folder).splitlines())
-    return f"{HASHES} does not hold for {', '.join(sorted({line[66:] for line in changed}))}" if changed else None
+    recorded, found = (folder / HASHES).read_bytes().decode(errors="replace"), _hashes(folder)
+    if recorded == found:
+        return None
+    changed = {line[66:] for line in {*recorded.splitlines()} ^ {*found.splitlines()}}
+    return f"{HASHES} does not hold for {', '.join(sorted(changed)) or 'itself'}"
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

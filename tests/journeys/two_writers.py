@@ -1,0 +1,177 @@
+"""Pairs of processes that make one artifact at once: test_two_writers.py starts it, and says what must hold.
+
+main() takes FOLDER ROOT ROUNDS SCHOOL from the command line and prints a JSON line a
+round. Both processes have looked at the store and begun their work before either goes on.
+SCHOOL holds a finished school (written.json and its store), whose checkpoint is made again.
+"""
+
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from gsr_dagster.running import run_experiment
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
+from resources.engines.loading import Engines
+from tests import school
+
+FORK = multiprocessing.get_context("fork")
+SECONDS_TO_MEET = 60
+POOL = ArtifactKey("base/candidate_pools", "sums|llama-tiny")
+CHECKPOINT = ArtifactKey("lora_checkpoints", school.STUDENT)
+# What is made, and how the second run differs: another machine writes other texts and weights with the same seeds.
+KINDS = (
+    ("samples", "nothing"),
+    ("samples", "machine"),
+    ("samples", "wanted"),
+    ("samples", "temperature"),
+    ("checkpoint", "nothing"),
+    ("checkpoint", "machine"),
+)
+
+
+class Work:
+    """One of two runs: what it is to make, on which machine, in which store; it begins when the other does."""
+
+    def __init__(self, written: dict, root: str, machine: str = "", barrier: Any = None):
+        self.written = written
+        self.root = root
+        self.machine = machine
+        self.barrier = barrier
+
+    def meet(self) -> None:
+        if self.barrier:
+            self.barrier.wait(SECONDS_TO_MEET)
+            self.barrier = None
+
+    def samples(self) -> None:
+        """Do what gsr run does."""
+        Engines().release()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("resources.engines.loading._engine", lambda *_: MeetingEngine(self))
+            patch.setenv("GSR_ARTIFACTS", self.root)
+            made = school.School(self.written, Path(self.root))
+            run_experiment(made.experiment, ArtifactStore(root=f"{self.root}/school"), Console(file=sys.stderr))
+
+    def checkpoint(self) -> None:
+        """Train the student, as a run on the page does."""
+
+        def train(*arguments: Any) -> tuple[Path, list]:
+            self.meet()
+            folder, history = school.scripted_training(*arguments)
+            (folder / "adapter_config.json").write_text(json.dumps(self.machine))
+            return folder, history
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("resources.trainer.Trainer.train", train)
+            made = school.School(self.written, Path(self.root))
+            made.definitions.resources["store"] = ArtifactStore(root=f"{self.root}/school")
+            result = made.run(CHECKPOINT.asset, CHECKPOINT.partition)
+        if not result.success:
+            raise ArtifactError([e.step_failure_data for e in result.all_events if e.is_step_failure])
+
+
+class MeetingEngine(school.ScriptedEngine):
+    """Writes what its machine does with a seed, once the other run has an engine too."""
+
+    def __init__(self, work: Work):
+        super().__init__(school.SKILLS["tiny"])
+        self.work = work
+
+    def sample(self, requests, settings):
+        self.work.meet()
+        for samples in super().sample(requests, settings):
+            yield [replace(sample, text=self.work.machine + sample.text) for sample in samples]
+
+
+def at_once(works: list[Callable[[], None]]) -> list[str]:
+    """Do each in a process of its own, and return how each ended: "", or its error."""
+    ends = [FORK.Pipe(duplex=False) for _ in works]
+
+    def report(number: int) -> None:
+        try:
+            works[number]()
+            ends[number][1].send("")
+        except Exception as error:
+            ends[number][1].send(f"{type(error).__name__}: {error}")
+
+    processes = [FORK.Process(target=report, args=(number,)) for number in range(len(works))]
+    for process in processes:
+        process.start()
+    told = [receiving.recv() if receiving.poll(2 * SECONDS_TO_MEET) else "silent" for receiving, _ in ends]
+    for process in processes:
+        process.join(SECONDS_TO_MEET)
+    return told
+
+
+def state(root: str, what: str) -> dict:
+    """Return what stands at an artifact's place, and all damage of its store."""
+    store = ArtifactStore(root=f"{root}/school")
+    key = POOL if what == "samples" else CHECKPOINT
+    if what == "samples":
+        holds = sorted((row["candidate_id"], row["text"]) for row in store.read(key))
+    else:
+        holds = json.loads((store.local_files(key) / "adapter_config.json").read_text())
+    return {"version": store.data_version(key), "holds": holds, "damage": [fault for _, fault in store.damage()]}
+
+
+def small(folder: Path, samples: int = 4, temperature: float = 0.7) -> dict:
+    """Return the school's experiment with one model and no student."""
+    folder.mkdir(parents=True)
+    written = school.document(folder)
+    del written["students"], written["training_problems"], written["families"]["llama"]["big"]
+    written["benchmarks"]["sums"]["samples"] = samples
+    written["evaluation"]["direct"] = {**school.ROLLOUT, "temperature": temperature}
+    return written
+
+
+def untrained(finished: Path, root: str) -> None:
+    """Copy a finished school's store but for its checkpoint."""
+    old, new = ArtifactStore(root=f"{finished}/artifacts").objects, ArtifactStore(root=f"{root}/school").objects
+    for name in old.tree():
+        if not name.startswith(CHECKPOINT.path) and (path := old.local(name)):
+            new.upload(name, path)
+
+
+def rounds(folder: Path, root: str, count: int, finished: Path) -> Iterator[dict]:
+    taught = json.loads((finished / "written.json").read_text())
+    documents = {
+        ("samples", "nothing"): small(folder / "nothing"),
+        ("samples", "wanted"): small(folder / "wanted", samples=6),
+        ("samples", "temperature"): small(folder / "temperature", temperature=1.0),
+    }
+    alone = {}
+    for number in range(-len(KINDS), count):
+        what, differs = KINDS[number % len(KINDS)]
+        plain = documents["samples", "nothing"] if what == "samples" else taught
+        machine = "another " if differs == "machine" else ""
+        second = Work(documents.get((what, differs), plain), f"{root}/{number}", machine)
+        if what == "checkpoint":
+            untrained(finished, second.root)
+        if number < 0:  # what it makes undisturbed
+            getattr(second, what)()
+            alone[what, differs] = state(second.root, what)
+            continue
+        barrier = FORK.Barrier(2)
+        pair = [Work(plain, second.root, "", barrier), Work(second.written, second.root, machine, barrier)]
+        told = at_once([getattr(work, what) for work in pair])
+        after = state(second.root, what)
+        getattr(second, what)()
+        yield {
+            "kind": [what, differs],
+            "told": told,
+            "after": after,
+            "again": state(second.root, what),
+            "alone": [alone[what, "nothing"], alone[what, differs]],
+        }
+
+
+def main() -> None:
+    for result in rounds(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])):
+        print(json.dumps(result), flush=True)
