@@ -10,12 +10,14 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from gsr_dagster.experiment import Experiment
 from gsr_dagster.running import run_experiment
 from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
 from resources.engines.loading import Engines
@@ -33,6 +35,8 @@ KINDS = (
     ("samples", "temperature"),
     ("checkpoint", "nothing"),
     ("checkpoint", "machine"),
+    ("gsr run", "nothing"),
+    ("gsr run", "wanted"),
 )
 
 
@@ -50,31 +54,31 @@ class Work:
             self.barrier.wait(SECONDS_TO_MEET)
             self.barrier = None
 
-    def samples(self) -> None:
-        """Do what gsr run does."""
+    def do(self, what: str) -> None:
+        """Make the samples or the checkpoint as a run on the page does, or all that gsr run makes."""
         Engines().release()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("resources.engines.loading._engine", lambda *_: MeetingEngine(self))
+            patch.setattr("resources.trainer.Trainer.train", self.train)
             patch.setenv("GSR_ARTIFACTS", self.root)
-            made = school.School(self.written, Path(self.root))
-            run_experiment(made.experiment, ArtifactStore(root=f"{self.root}/school"), Console(file=sys.stderr))
+            if what == "gsr run":
+                experiment = Experiment.model_validate(self.written)
+                run_experiment(experiment, store(self.root), Console(file=sys.stderr))
+            else:
+                self.materialize(POOL if what == "samples" else CHECKPOINT)
 
-    def checkpoint(self) -> None:
-        """Train the student, as a run on the page does."""
-
-        def train(*arguments: Any) -> tuple[Path, list]:
-            self.meet()
-            folder, history = school.scripted_training(*arguments)
-            (folder / "adapter_config.json").write_text(json.dumps(self.machine))
-            return folder, history
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("resources.trainer.Trainer.train", train)
-            made = school.School(self.written, Path(self.root))
-            made.definitions.resources["store"] = ArtifactStore(root=f"{self.root}/school")
-            result = made.run(CHECKPOINT.asset, CHECKPOINT.partition)
+    def materialize(self, key: ArtifactKey) -> None:
+        made = school.School(self.written, Path(self.root))
+        made.definitions.resources["store"] = store(self.root)
+        result = made.run(key.asset, key.partition)
         if not result.success:
             raise ArtifactError([e.step_failure_data for e in result.all_events if e.is_step_failure])
+
+    def train(self, *arguments: Any) -> tuple[Path, list]:
+        self.meet()
+        folder, history = school.scripted_training(None, *arguments)
+        (folder / "adapter_config.json").write_text(json.dumps(self.machine))
+        return folder, history
 
 
 class MeetingEngine(school.ScriptedEngine):
@@ -112,13 +116,16 @@ def at_once(works: list[Callable[[], None]]) -> list[str]:
 
 def state(root: str, what: str) -> dict:
     """Return what stands at an artifact's place, and all damage of its store."""
-    store = ArtifactStore(root=f"{root}/school")
-    key = POOL if what == "samples" else CHECKPOINT
-    if what == "samples":
-        holds = sorted((row["candidate_id"], row["text"]) for row in store.read(key))
+    there = store(root)
+    if what == "checkpoint":
+        key, holds = CHECKPOINT, json.loads((there.local_files(CHECKPOINT) / "adapter_config.json").read_text())
     else:
-        holds = json.loads((store.local_files(key) / "adapter_config.json").read_text())
-    return {"version": store.data_version(key), "holds": holds, "damage": [fault for _, fault in store.damage()]}
+        key, holds = POOL, sorted((row["candidate_id"], row["text"]) for row in there.read(POOL))
+    return {"version": there.data_version(key), "holds": holds, "damage": [fault for _, fault in there.damage()]}
+
+
+def store(root: str) -> ArtifactStore:
+    return ArtifactStore(root=f"{root}/school")
 
 
 def small(folder: Path, samples: int = 4, temperature: float = 0.7) -> dict:
@@ -133,7 +140,7 @@ def small(folder: Path, samples: int = 4, temperature: float = 0.7) -> dict:
 
 def untrained(finished: Path, root: str) -> None:
     """Copy a finished school's store but for its checkpoint."""
-    old, new = ArtifactStore(root=f"{finished}/artifacts").objects, ArtifactStore(root=f"{root}/school").objects
+    old, new = ArtifactStore(root=f"{finished}/artifacts").objects, store(root).objects
     for name in old.tree():
         if not name.startswith(CHECKPOINT.path) and (path := old.local(name)):
             new.upload(name, path)
@@ -142,27 +149,30 @@ def untrained(finished: Path, root: str) -> None:
 def rounds(folder: Path, root: str, count: int, finished: Path) -> Iterator[dict]:
     taught = json.loads((finished / "written.json").read_text())
     documents = {
-        ("samples", "nothing"): small(folder / "nothing"),
-        ("samples", "wanted"): small(folder / "wanted", samples=6),
-        ("samples", "temperature"): small(folder / "temperature", temperature=1.0),
+        "nothing": small(folder / "nothing"),
+        "wanted": small(folder / "wanted", samples=6),
+        "temperature": small(folder / "temperature", temperature=1.0),
     }
+    kinds = KINDS[:count]
     alone = {}
-    for number in range(-len(KINDS), count):
-        what, differs = KINDS[number % len(KINDS)]
-        plain = documents["samples", "nothing"] if what == "samples" else taught
+    for number in range(-len(kinds), count):
+        what, differs = kinds[number % len(kinds)]
+        plain = taught if what == "checkpoint" else documents["nothing"]
         machine = "another " if differs == "machine" else ""
-        second = Work(documents.get((what, differs), plain), f"{root}/{number}", machine)
+        second = Work(plain if what == "checkpoint" else documents.get(differs, plain), f"{root}/{number}", machine)
         if what == "checkpoint":
             untrained(finished, second.root)
+        elif what == "samples":
+            second.materialize(ArtifactKey("benchmark_problems", "sums"))
         if number < 0:  # what it makes undisturbed
-            getattr(second, what)()
+            second.do(what)
             alone[what, differs] = state(second.root, what)
             continue
         barrier = FORK.Barrier(2)
         pair = [Work(plain, second.root, "", barrier), Work(second.written, second.root, machine, barrier)]
-        told = at_once([getattr(work, what) for work in pair])
+        told = at_once([partial(work.do, what) for work in pair])
         after = state(second.root, what)
-        getattr(second, what)()
+        second.do(what)
         yield {
             "kind": [what, differs],
             "told": told,
