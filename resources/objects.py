@@ -234,6 +234,8 @@ def _naming(path: Path):
 @contextmanager
 def _locked(path: Path):
     """Hold a lock between processes for the length of the block."""
-    with _naming(path), path.open("w") as file:
+    with _naming(path):
+        file = path.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
