@@ -26,6 +26,8 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Row
 from resources.engines.base import Request, Sample
 
 STUDENT = "llama-student"
+# Few, so that an artifact of samples has many shards.
+SHARD_SAMPLES = 8
 # How often a direct solution is right, and a refinement.
 SKILLS = {"tiny": (0.5, 0.4), "big": (0.6, 0.95), "student": (0.7, 1.0)}
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 64}

@@ -26,32 +26,25 @@ PAGE = 4096
 
 
 class Disk:
-    """A tmpfs, with what of a run is to lie on it: its artifacts, or its home."""
+    """A folder for a run, with a tmpfs for what is to lie on it: its "artifacts", or its "home" with all of them."""
 
     def __init__(self, folder: Path, what: str, experiment: Path):
-        self.folder = folder / "disk"
         self.experiment = experiment
-        self.folder.mkdir(parents=True)
-        places = {"artifacts": folder / "home" / "artifacts", "home": folder / "home"}
-        places = {name: self.folder if name == what else place for name, place in places.items()}
-        home = places["home"]
-        artifacts = places["artifacts"] if what == "artifacts" else home / "artifacts"
-        self.environment = {"GSR_HOME": home, "GSR_ARTIFACTS": artifacts, "DAGSTER_HOME": home / "dagster"}
-        self.store = ArtifactStore(root=f"{artifacts}/school")
+        self.log = folder / "log"
+        self.home = folder / "home"
+        self.artifacts = self.home / "artifacts"
+        self.place = self.artifacts if what == "artifacts" else self.home
+        self.artifacts.mkdir(parents=True)
+        self.store = ArtifactStore(root=f"{self.artifacts}/school")
 
     def size(self, size: int, again: str = "") -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"{again}size={size}", "tmpfs", self.folder], check=True)
-
-    def used(self) -> int:
-        at = os.statvfs(self.folder)
-        return (at.f_blocks - at.f_bfree) * at.f_frsize
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"{again}size={size}", "tmpfs", self.place], check=True)
 
     def run(self) -> dict:
         """Do gsr run in a process of its own, and return how it ended and what stands there."""
-        log = self.folder.parent / "log"
 
         def work() -> None:
-            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            handle = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(handle, 1)
             os.dup2(handle, 2)
             self.gsr()
@@ -59,17 +52,18 @@ class Disk:
         process = multiprocessing.get_context("fork").Process(target=work)
         process.start()
         process.join()
-        return {"status": process.exitcode, "told": log.read_text(), **self.state()}
+        return {"status": process.exitcode, "told": self.log.read_text(), **self.state()}
 
     def gsr(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
             school.play(patch)
-            for name, place in self.environment.items():
-                patch.setenv(name, str(place))
+            patch.setenv("GSR_HOME", str(self.home))
+            patch.delenv("GSR_ARTIFACTS", raising=False)
+            patch.delenv("DAGSTER_HOME", raising=False)
             gsr(["-e", str(self.experiment), "run"])
 
     def state(self) -> dict:
-        files = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
+        files = [path.relative_to(self.home).as_posix() for path in self.home.rglob("*") if path.is_file()]
         return {
             "versions": {str(key): self.store.data_version(key) for key in self.store.published()},
             "damage": [fault for _, fault in self.store.damage()],
@@ -84,19 +78,24 @@ def points(folder: Path, count: int, large: bool) -> Iterator[dict]:
         problems.mkdir()
     written = school.document(problems) if large else small(problems)
     experiment.write_text(yaml.safe_dump(written, sort_keys=False))
-    for what, share in (("artifacts", (2 * count + 2) // 3), ("home", count // 3)):
-        whole = Disk(folder / what / "whole", what, experiment)
-        whole.size(ROOM)
-        with pytest.raises(SystemExit, match="0"):
-            whole.gsr()  # here, so that the processes to come know the grades
-        undisturbed, need = whole.state()["versions"], whole.used()
+    whole = Disk(folder / "whole", "home", experiment)
+    with pytest.raises(SystemExit, match="0"):
+        whole.gsr()  # here, so that the processes to come know the grades
+    undisturbed = whole.state()["versions"]
+    for what, share in (("artifacts", (count + 1) // 2), ("home", count // 2)):
         for number in range(share):
             disk = Disk(folder / what / str(number), what, experiment)
+            need = pages(getattr(whole, what))
             size = round(need * (number + 1) / (share + 1)) // PAGE * PAGE
             disk.size(size)
             full = disk.run()
             disk.size(ROOM, "remount,")
             yield {"what": what, "size": size, "full": full, "roomy": disk.run(), "undisturbed": undisturbed}
+
+
+def pages(folder: Path) -> int:
+    """Return what the files in a folder take on a tmpfs."""
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob("*") if path.is_file())
 
 
 def main() -> None:

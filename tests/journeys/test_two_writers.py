@@ -35,7 +35,7 @@ def rounds(request, tmp_path_factory, finished_school: School) -> list[dict]:
             "AWS_DEFAULT_REGION": "us-east-1",
             "GSR_CACHE": str(folder / "cache"),
         }
-    count = times(6, 50)
+    count = times(5 if request.param == "local" else 2, 50)
     main = "from tests.journeys.two_writers import main; main()"  # no module: the graders' processes would load it
     command = [sys.executable, "-c", main, folder / "small", root, str(count), folder]
     with (folder / "log").open("w") as log:

@@ -32,9 +32,9 @@ KINDS = (
     ("samples", "nothing"),
     ("samples", "machine"),
     ("samples", "wanted"),
-    ("samples", "temperature"),
     ("checkpoint", "nothing"),
     ("checkpoint", "machine"),
+    ("samples", "temperature"),
     ("gsr run", "nothing"),
     ("gsr run", "wanted"),
 )
