@@ -12,7 +12,6 @@ gsr verify                          hold every stored file against its hash
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
 
-import errno
 import os
 import sys
 import time
@@ -76,6 +75,7 @@ def run(experiment: Experiment) -> None:
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.running import run_experiment
     from resources.artifacts import ArtifactError
+    from resources.objects import NO_ROOM
     from resources.weights import SourceError
 
     started = time.monotonic()
@@ -86,7 +86,7 @@ def run(experiment: Experiment) -> None:
     except (ArtifactError, SourceError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in NO_ROOM:
             raise
         raise click.ClickException(str(error)) from None
     except sqlalchemy.exc.OperationalError as error:

@@ -389,7 +389,7 @@ class ArtifactStore(dg.ConfigurableResource):
             if path is None:
                 raise ArtifactError(f"{self._named(name, key)} is missing; materialize the asset again")
             found = sha256_of_file(path)
-            if found.startswith(digest):
+            if len(digest) >= NAME_DIGITS and found.startswith(digest):
                 return path
         wrong = f"its sha256 begins with {found[:NAME_DIGITS]}, not {digest[:NAME_DIGITS]}"
         raise DamageError(f"{self._named(name, key)} is damaged: {wrong}")

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
+# What the system says where a disk or a quota is full.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
 class ConflictError(RuntimeError):
     """Another writer replaced an object since it was read."""
 
@@ -225,7 +229,7 @@ def _naming(path: Path):
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         advice = "make room and run again, what is finished stays"
         raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None

@@ -103,6 +103,15 @@ def test_a_manifest_from_before_they_held_their_hash_is_read_and_replaced(store,
     assert store.read(KEY) == ROWS[:1]
 
 
+def test_a_shard_whose_name_is_too_short_to_hold_a_hash_is_no_shard(store):
+    made = recipe()
+    publish(store, made)
+    path = shard_path(store, made)
+    path.rename(path.with_name("shard-.parquet"))
+    with pytest.raises(ArtifactError, match=r"shard-\.parquet is damaged"):
+        store.read_shard(KEY, made.fingerprint, "shard-.parquet")
+
+
 def test_all_damage_is_found(store):
     made = recipe()
     publish(store, made)

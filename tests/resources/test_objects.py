@@ -111,9 +111,12 @@ def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environmen
         shutil.rmtree(s3_environment["GSR_CACHE"])
     client = s3_client()
     bucket, _, prefix = store.root.removeprefix("s3://").partition("/")
-    for cached in Path(s3_environment["GSR_CACHE"]).rglob("s3/**/*"):
-        if cached.is_file():
-            cached.write_bytes(cached.read_bytes()[:-1])
+    assert store.read(recipe.key) == rows
+    assert store.local_files(recipe.key).is_dir()
+    cached = [path for path in Path(s3_environment["GSR_CACHE"], "s3").rglob("*") if path.is_file()]
+    assert len(cached) == 3
+    for path in cached:
+        path.write_bytes(path.read_bytes()[:-1])
     assert store.read(recipe.key) == rows  # fetched again
     assert {p.name: p.read_bytes() for p in store.local_files(recipe.key).iterdir()} == {
         p.name: p.read_bytes() for p in folder.iterdir()
