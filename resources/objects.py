@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-
 # What the system says where a disk or a quota is full.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
