@@ -35,13 +35,17 @@ class Made:
 def keep(
     context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], Made]
 ) -> dg.MaterializeResult:
-    """Return the materialization of a recipe, making it only where it is not current.
+    """Return the materialization of a recipe, making it only where it is not current, or damaged.
 
     Where a process died that did the work, the step is tried again, with what it had drawn;
     bad input fails at once.
     """
     manifest = store.current(recipe)
-    if manifest is not None:
+    damaged = store.damaged_files(manifest) if manifest else {}
+    for name, fault in damaged.items():
+        context.log.warning(fault)
+        store.drop_file(recipe, name)
+    if manifest is not None and not damaged:
         context.log.info(f"{recipe.key} is current: nothing to do")
         return _result(store, manifest, {"work": "none, it was current"}, recipe)
     started = time.monotonic()

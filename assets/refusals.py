@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.mixture import Kind, is_mixed
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError, Row
 from resources.lineage import broken_links
 
 SAMPLE_IDS = {
@@ -74,7 +74,8 @@ def refuse_broken_chain(store: ArtifactStore, student: str) -> None:
     """Raise ArtifactError where a checkpoint is not what today's training set, teacher and candidates made."""
     if broken := broken_links(store, "lora_checkpoints", student):
         first = broken[0].text.replace("BROKEN, ", "")
-        raise ArtifactError(
+        refusal = DamageError if any(link.damaged for link in broken) else ArtifactError
+        raise refusal(
             f"the lineage of {student}'s checkpoint is broken in {len(broken)} places, first at {first}. "
             f"Materialize the teaching of {student} again, or restore what it was made from; "
             f"`gsr lineage {student}` shows the whole chain"

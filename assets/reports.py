@@ -69,7 +69,7 @@ def report_assets(experiment: Experiment) -> list:
             with tempfile.TemporaryDirectory() as scratch:
                 Path(scratch, "report.html").write_text(render_report(report), encoding="utf-8")
                 files = store.put_files(recipe, Path(scratch))
-            metadata = {"report": store.address(recipe, "report.html"), **_images(report.figures())}
+            metadata = {"report": store.address(recipe, files[0].name), **_images(report.figures())}
             return Made(report.comparison, files=files, metadata=metadata)
 
         return keep(context, store, recipe, make)

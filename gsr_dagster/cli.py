@@ -8,6 +8,7 @@ gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
 gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
+gsr verify                          hold every stored file against its hash
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 """
 
@@ -69,18 +70,29 @@ def main(context: click.Context, name: str | None) -> None:
 @click.pass_obj
 def run(experiment: Experiment) -> None:
     """Materialize what is not current, in this process, and print the table."""
+    import sqlalchemy.exc
+
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.running import run_experiment
     from resources.artifacts import ArtifactError
+    from resources.objects import NO_ROOM
     from resources.weights import SourceError
 
     started = time.monotonic()
-    prepare_instance()
     try:
+        prepare_instance()
         materialized = run_experiment(experiment, artifact_store(experiment), console)
+        show_report(experiment)
     except (ArtifactError, SourceError) as error:
         raise click.ClickException(str(error)) from None
-    show_report(experiment)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise click.ClickException(str(error)) from None
+    except sqlalchemy.exc.OperationalError as error:
+        place = f"Dagster's records in {os.environ['DAGSTER_HOME']}"
+        advice = "make room there if it is full, and run again: what is finished stays"
+        raise click.ClickException(f"{place}: {error.orig}; {advice}") from None
     seconds = time.monotonic() - started
     if materialized:
         console.print(f"{materialized} assets materialized in {seconds:.0f} s.")
@@ -275,6 +287,28 @@ def lineage(experiment: Experiment, student: str | None, row: str | None, proble
 
 
 @main.command()
+@click.option("--drop", is_flag=True, help="Remove what is damaged: gsr run makes it again.")
+@click.pass_obj
+def verify(experiment: Experiment, drop: bool) -> None:
+    """Hold every stored file against its hash, and name those that are damaged or missing."""
+    from gsr_dagster.definitions import artifact_store
+
+    store = artifact_store(experiment)
+    faults = 0
+    for name, fault in store.damage():
+        faults += 1
+        console.print(fault, style="bold red", markup=False, soft_wrap=True)
+        if drop:
+            store.objects.remove(name)
+    if not faults:
+        console.print(f"Every stored file of {experiment.name} is what its hash says.")
+    elif drop:
+        console.print(f"{faults} dropped: gsr run makes again what is missing.")
+    else:
+        raise click.ClickException(f"{faults} damaged or missing: gsr verify --drop, then gsr run, makes them again")
+
+
+@main.command()
 @click.argument("query", required=False)
 @click.pass_obj
 def sql(experiment: Experiment, query: str | None) -> None:
@@ -282,12 +316,12 @@ def sql(experiment: Experiment, query: str | None) -> None:
     import duckdb
 
     from gsr_dagster.definitions import artifact_store
+    from resources.artifacts import ArtifactError
     from resources.sql import session
 
-    connection = session(artifact_store(experiment))
     try:
-        print(connection.sql(query or "show tables"))
-    except duckdb.Error as error:
+        print(session(artifact_store(experiment)).sql(query or "show tables"))
+    except (duckdb.Error, ArtifactError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -307,12 +341,11 @@ def page(port: int) -> None:
 def prepare_instance() -> None:
     """Point Dagster at its instance in the project folder, unless $DAGSTER_HOME names one."""
     from gsr_dagster.definitions import home
+    from resources.objects import write_atomically
 
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")))
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "dagster.yaml"
+    settings = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")), "dagster.yaml")
     if not settings.exists():
-        settings.write_text(DAGSTER_YAML)
+        write_atomically(settings, DAGSTER_YAML.encode())
 
 
 def limit_pool() -> None:

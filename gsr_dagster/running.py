@@ -1,14 +1,17 @@
 """`gsr run`: every lane's partitions in order, each a Dagster run in this process."""
 
 import time
+from collections.abc import Iterator
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
+from rich.progress import Progress
 
 from assets.recipes import Recipes
 from gsr_dagster.automation import Lane, lanes
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError
 from resources.progress import terminal_bars
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -17,26 +20,50 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 def run_experiment(experiment: Experiment, store: ArtifactStore, console: Console) -> int:
     """Materialize every artifact that is not current, and return how many were.
 
-    Raises ArtifactError, with the step and its error, where a run fails.
+    Where a step finds a stored file damaged, the store is searched, what is damaged is
+    dropped, and the run goes on by making it again. Raises ArtifactError, with the step
+    and its error, where a run fails.
     """
     from gsr_dagster.definitions import build_definitions
 
     definitions = build_definitions(experiment)
-    recipes = Recipes(experiment, store)
-    count = 0
+    count, dropped = 0, set()
     with dg.DagsterInstance.get() as instance, terminal_bars() as bars:
-        for lane in lanes(experiment):
-            for partition in lane.partitions:
-                stale = lane.stale(recipes, partition)
-                if not stale:
-                    continue
-                started = time.monotonic()
-                _materialize(definitions, instance, experiment, lane, partition, stale)
-                count += len(stale)
-                seconds = time.monotonic() - started
-                done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
-                bars.console.print(f"{f'{lane.name} {partition}':<50} {done}", markup=False, highlight=False)
-    return count
+        while True:
+            try:
+                for made in _materialize_stale(definitions, instance, experiment, store, bars):
+                    count += made
+                return count
+            except DamageError:
+                damaged = dict(store.damage())
+                if damaged.keys() <= dropped:
+                    raise
+                for name, fault in damaged.items():
+                    bars.console.print(f"{fault}. It is made again.", markup=False, highlight=False, soft_wrap=True)
+                    store.objects.remove(name)
+                dropped |= damaged.keys()
+
+
+def _materialize_stale(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    experiment: Experiment,
+    store: ArtifactStore,
+    bars: Progress,
+) -> Iterator[int]:
+    """Materialize what is not current, and yield the number of assets of each partition."""
+    recipes = Recipes(experiment, store)
+    for lane in lanes(experiment):
+        for partition in lane.partitions:
+            stale = lane.stale(recipes, partition)
+            if not stale:
+                continue
+            started = time.monotonic()
+            _materialize(definitions, instance, experiment, lane, partition, stale)
+            seconds = time.monotonic() - started
+            done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
+            bars.console.print(f"{f'{lane.name} {partition}':<50} {done}", markup=False, highlight=False)
+            yield len(stale)
 
 
 def _materialize(
@@ -58,7 +85,9 @@ def _materialize(
         failed = [event for event in result.all_events if event.is_step_failure]
         causes = [f"{event.step_key}: {cause(event)}" for event in failed]
         causes += [f"{check.check_name}: {check.description}" for check in _blocked(result)]
-        raise ArtifactError("\n".join([f"{lane.name} {partition} failed.", *causes]))
+        damage = any((error := _root(event)) and error.cls_name == DamageError.__name__ for event in failed)
+        failure = DamageError if damage else ArtifactError
+        raise failure("\n".join([f"{lane.name} {partition} failed.", *causes]))
 
 
 def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
@@ -68,7 +97,12 @@ def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]
 
 
 def cause(event: dg.DagsterEvent) -> str:
+    error = _root(event)
+    return error.message.strip() if error is not None else "no error was recorded"
+
+
+def _root(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else "no error was recorded"
+    return error

@@ -1,40 +1,58 @@
 """The artifact store: immutable Parquet shards, and a manifest written last.
 
     <root>/<asset>/<partition>/<fingerprint>/shard-<sha256>.parquet
+    <root>/<asset>/<partition>/<fingerprint>/files-<sha256>/<name>
     <root>/<asset>/<partition>/manifest.json
 
-The root is a local folder or s3://BUCKET/PREFIX.
+The root is a local folder or s3://BUCKET/PREFIX. Other files than shards lie in a
+folder named by what all of them hold, so that none is ever written over.
 
 A shard carries the head of its own hash in its name, so a damaged one is found
-without a manifest. A manifest's sha256 is the artifact's data version.
+without a manifest. A manifest's sha256 is the artifact's data version; it stands in it,
+over all else that it holds.
 """
 
 import hashlib
 import importlib.metadata
 import io
 import json
-from collections.abc import Sequence
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from resources.objects import ConflictError, LocalObjects, Objects, S3Objects
+from resources.objects import ConflictError, LocalObjects, Objects, S3Objects, sha256_of_file
 from resources.weights import cache_folder
 
 VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
 NAME_DIGITS = 16
+# What reading bytes raises that are no manifest.
+NO_MANIFEST = (ValueError, AttributeError, RecursionError)
 
 Row = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 class ArtifactError(RuntimeError):
     """An artifact that is missing or damaged; the message names it and what to do."""
+
+
+class DamageError(ArtifactError):
+    """A stored file that is not what its hash says: ``fault`` names it, with what is wrong."""
+
+    def __init__(self, fault: str):
+        super().__init__(f"{fault}; materialize the asset again (gsr verify --drop, then gsr run)")
+        self.fault = fault
 
 
 @dataclass(frozen=True, order=True)
@@ -94,19 +112,36 @@ class Manifest(BaseModel):
     def rows(self) -> int:
         return sum(shard.rows for shard in self.shards)
 
+    @property
+    def stored(self) -> tuple[StoredFile, ...]:
+        return (*self.shards, *self.files)
+
     @cached_property
     def data_version(self) -> str:
-        """The sha256 of the manifest as written."""
-        return sha256(self.encoded)
+        """The sha256 of all that the manifest holds."""
+        return sha256(canonical_json(self.model_dump(mode="json")))
 
     @cached_property
     def content(self) -> str:
         """The sha256 of what the artifact holds, whatever it was made with: equal rows and files, equal content."""
-        return sha256(canonical_json(sorted(stored.sha256 for stored in (*self.shards, *self.files))))
+        return sha256(canonical_json(sorted(stored.sha256 for stored in self.stored)))
 
     @property
     def encoded(self) -> bytes:
-        return canonical_json(self.model_dump(mode="json"))
+        """The manifest as it is written: with its own sha256."""
+        return _signed(self.model_dump(mode="json"))
+
+    @classmethod
+    def decode(cls, content: bytes) -> "Manifest":
+        """Return a manifest from what was written. Raises ValueError where that has changed since.
+
+        One that was written before manifests held their sha256 is taken as it is.
+        """
+        document = json.loads(content)
+        manifest = cls.model_validate({name: part for name, part in document.items() if name != "sha256"})
+        if "sha256" in document and _signed(document) != content:
+            raise ValueError("its sha256 is not the one that stands in it")
+        return manifest
 
 
 class ArtifactStore(dg.ConfigurableResource):
@@ -127,25 +162,26 @@ class ArtifactStore(dg.ConfigurableResource):
         return LocalObjects(Path(self.root))
 
     def manifest(self, key: ArtifactKey) -> Manifest | None:
-        """Return the artifact's manifest, None where there is none. Raises ArtifactError on a damaged one."""
-        content = self.objects.read(_manifest_name(key))
+        """Return the artifact's manifest, None where there is none, or a damaged one, of which the log warns.
+
+        Without it the artifact is made again, from the shards that are whole.
+        """
         try:
-            return None if content is None else Manifest.model_validate_json(content)
-        except (ValidationError, UnicodeDecodeError):
-            address = self.objects.address(_manifest_name(key))
-            raise ArtifactError(f"{key}: {address} is damaged; delete it and materialize the asset again") from None
+            return self._manifest(key)
+        except DamageError as error:
+            log.warning("%s", error)
+            return None
 
     def existing(self, key: ArtifactKey) -> Manifest:
-        """Return the artifact's manifest. Raises ArtifactError where it was not materialized."""
-        manifest = self.manifest(key)
+        """Return the artifact's manifest. Raises ArtifactError where it was not materialized, or is damaged."""
+        manifest = self._manifest(key)
         if manifest is None:
             raise ArtifactError(f"{key} is missing: materialize it first")
         return manifest
 
     def data_version(self, key: ArtifactKey) -> str | None:
         """Return the sha256 of the artifact's manifest, None where there is none."""
-        manifest = self.manifest(key)
-        return manifest.data_version if manifest else None
+        return _version(self.manifest(key))
 
     def content(self, key: ArtifactKey) -> str | None:
         """Return the sha256 of what the artifact holds, None where there is none."""
@@ -162,8 +198,10 @@ class ArtifactStore(dg.ConfigurableResource):
             or manifest.upstream != self._upstream(recipe)
         ):
             return None
-        there = set(self.objects.names(_folder(recipe.key, manifest.fingerprint)))
-        return manifest if there >= {stored.name for stored in (*manifest.shards, *manifest.files)} else None
+        folder = PurePosixPath(_folder(recipe.key, manifest.fingerprint))
+        wanted = {folder / stored.name for stored in manifest.stored}
+        there = {place / name for place in {path.parent for path in wanted} for name in self.objects.names(str(place))}
+        return manifest if there >= wanted else None
 
     def read(self, key: ArtifactKey) -> list[Row]:
         """Return all rows. Raises ArtifactError where a shard is missing or its hash does not match."""
@@ -182,7 +220,7 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def read_shard(self, key: ArtifactKey, fingerprint: str, name: str) -> pa.Table:
         """Return a shard's table. Raises ArtifactError where it is not what its name's hash says."""
-        return pq.read_table(io.BytesIO(self._shard(key, fingerprint, name)))
+        return pq.read_table(io.BytesIO(self._shard(key, fingerprint, name).read_bytes()))
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all."""
@@ -195,32 +233,38 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def stored_shard(self, recipe: Recipe, name: str, rows: int) -> StoredFile:
         """Return the entry of a shard that stands in the recipe's folder."""
-        return StoredFile(name=name, sha256=sha256(self._shard(recipe.key, recipe.fingerprint, name)), rows=rows)
+        return StoredFile(
+            name=name, sha256=sha256_of_file(self._shard(recipe.key, recipe.fingerprint, name)), rows=rows
+        )
 
-    def drop_shard(self, recipe: Recipe, name: str) -> None:
-        """Remove a damaged shard, so that its rows count as missing."""
+    def drop_file(self, recipe: Recipe, name: str) -> None:
+        """Remove a damaged file, so that what it holds counts as missing."""
         self.objects.remove(f"{_folder(recipe.key, recipe.fingerprint)}/{name}")
 
     def put_files(self, recipe: Recipe, folder: Path) -> list[StoredFile]:
-        """Copy a folder's files into the artifact, each whole or not at all."""
-        stored = []
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            self.objects.upload(f"{_folder(recipe.key, recipe.fingerprint)}/{path.name}", path)
-            stored.append(StoredFile(name=path.name, sha256=sha256_of_file(path)))
-        return stored
+        """Copy a folder's files into the artifact, each whole or not at all, beside what another run made."""
+        hashes = {path: sha256_of_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        named = {path.name: digest for path, digest in hashes.items()}
+        place = f"files-{sha256(canonical_json(named))[:NAME_DIGITS]}"
+        for path in hashes:
+            self.objects.upload(f"{_folder(recipe.key, recipe.fingerprint)}/{place}/{path.name}", path)
+        return [StoredFile(name=f"{place}/{name}", sha256=digest) for name, digest in named.items()]
 
     def local_files(self, key: ArtifactKey) -> Path:
         """Return a local folder with the artifact's files. Raises ArtifactError where a hash does not match."""
         manifest = self.existing(key)
         paths = [self._file(key, manifest.fingerprint, stored) for stored in manifest.files]
         if isinstance(self.objects, LocalObjects) or not paths:
-            return Path(self.root, _folder(key, manifest.fingerprint))
+            return paths[0].parent if paths else Path(self.root, _folder(key, manifest.fingerprint))
         # Files of one artifact lie apart in the cache: they are brought together by links.
         folder = cache_folder() / "artifacts" / manifest.content
         folder.mkdir(parents=True, exist_ok=True)
-        for path, stored in zip(paths, manifest.files, strict=True):
-            if not (folder / stored.name).exists():
-                (folder / stored.name).symlink_to(path)
+        for path in paths:
+            link = folder / path.name
+            if not link.is_symlink() or link.readlink() != path:
+                with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                    Path(scratch, "link").symlink_to(path)
+                    os.replace(f"{scratch}/link", link)
         return folder
 
     def local_shards(self, key: ArtifactKey) -> list[Path]:
@@ -229,10 +273,44 @@ class ArtifactStore(dg.ConfigurableResource):
         return [self._file(key, manifest.fingerprint, shard) for shard in manifest.shards]
 
     def published(self) -> list[ArtifactKey]:
-        """Return the keys of all artifacts that were published."""
+        """Return the keys of all artifacts that were published. Raises ArtifactError on a damaged manifest."""
         found = [name for name in self.objects.tree() if name.endswith("/manifest.json")]
-        manifests = [Manifest.model_validate_json(self.objects.read(name) or b"") for name in found]
+        manifests = [manifest for name in found if (manifest := self._decoded(name))]
         return sorted(ArtifactKey(manifest.asset, manifest.partition) for manifest in manifests)
+
+    def damage(self) -> Iterator[tuple[str, str]]:
+        """Yield every stored file that is missing or not what its hash says: its name, and what is wrong.
+
+        Shards are held against their names, other files against their manifest's hashes.
+        """
+        names = self.objects.tree()
+        expected = {name: _shard_digest(last) for name in names if (last := name.rpartition("/")[2])[:6] == "shard-"}
+        for name in names:
+            folder, _, last = name.rpartition("/")
+            try:
+                manifest = self._decoded(name) if last == "manifest.json" else None
+            except DamageError as error:
+                yield name, error.fault
+                continue
+            if manifest:
+                expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
+        for name, digest in expected.items():
+            try:
+                self._checked(name, digest)
+            except DamageError as error:
+                yield name, error.fault
+            except ArtifactError as error:
+                yield name, str(error)
+
+    def damaged_files(self, manifest: Manifest) -> dict[str, str]:
+        """Return the names of an artifact's files that are missing or not what their hashes say, with what is wrong."""
+        found = {}
+        for stored in manifest.stored:
+            try:
+                self._file(ArtifactKey(manifest.asset, manifest.partition), manifest.fingerprint, stored)
+            except ArtifactError as error:
+                found[stored.name] = str(error)
+        return found
 
     def address(self, recipe: Recipe, name: str) -> str:
         """Return where a file of the recipe's artifact lies, for people."""
@@ -267,11 +345,14 @@ class ArtifactStore(dg.ConfigurableResource):
             summary=summary,
             versions=package_versions(),
         )
+        name = _manifest_name(recipe.key)
+        before = self.objects.read(name)
         try:
-            before = replaced.encoded if replaced else None
-            self.objects.replace(_manifest_name(recipe.key), manifest.encoded, before)
+            if _version(_intact(before)) != _version(replaced):
+                raise ConflictError(name)
+            self.objects.replace(name, manifest.encoded, before)
         except ConflictError:
-            if self.manifest(recipe.key) != manifest:
+            if self.data_version(recipe.key) != manifest.data_version:
                 raise ArtifactError(
                     f"{recipe.key}: another run published it in the meantime, and its artifact stays; "
                     "materialize again to bring it up to date"
@@ -281,22 +362,37 @@ class ArtifactStore(dg.ConfigurableResource):
     def _upstream(self, recipe: Recipe) -> dict[str, str | None]:
         return {str(key): self.data_version(key) for key in recipe.upstream}
 
-    def _shard(self, key: ArtifactKey, fingerprint: str, name: str) -> bytes:
-        place = f"{_folder(key, fingerprint)}/{name}"
-        content = self.objects.read(place)
-        if content is None:
-            raise ArtifactError(f"{key}: {self.objects.address(place)} is missing; materialize the asset again")
-        if _shard_name(content) != name:
-            raise ArtifactError(f"{key}: {self.objects.address(place)} is damaged; materialize the asset again")
-        return content
+    def _manifest(self, key: ArtifactKey) -> Manifest | None:
+        return self._decoded(_manifest_name(key), key)
+
+    def _decoded(self, name: str, key: ArtifactKey | None = None) -> Manifest | None:
+        content = self.objects.read(name)
+        try:
+            return None if content is None else Manifest.decode(content)
+        except NO_MANIFEST:
+            raise DamageError(f"{self._named(name, key)} is damaged") from None
+
+    def _shard(self, key: ArtifactKey, fingerprint: str, name: str) -> Path:
+        return self._checked(f"{_folder(key, fingerprint)}/{name}", _shard_digest(name), key)
 
     def _file(self, key: ArtifactKey, fingerprint: str, stored: StoredFile) -> Path:
-        place = f"{_folder(key, fingerprint)}/{stored.name}"
-        path = self.objects.local(place)
-        if path is None or sha256_of_file(path) != stored.sha256:
-            address = self.objects.address(place)
-            raise ArtifactError(f"{key}: {address} is missing or damaged; materialize the asset again")
-        return path
+        return self._checked(f"{_folder(key, fingerprint)}/{stored.name}", stored.sha256, key)
+
+    def _named(self, name: str, key: ArtifactKey | None) -> str:
+        return f"{key}: {self.objects.address(name)}" if key else self.objects.address(name)
+
+    def _checked(self, name: str, digest: str, key: ArtifactKey | None = None) -> Path:
+        """Return a local file whose sha256 begins with ``digest``; a cached one that does not is fetched again."""
+        found = ""
+        for fresh in (False, True):
+            path = self.objects.local(name, fresh)
+            if path is None:
+                raise ArtifactError(f"{self._named(name, key)} is missing; materialize the asset again")
+            found = sha256_of_file(path)
+            if len(digest) >= NAME_DIGITS and found.startswith(digest):
+                return path
+        wrong = f"its sha256 begins with {found[:NAME_DIGITS]}, not {digest[:NAME_DIGITS]}"
+        raise DamageError(f"{self._named(name, key)} is damaged: {wrong}")
 
 
 def _folder(key: ArtifactKey, fingerprint: str) -> str:
@@ -316,11 +412,6 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sha256_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that shape artifacts, of those that are installed."""
     versions = {}
@@ -334,3 +425,25 @@ def package_versions() -> dict[str, str]:
 
 def _shard_name(content: bytes) -> str:
     return f"shard-{sha256(content)[:NAME_DIGITS]}.parquet"
+
+
+def _shard_digest(name: str) -> str:
+    return name.removeprefix("shard-").removesuffix(".parquet")
+
+
+def _intact(content: bytes | None) -> Manifest | None:
+    """Return the manifest that was read, None for none and for a damaged one."""
+    try:
+        return None if content is None else Manifest.decode(content)
+    except NO_MANIFEST:
+        return None
+
+
+def _version(manifest: Manifest | None) -> str | None:
+    return manifest.data_version if manifest else None
+
+
+def _signed(document: dict[str, Any]) -> bytes:
+    """Return a manifest's JSON with the sha256 of all else that it holds."""
+    unsigned = {name: part for name, part in document.items() if name != "sha256"}
+    return canonical_json({**unsigned, "sha256": sha256(canonical_json(unsigned))})

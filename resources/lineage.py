@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError
 
 
 @dataclass(frozen=True)
 class Link:
-    """One artifact on the way up: how deep, what it is, and whether it still is what its maker read."""
+    """One artifact on the way up: how deep, what it is, and whether it still is what its maker read, or damaged."""
 
     depth: int
     text: str
     holds: bool
+    damaged: bool = False
 
 
 def walk(store: ArtifactStore, asset: str, partition: str) -> Iterator[Link]:
@@ -58,14 +60,14 @@ def _walk(
             store.local_files(key)
             read[key] = rows
     except ArtifactError as error:
-        yield Link(depth, f"{key}: BROKEN, {error}", False)
+        yield Link(depth, f"{key}: BROKEN, {error}", False, isinstance(error, DamageError))
         return
     version = manifest.data_version
     if recorded is not None and recorded != version:
         text = f"{key}: BROKEN, it is {version[:12]} now and was {recorded[:12]} when it was read"
         yield Link(depth, text, False)
     else:
-        facts = ", ".join([f"{read[key]} rows", *(f"{f.name} {f.sha256[:12]}" for f in manifest.files)])
+        facts = ", ".join([f"{read[key]} rows", *(f"{Path(f.name).name} {f.sha256[:12]}" for f in manifest.files)])
         yield Link(depth, f"{key} {version[:12]} ({facts})", True)
     for name, version_read in sorted(manifest.upstream.items()):
         yield from _walk(store, named_key(name), version_read, depth + 1, read)

@@ -3,12 +3,17 @@
 An object is written whole or not at all. Names are relative, with "/".
 """
 
+import errno
 import fcntl
+import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+
+# What the system says where a disk or a quota is full.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ConflictError(RuntimeError):
@@ -46,8 +51,8 @@ class Objects(Protocol):
         """Remove an object, if it is there."""
         ...
 
-    def local(self, name: str) -> Path | None:
-        """Return a local file with an object's content, None where there is none."""
+    def local(self, name: str, fresh: bool = False) -> Path | None:
+        """Return a local file with an object's content, None where there is none; ``fresh`` mistrusts a cached one."""
         ...
 
     def address(self, name: str) -> str:
@@ -72,7 +77,8 @@ class LocalObjects:
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with _naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_name(f".{path.name}.lock")):
             if self.read(name) != expected:
                 raise ConflictError(name)
@@ -94,7 +100,7 @@ class LocalObjects:
     def remove(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
 
-    def local(self, name: str) -> Path | None:
+    def local(self, name: str, fresh: bool = False) -> Path | None:
         path = self.root / name
         return path if path.is_file() else None
 
@@ -103,7 +109,7 @@ class LocalObjects:
 
 
 class S3Objects:
-    """Objects under s3://BUCKET/PREFIX. What is read stays in a local cache, by its ETag."""
+    """Objects under s3://BUCKET/PREFIX. Local copies stay in a cache, by their ETag."""
 
     def __init__(self, root: str, client: Any, cache: Path):
         self.bucket, _, prefix = root.removeprefix("s3://").partition("/")
@@ -112,17 +118,21 @@ class S3Objects:
         self.cache = cache
 
     def read(self, name: str) -> bytes | None:
-        path = self.local(name)
-        return path.read_bytes() if path else None
+        return self._get(name)[0]
 
     def write(self, name: str, content: bytes) -> None:
-        with _ignoring(self.client, "PreconditionFailed"):  # it is there, with this content
+        try:
             self.client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            if self.read(name) != content:  # what stands there is damaged
+                self.client.put_object(**self._at(name), Body=content)
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
-        tag = self._tag(name)
+        before, tag = self._get(name)
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-        if (self.read(name) if tag else None) != expected:
+        if before != expected:
             raise ConflictError(name)
         try:
             self.client.put_object(**self._at(name), Body=content, **condition)
@@ -149,21 +159,30 @@ class S3Objects:
     def remove(self, name: str) -> None:
         self.client.delete_object(**self._at(name))
 
-    def local(self, name: str) -> Path | None:
+    def local(self, name: str, fresh: bool = False) -> Path | None:
         tag = self._tag(name)
         if tag is None:
             return None
         path = self.cache / self.bucket / tag.strip('"') / Path(name).name
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh or not path.exists():
             at = self._at(name)
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
-                os.replace(f"{scratch}/object", path)
+            with _naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                    self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
+                    os.replace(f"{scratch}/object", path)
         return path
 
     def address(self, name: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}{name}"
+
+    def _get(self, name: str) -> tuple[bytes | None, str | None]:
+        """Return an object's content and its ETag, from the bucket and not from the cache."""
+        try:
+            found = self.client.get_object(**self._at(name))
+        except self.client.exceptions.NoSuchKey:
+            return None, None
+        return found["Body"].read(), found["ETag"]
 
     def _tag(self, name: str) -> str | None:
         try:
@@ -177,39 +196,49 @@ class S3Objects:
         return {"Bucket": self.bucket, "Key": self.prefix + name}
 
 
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _naming(path: Path):
+    """Say which file found no room, and what to do: the system's own error does not."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        advice = "make room and run again, what is finished stays"
+        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
 
 
 @contextmanager
 def _locked(path: Path):
     """Hold a lock between processes for the length of the block."""
-    with path.open("w") as file:
+    with _naming(path):
+        file = path.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _ignoring(client: Any, code: str):
-    """Go on after a client's error of this code."""
-    try:
-        yield
-    except client.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] != code:
-            raise

@@ -17,7 +17,8 @@ from typing import Any
 
 from gsr_dagster.experiment import ProblemSet
 from gsr_dagster.registry import REGISTRY, HubDataset, as_text
-from resources.artifacts import ArtifactError, Row, sha256_of_file
+from resources.artifacts import ArtifactError, Row
+from resources.objects import sha256_of_file
 
 MOST_GENERATED_PER_PROBLEM = 50
 

@@ -7,7 +7,6 @@ same batches and with the same seeds.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -88,8 +87,10 @@ def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]
             return
         twin = replace(recipe, key=replace(recipe.key, partition=partition))
         for name in store.shard_names(twin):
-            with suppress(ArtifactError):  # damaged: drawn again
+            try:
                 store.put_shard(recipe, store.read_shard(twin.key, twin.fingerprint, name).to_pylist())
+            except ArtifactError as error:
+                log.warning("%s. For %s its samples are drawn again.", error, recipe.key)
 
 
 def stored(
@@ -97,25 +98,32 @@ def stored(
 ) -> tuple[list[StoredFile], set[tuple[str, int]]]:
     """Return the usable shards and the (prompt id, sample index) pairs in them.
 
-    A shard that is damaged, or whose prompts have changed, is dropped with a warning.
+    A shard that is damaged, or whose prompts have changed, is dropped with a warning. What
+    two runs drew at once counts once: as it was published, where one of them was.
     """
     shards, there = [], set()
-    for name in store.shard_names(recipe):
+    manifest = store.manifest(recipe.key)
+    published = {shard.name for shard in manifest.shards} if manifest else set()
+    for name in sorted(store.shard_names(recipe), key=lambda name: (name not in published, name)):
         try:
             rows = store.read_shard(recipe.key, recipe.fingerprint, name).to_pylist()
         except ArtifactError as error:
-            log.warning("%s Its samples are drawn again.", error)
-            store.drop_shard(recipe, name)
+            log.warning("%s. Its samples are drawn again.", error)
+            store.drop_file(recipe, name)
             continue
         changed = [r for r in rows if (p := prompts.get(r["prompt_id"])) and p.sha256 != r["prompt_sha256"]]
         if changed:
             log.warning(
                 "%s: the prompt of %s has changed; %s is drawn again.", recipe.key, changed[0]["prompt_id"], name
             )
-            store.drop_shard(recipe, name)
+            store.drop_file(recipe, name)
             continue
-        shards.append(store.stored_shard(recipe, name, len(rows)))
-        there |= {(row["prompt_id"], row["sample_index"]) for row in rows}
+        new = [row for row in rows if (row["prompt_id"], row["sample_index"]) not in there]
+        if len(new) == len(rows):
+            shards.append(store.stored_shard(recipe, name, len(rows)))
+        elif new:
+            shards.append(store.put_shard(recipe, new))
+        there |= {(row["prompt_id"], row["sample_index"]) for row in new}
     return shards, there
 
 

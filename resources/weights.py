@@ -1,21 +1,28 @@
 """Model sources: from `hf:ORG/NAME@REVISION`, `path:FOLDER` or `gguf:PACKAGE-OR-PATH` to a local folder.
 
-A GGUF file is turned into safetensors once, in the user's cache folder; weights are
-never unpickled.
+A GGUF file is turned into safetensors once, in the user's cache folder, with the hashes
+of what was written: what has changed since is made again. Weights are never unpickled.
 """
 
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from resources.objects import sha256_of_file
+
 MEBIBYTE = 1 << 20
+# As `sha256sum --check` reads it.
+HASHES = "SHA256SUMS"
+
+log = logging.getLogger(__name__)
 
 # For a base model, which knows no turns: each solution ends, so that the model ends its own.
 PLAIN_CHAT = (
@@ -113,19 +120,41 @@ def _converted(gguf: Path, identity: str) -> Path:
 
 
 def _made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder of the cache, made where it is missing, whole or not at all."""
+    """Return a folder of the cache, made where it is missing or damaged, whole or not at all."""
     target = cache_folder() / "models" / name
-    if target.is_dir():
+    fault = _fault(target) if target.is_dir() else None
+    if target.is_dir() and not fault:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        if fault:
+            log.warning("%s: %s. It is made again.", target, fault)
+            with suppress(FileNotFoundError):  # another process was first
+                target.rename(Path(scratch) / "damaged")
         make(Path(scratch) / "model")
+        (Path(scratch) / "model" / HASHES).write_text(_hashes(Path(scratch) / "model"))
         try:
             (Path(scratch) / "model").rename(target)
         except OSError:
             if not target.is_dir():  # another process was first
                 raise
     return target
+
+
+def _hashes(folder: Path) -> str:
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != HASHES)
+    return "".join(f"{sha256_of_file(file)}  {file.name}\n" for file in files)
+
+
+def _fault(folder: Path) -> str | None:
+    """Return what is wrong with a folder of the cache, None where it is what was written."""
+    if not (folder / HASHES).is_file():
+        return f"it has no {HASHES}"
+    recorded, found = (folder / HASHES).read_bytes().decode(errors="replace"), _hashes(folder)
+    if recorded == found:
+        return None
+    changed = {line[66:] for line in {*recorded.splitlines()} ^ {*found.splitlines()}}
+    return f"{HASHES} does not hold for {', '.join(sorted(changed)) or 'itself'}"
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

@@ -305,8 +305,8 @@ def finished_school(tmp_path_factory: pytest.TempPathFactory):
 
     folder = tmp_path_factory.mktemp("school")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resources.engines.loading._engine", school.scripted_engine)
-        patch.setattr("resources.trainer.Trainer.train", school.scripted_training)
+        school.play(patch)
+        patch.setattr("resources.samples.SHARD_SAMPLES", school.SHARD_SAMPLES)
         finished = school.School(school.document(folder), folder / "artifacts")
         finished.run_all()
     return finished

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from assets.recipes import Recipes
@@ -25,6 +26,8 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Row
 from resources.engines.base import Request, Sample
 
 STUDENT = "llama-student"
+# Few, so that an artifact of samples has many shards.
+SHARD_SAMPLES = 8
 # How often a direct solution is right, and a refinement.
 SKILLS = {"tiny": (0.5, 0.4), "big": (0.6, 0.95), "student": (0.7, 1.0)}
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 64}
@@ -75,8 +78,15 @@ def scripted_training(self, label, student, source, rows, seed, scratch: Path) -
     layer = "base_model.model.layers.0.q_proj"
     parts = {f"{layer}.lora_A.weight": np.ones((2, 4)), f"{layer}.lora_B.weight": np.full((4, 2), 0.1)}
     save_file({name: part.astype(np.float32) for name, part in parts.items()}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "peft_type": "LORA"}))
     losses = [2.0, 1.5, 1.2, 1.1]
     return folder, [{"step": i, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for i, loss in enumerate(losses, 1)]
+
+
+def play(patch: pytest.MonkeyPatch) -> None:
+    """Put the scripted model, and its training, in the place of real ones."""
+    patch.setattr("resources.engines.loading._engine", scripted_engine)
+    patch.setattr("resources.trainer.Trainer.train", scripted_training)
 
 
 def document(folder: Path) -> dict:

@@ -41,3 +41,21 @@ def test_a_step_whose_process_died_is_tried_again(attempts, error):
 
 def test_bad_input_is_not_tried_again(attempts):
     assert attempts(ArtifactError("missing")) == (False, 1)
+
+
+def test_a_current_artifact_with_a_damaged_file_is_made_again(tmp_path, capfd):
+    store, recipe, made = ArtifactStore(root=str(tmp_path)), Recipe(ArtifactKey("sums"), {}), []
+
+    @dg.asset
+    def sums(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return keep(context, store, recipe, lambda: made.append(1) or Made([{"row": 1}]))
+
+    assert dg.materialize([sums]).success
+    assert dg.materialize([sums]).success
+    (shard,) = store.local_shards(recipe.key)
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    assert dg.materialize([sums]).success
+    assert len(made) == 2
+    assert shard.read_bytes() == whole
+    assert f"{shard.name} is damaged" in capfd.readouterr().err

@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
@@ -100,8 +102,6 @@ def test_the_report_stands_alone_and_holds_the_table(journey):
 
 
 def test_dagster_knows_every_materialization_and_its_checks(journey):
-    import dagster as dg
-
     with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
         keys = {key.to_user_string() for key in instance.all_asset_keys()}
         assert {"benchmark_problems", "base/gap_reports", "lora_checkpoints", "student_comparison"} <= keys
@@ -113,9 +113,19 @@ def test_dagster_knows_every_materialization_and_its_checks(journey):
         assert instance.get_runs_count() >= 6
 
 
+def logged(journey, what: str) -> list[str]:
+    """Return the lines with this text in the event log of all runs."""
+    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+        runs = [run.run_id for run in instance.get_runs()]
+        return [line for run in runs for r in instance.all_logs(run) if what in (line := r.user_message)]
+
+
 def test_a_second_run_does_nothing_and_says_so(journey):
     before = {path: path.stat().st_mtime_ns for path in Path(journey.store.root).rglob("*") if path.is_file()}
+    loaded = logged(journey, "loading path:")
+    assert len(loaded) >= 2  # the model, and the student
     second = journey.gsr("run")
+    assert logged(journey, "loading path:") == loaded
     assert second.returncode == 0, second.stderr
     assert "Nothing to do: every asset of small is current" in second.stdout
     after = {path: path.stat().st_mtime_ns for path in Path(journey.store.root).rglob("*") if path.is_file()}
@@ -176,15 +186,21 @@ def test_an_unknown_student_and_a_bad_file_get_one_clear_line(journey, tmp_path)
 
 
 def test_raising_n_keeps_every_sample_and_then_a_broken_link_is_named(journey):
-    """One journey on the same artifacts, in this order: N from 4 to 6, then a byte flipped in the teacher's data."""
+    """One journey on the same artifacts, in this order: N from 4 to 8, then a byte flipped in the teacher's data."""
     before = {row["candidate_id"]: row for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
     groups = {row["group_id"]: row for row in journey.rows("base/gap_reports", "sums|llama-tiny")}
-    journey.write(samples=6)
+    shards = set(journey.store.existing(ArtifactKey("base/candidate_pools", "sums|llama-tiny")).shards)
+    journey.write(samples=8)
     grown = journey.gsr("run")
     assert grown.returncode == 0, grown.stdout + grown.stderr
+    for subject in ("base/candidate_pools[sums|llama-tiny]", "student/candidate_pools[sums|llama-student]"):
+        assert logged(journey, f"{subject}: 96 of 192 samples are there, drawing 96")
     after = {row["candidate_id"]: row for row in journey.rows("base/candidate_pools", "sums|llama-tiny")}
-    assert len(after) == 24 * 6
+    assert Counter(row["problem_id"] for row in after.values()) == {row["problem_id"]: 8 for row in before.values()}
     assert {name: after[name] for name in before} == before
+    grown_shards = set(journey.store.existing(ArtifactKey("base/candidate_pools", "sums|llama-tiny")).shards)
+    assert shards < grown_shards
+    assert sum(shard.rows for shard in grown_shards - shards) == 24 * 4
     regrouped = {row["group_id"]: row for row in journey.rows("base/gap_reports", "sums|llama-tiny")}
     assert {name: regrouped[name]["refinement_id"] for name in groups} == {
         n: g["refinement_id"] for n, g in groups.items()

@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, canonical_json
 
 KEY = ArtifactKey("base/candidate_pools", "sums|smollm2-135m")
 ROWS = [{"id": "a", "value": 1.5, "list": ["x"]}, {"id": "b", "value": None, "list": []}]
@@ -78,12 +79,63 @@ def test_a_missing_shard_makes_an_artifact_stale(store):
         store.read(KEY)
 
 
-def test_a_damaged_manifest_is_an_error_and_not_an_absence(store, tmp_path):
-    publish(store, recipe())
-    manifest = tmp_path / KEY.path / "manifest.json"
-    manifest.write_bytes(manifest.read_bytes()[:100])
+@pytest.mark.parametrize("change", [lambda text: text[:100], lambda text: text.replace(b'"rows": 2', b'"rows": 3')])
+def test_a_damaged_manifest_cannot_be_read_and_the_artifact_is_published_again(store, tmp_path, caplog, change):
+    first = publish(store, recipe())
+    path = tmp_path / KEY.path / "manifest.json"
+    path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ArtifactError, match=r"manifest\.json is damaged"):
-        store.manifest(KEY)
+        store.read(KEY)
+    assert not store.current(recipe())
+    assert "manifest.json is damaged" in caplog.text
+    assert publish(store, recipe()) == first
+    assert store.read(KEY) == ROWS
+
+
+def test_a_manifest_from_before_they_held_their_hash_is_read_and_replaced(store, tmp_path):
+    first = publish(store, recipe())
+    path = tmp_path / KEY.path / "manifest.json"
+    document = json.loads(path.read_bytes())
+    del document["sha256"]
+    path.write_bytes(canonical_json(document))
+    assert store.current(recipe()) == first
+    publish(store, recipe(), ROWS[:1])
+    assert store.read(KEY) == ROWS[:1]
+
+
+def test_a_shard_whose_name_is_too_short_to_hold_a_hash_is_no_shard(store):
+    made = recipe()
+    publish(store, made)
+    path = shard_path(store, made)
+    path.rename(path.with_name("shard-.parquet"))
+    with pytest.raises(ArtifactError, match=r"shard-\.parquet is damaged"):
+        store.read_shard(KEY, made.fingerprint, "shard-.parquet")
+
+
+def test_all_damage_is_found(store):
+    made = recipe()
+    publish(store, made)
+    store.put_shard(made, ROWS[:1])  # which no manifest names
+    assert not list(store.damage())
+    paths = sorted(path for path in Path(store.root).rglob("*") if path.is_file() and not path.name.startswith("."))
+    assert len(paths) == 3
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-1])
+    found = dict(store.damage())
+    assert sorted(found) == [path.relative_to(store.root).as_posix() for path in paths]
+    assert all(f"{Path(name).name} is damaged" in fault for name, fault in found.items())
+
+
+def test_files_of_another_run_stay_whole(store, tmp_path):
+    made = recipe()
+    for content in ("one", "other"):
+        folder = tmp_path / content
+        folder.mkdir()
+        (folder / "adapter.safetensors").write_text(content)
+    first = store.publish(made, [], {}, store.put_files(made, tmp_path / "one"))
+    store.put_files(made, tmp_path / "other")
+    assert not store.damaged_files(first)
+    assert (store.local_files(KEY) / "adapter.safetensors").read_text() == "one"
 
 
 def test_of_two_runs_the_second_to_publish_says_so_and_loses_nothing(store):

@@ -102,7 +102,7 @@ def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environmen
     (folder / "adapter_config.json").write_text("{}")
     (folder / "adapter_model.safetensors").write_bytes(os.urandom(1 << 20))
     rows = [{"step": 1, "loss": 0.5}]
-    store.publish(recipe, [store.put_shard(recipe, rows)], {}, store.put_files(recipe, folder))
+    manifest = store.publish(recipe, [store.put_shard(recipe, rows)], {}, store.put_files(recipe, folder))
     for _ in range(2):
         local = store.local_files(recipe.key)
         assert {p.name: p.read_bytes() for p in local.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
@@ -111,8 +111,24 @@ def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environmen
         shutil.rmtree(s3_environment["GSR_CACHE"])
     client = s3_client()
     bucket, _, prefix = store.root.removeprefix("s3://").partition("/")
-    damaged = f"{prefix}/{recipe.key.path}/{recipe.fingerprint}/adapter_model.safetensors"
+    assert store.read(recipe.key) == rows
+    assert store.local_files(recipe.key).is_dir()
+    cached = [path for path in Path(s3_environment["GSR_CACHE"], "s3").rglob("*") if path.is_file()]
+    assert len(cached) == 3
+    for path in cached:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert store.read(recipe.key) == rows  # fetched again
+    assert {p.name: p.read_bytes() for p in store.local_files(recipe.key).iterdir()} == {
+        p.name: p.read_bytes() for p in folder.iterdir()
+    }
+    damaged = f"{prefix}/{recipe.key.path}/{recipe.fingerprint}/{manifest.files[1].name}"
     client.put_object(Bucket=bucket, Key=damaged, Body=b"cut off")
-    with pytest.raises(ArtifactError, match=r"adapter_model\.safetensors is missing or damaged"):
+    with pytest.raises(ArtifactError, match=r"adapter_model\.safetensors is damaged"):
         store.local_files(recipe.key)
+    shard = manifest.shards[0]
+    client.put_object(
+        Bucket=bucket, Key=f"{prefix}/{recipe.key.path}/{recipe.fingerprint}/{shard.name}", Body=b"cut off"
+    )
+    assert store.put_shard(recipe, rows) == shard
+    assert store.read(recipe.key) == rows
     assert Path(s3_environment["GSR_CACHE"]).is_dir()

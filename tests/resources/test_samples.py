@@ -107,3 +107,16 @@ def test_a_partition_of_the_same_fingerprint_is_copied_and_not_drawn_again(store
     assert store.shard_names(other) == store.shard_names(RECIPE)
     adopt_shards(store, replace(other, settings={"temperature": 1}), ["sums|m"])
     assert not store.shard_names(replace(other, settings={"temperature": 1}))
+
+
+def test_what_two_runs_drew_at_once_counts_once_as_it_was_published(store):
+    first = complete(store, prompts(samples=4), Echo())
+    other = [{**row, "text": "of another run"} for row in first.values()]
+    unpublished = store.put_shard(RECIPE, [*other, {**other[0], "sample_index": 4, "candidate_id": "m/p0/4"}])
+    engine = Echo()
+    after = complete(store, prompts(samples=5), engine)
+    assert len(engine.drawn) == 9
+    assert {name: after[name] for name in first} == first
+    assert after["m/p0/4"]["text"] == "of another run"
+    assert len(store.read(RECIPE.key)) == 50
+    assert unpublished.name not in {shard.name for shard in store.existing(RECIPE.key).shards}

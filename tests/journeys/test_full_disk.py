@@ -1,0 +1,63 @@
+"""A disk that fills up while gsr run writes: it says so in a line, publishes nothing in part, and goes on when there is room."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.reliability import times
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory) -> list[dict]:
+    """What happened at every point: tests/journeys/full_disk.py."""
+    folder = tmp_path_factory.mktemp("full-disk")
+    mounting = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mounting, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small disk can be mounted here: {error}")
+    count = times(2, 20)
+    main = "from tests.journeys.full_disk import main; main()"
+    command = [*NAMESPACE, sys.executable, "-c", main, str(folder), str(count), str(times(0, 1))]
+    with (folder / "log").open("w") as log:
+        environment = {**os.environ, "GSR_EXPERIMENT": ""}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, timeout=3000)
+    assert done.returncode == 0, Path(folder, "log").read_text()[-3000:]
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
+    assert len(found) == count
+    return found
+
+
+def test_a_full_disk_ends_the_run_with_what_to_do_and_no_traceback(points):
+    for point in points:
+        told = point["full"]["told"]
+        assert point["full"]["status"] == 1, told
+        assert "Traceback" not in told, told
+        assert told.count("what is finished stays") == 1, told
+        lines = [line for line in told.splitlines() if "what is finished stays" in line]
+        if point["what"] == "artifacts":
+            assert "No space left on device: make room and run again" in lines[0]
+            assert "/home/artifacts/school/" in lines[0]
+        else:
+            assert "make room" in lines[0]
+
+
+def test_only_what_is_whole_is_published_and_nothing_half_written_stays(points):
+    for point in points:
+        full = point["full"]
+        assert full["damage"] == []
+        assert full["scraps"] == []
+        assert full["versions"].items() <= point["undisturbed"].items()
+
+
+def test_with_room_it_goes_on_to_what_an_undisturbed_run_makes(points):
+    for point in points:
+        assert point["roomy"]["status"] == 0, point["roomy"]["told"]
+        assert point["roomy"]["versions"] == point["undisturbed"]
+        assert point["roomy"]["damage"] == []
