@@ -6,9 +6,13 @@ An object is written whole or not at all. Names are relative, with "/".
 import fcntl
 import os
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+HALF_WRITTEN = ".writing-"
+SECONDS_OF_A_DAY = 24 * 3600
 
 
 class ConflictError(RuntimeError):
@@ -77,6 +81,7 @@ class LocalObjects:
             if self.read(name) != expected:
                 raise ConflictError(name)
             write_atomically(path, content)
+        _remove_half_written(path.parent)
 
     def upload(self, name: str, path: Path) -> None:
         write_atomically(self.root / name, path.read_bytes())
@@ -180,7 +185,7 @@ class S3Objects:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a temporary name, fsync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=HALF_WRITTEN)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -195,6 +200,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Remove what killed writers left under a folder: what a living one writes is no day old."""
+    for path in folder.rglob(f"{HALF_WRITTEN}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
+                path.unlink()
 
 
 @contextmanager
