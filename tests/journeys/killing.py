@@ -16,10 +16,12 @@ import psutil
 import yaml
 
 from gsr_dagster.cli import DAGSTER_YAML
+from tests.journeys.forked import Forks
 
 EVENT = re.compile(r"^([\d.]+) \S+ - \S+ - \d+ - (\w+) - (STEP_START|STEP_SUCCESS) - ", re.MULTILINE)
 GOES_ON = re.compile(r"(\S+): (\d+) of \d+ samples are there, drawing \d+")
-SECONDS_BETWEEN_LOOKS = 0.005
+SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_OF_A_GLANCE = 0.0005
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,7 @@ class Moment:
 class Attempt:
     """One `gsr run` on what stands in a folder, its processes in a group of their own."""
 
-    def __init__(self, folder: Path, experiment: Path, environment: dict[str, str]):
-        self.folder = folder
+    def __init__(self, folder: Path, experiment: Path, environment: dict[str, str], forks: Forks | None = None):
         self.home = folder / "home"
         self.log = folder / "events.log"
         self.output = folder / "output.log"
@@ -46,16 +47,17 @@ class Attempt:
         self._tell_the_log()
         self._left = _half_written(self.home)
         own = {"GSR_HOME": str(self.home), "COLUMNS": "160", **environment}
+        whole = {name: value for name, value in {**os.environ, **own}.items() if name != "DAGSTER_HOME"}
+        arguments = ["--experiment", str(experiment), "run"]
         self.started = time.time()
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("gsr")), "--experiment", str(experiment), "run"],
-                env={name: value for name, value in {**os.environ, **own}.items() if name != "DAGSTER_HOME"},
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        if forks:
+            self.process = forks.start(arguments, whole, folder, self.output)
+        else:
+            command = [str(Path(sys.executable).with_name("gsr")), *arguments]
+            with self.output.open("w") as output:
+                self.process = subprocess.Popen(
+                    command, env=whole, cwd=folder, stdout=output, stderr=output, process_group=0
+                )
 
     def _tell_the_log(self) -> None:
         """Have Dagster write its events to a file too, as its settings allow."""
@@ -97,7 +99,7 @@ class Attempt:
             time.sleep(min(SECONDS_BETWEEN_LOOKS, moment.offset))
         if moment.writing:
             while self.process.poll() is None and not self.half_written():
-                pass
+                time.sleep(SECONDS_OF_A_GLANCE)
         return self.process.poll() is None
 
     def _looks(self) -> Iterator[None]:
@@ -111,7 +113,7 @@ class Attempt:
 
     def kill_the_run_alone(self) -> None:
         """Leave the processes that train and grade without the one that started them."""
-        self.process.kill()
+        os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def kill_a_helper(self, rng: random.Random) -> str:
@@ -129,7 +131,8 @@ class Attempt:
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes of the group that live."""
-        return [process for process in psutil.process_iter() if _group(process.pid) == self.process.pid]
+        found = [process for process in psutil.process_iter(["status"]) if _group(process.pid) == self.process.pid]
+        return [process for process in found if process.info["status"] != psutil.STATUS_ZOMBIE]
 
     def half_written(self) -> set[Path]:
         """Return the files that this run began to write and did not finish."""
