@@ -1,6 +1,6 @@
 """`kill -9` at random moments of a run, again and again: what then stands is what an uninterrupted run leaves.
 
-The figures of docs/reliability.md: GSR_RELIABILITY=1 pytest -rP tests/journeys/test_kills.py
+The figures of docs/reliability.md: GSR_RELIABILITY=1 pytest -s tests/journeys/test_kills.py
 """
 
 import io
@@ -137,6 +137,7 @@ class Killed:
         """Run from what is begun, nothing by default, to the end, as often as so many kills take."""
         while self.counted.kills < kills:
             self._journey(min(MOST_KILLS_A_JOURNEY, kills - self.counted.kills), begun or {})
+            print(self.counted)
 
     def _journey(self, kills: int, begun: Contents) -> None:
         for name in self.store.objects.tree():
@@ -231,7 +232,6 @@ def test_the_command_as_a_user_starts_it_leaves_the_same(experiment, reference, 
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_been(experiment, reference, forks, tmp_path):
     killed = Killed(experiment, tmp_path, reference, forks, {})
     killed.journeys(times(4, 100))
-    print(killed.counted)
 
 
 def test_so_it_does_with_artifacts_in_a_bucket_and_the_local_disk_lost_at_each_kill(
@@ -244,4 +244,3 @@ def test_so_it_does_with_artifacts_in_a_bucket_and_the_local_disk_lost_at_each_k
     killed = Killed(experiment, tmp_path, reference, forks, environment)
     trained = {name: content for name, content in reference.contents.items() if not name.startswith("student")}
     killed.journeys(times(2, 100), begun=trained if times(1, 0) else {})
-    print(killed.counted)
