@@ -43,6 +43,7 @@ class Attempt:
         self.home = folder / "home"
         self.log = folder / "events.log"
         self.output = folder / "output.log"
+        self.lost_a_helper = False
         self.log.unlink(missing_ok=True)
         self._tell_the_log()
         self._left = _half_written(self.home)
@@ -127,6 +128,7 @@ class Attempt:
             helper.kill()
         except psutil.NoSuchProcess:
             return ""
+        self.lost_a_helper = True
         return "training" if "training_process" in line else "grading" if "forkserver" in line else "other"
 
     def processes(self) -> list[psutil.Process]:

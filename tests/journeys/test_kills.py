@@ -5,6 +5,7 @@ The figures of docs/reliability.md: GSR_RELIABILITY=1 pytest -s tests/journeys/t
 
 import io
 import random
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -155,9 +156,9 @@ class Killed:
             if attempt.reach(moment, order):
                 self._kill(attempt, moment)
             if attempt.process.poll() not in (None, 0):
-                self._check(attempt)
-                attempt = self._start()
-        assert attempt.process.wait(SECONDS_TO_END) == 0, attempt.output.read_text() + attempt.said[-3000:]
+                attempt = self._again(attempt)
+        while attempt.process.wait(SECONDS_TO_END) != 0:
+            attempt = self._again(attempt)
         self._check(attempt)
         assert self.contents == self.reference.contents
 
@@ -165,6 +166,12 @@ class Killed:
         if self.on_s3:
             lose_the_local_disk(self.folder)
         return Attempt(self.folder, self.experiment, self.environment, self.forks)
+
+    def _again(self, attempt: Attempt) -> Attempt:
+        killed = attempt.process.returncode == -signal.SIGKILL or attempt.lost_a_helper
+        assert killed, attempt.output.read_text() + attempt.said[-3000:]
+        self._check(attempt)
+        return self._start()
 
     def _kill(self, attempt: Attempt, moment: Moment) -> None:
         step = attempt.step()
