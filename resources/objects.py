@@ -7,13 +7,17 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 # What the system says where a disk or a quota is full.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+HALF_WRITTEN = ".writing-"
+SECONDS_OF_A_DAY = 24 * 3600
 
 
 class ConflictError(RuntimeError):
@@ -83,6 +87,7 @@ class LocalObjects:
             if self.read(name) != expected:
                 raise ConflictError(name)
             write_atomically(path, content)
+        _remove_half_written(path.parent)
 
     def upload(self, name: str, path: Path) -> None:
         write_atomically(self.root / name, path.read_bytes())
@@ -205,15 +210,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a temporary name, fsync, rename."""
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        temporary = path.with_name(f"{HALF_WRITTEN}{secrets.token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:  # for whom the umask lets in, as any other file
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -232,6 +237,14 @@ def _naming(path: Path):
             raise
         advice = "make room and run again, what is finished stays"
         raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Remove what killed writers left under a folder: what a living one writes is no day old."""
+    for path in folder.rglob(f"{HALF_WRITTEN}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
+                path.unlink()
 
 
 @contextmanager

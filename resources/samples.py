@@ -80,13 +80,14 @@ def complete_samples(
 def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]) -> None:
     """Copy what another partition drew with the same fingerprint, so with the same seeds: it would be drawn again.
 
-    Nothing is copied where the recipe has samples already.
+    Nothing is copied where the recipe has samples of its own; what a killed run had copied is completed.
     """
     for partition in partitions:
-        if store.shard_names(recipe):
-            return
         twin = replace(recipe, key=replace(recipe.key, partition=partition))
-        for name in store.shard_names(twin):
+        own, theirs = set(store.shard_names(recipe)), set(store.shard_names(twin))
+        if not own <= theirs:
+            continue
+        for name in sorted(theirs - own):
             try:
                 store.put_shard(recipe, store.read_shard(twin.key, twin.fingerprint, name).to_pylist())
             except ArtifactError as error:

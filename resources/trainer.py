@@ -65,7 +65,10 @@ class Trainer(dg.ConfigurableResource):
         history = History(scratch / "history.jsonl")
         with (
             (scratch / "output.log").open("w") as output,
-            subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
+            # Its input ends with this process, however that ends: so does it.
+            subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            ) as process,
             track(label, 0, "steps") as progress,
         ):
             try:

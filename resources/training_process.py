@@ -9,7 +9,9 @@ may stand in one batch.
 
 import json
 import math
+import os
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -163,5 +165,17 @@ def save(model: Any, tokenizer: Any, source: str, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
 
 
+def end_with_stdin() -> None:
+    """End this process once its standard input ends: the run that started it is gone, and the GPU is wanted again."""
+
+    def follow() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 if __name__ == "__main__":
+    end_with_stdin()
     main(sys.argv[1])

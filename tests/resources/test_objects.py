@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -90,6 +91,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_a_day_later_and_not_before(tmp_path):
+    old, young = tmp_path / "asset" / "fingerprint" / ".writing-old", tmp_path / "asset" / ".writing-young"
+    old.parent.mkdir(parents=True)
+    for path in (old, young):
+        path.write_bytes(b"half a sh")
+    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    LocalObjects(tmp_path).replace("asset/manifest.json", b"1", expected=None)
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environment, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Training for real, on a small model: by one process and by two, an adapter and all weights."""
 
 import json
+import multiprocessing
 import pickletools
 import threading
 import time
@@ -122,3 +123,17 @@ def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
     with pytest.raises(TrainingDiedError, match="status -9"):
         train(weights, tmp_path / "scratch")
     killer.join()
+
+
+def test_training_ends_with_the_run_that_started_it_however_that_ended(small_model, tmp_path):
+    """Or it would hold the GPU that the next run wants."""
+    arguments = {"model": small_model, "scratch": tmp_path / "scratch", "epochs": 10_000}
+    run = multiprocessing.get_context("fork").Process(target=train, kwargs=arguments)
+    run.start()
+    while not (tmp_path / "scratch" / "history.jsonl").exists():
+        assert run.is_alive()
+        time.sleep(0.1)
+    (training,) = psutil.Process(run.pid).children()
+    run.kill()
+    run.join()
+    training.wait(5)
