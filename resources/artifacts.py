@@ -13,7 +13,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -167,22 +167,28 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def read(self, key: ArtifactKey) -> list[Row]:
         """Return all rows. Raises ArtifactError where a shard is missing or its hash does not match."""
-        manifest = self.existing(key)
-        return self.read_shards(key, manifest.fingerprint, manifest.shards)
+        return list(self.rows(key))
 
-    def read_shards(self, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]) -> list[Row]:
-        """Return the rows of shards, with or without a manifest that names them."""
-        tables = [self.read_shard(key, fingerprint, shard.name) for shard in shards]
-        return [row for table in tables for row in table.to_pylist()]
+    def rows(self, key: ArtifactKey, *columns: str) -> Iterator[Row]:
+        """Yield the rows, or some of their columns, with one shard in memory at a time. Raises as ``read`` does."""
+        manifest = self.existing(key)
+        return self.read_shards(key, manifest.fingerprint, manifest.shards, *columns)
+
+    def read_shards(
+        self, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile], *columns: str
+    ) -> Iterator[Row]:
+        """Yield the rows of shards, or some of their columns, with or without a manifest that names them."""
+        for shard in shards:
+            yield from self.read_shard(key, fingerprint, shard.name, *columns).to_pylist()
 
     def shard_names(self, recipe: Recipe) -> list[str]:
         """Return the names of the shards that stand in the recipe's folder, with or without a manifest."""
         names = self.objects.names(_folder(recipe.key, recipe.fingerprint))
         return [name for name in names if name.startswith("shard-")]
 
-    def read_shard(self, key: ArtifactKey, fingerprint: str, name: str) -> pa.Table:
-        """Return a shard's table. Raises ArtifactError where it is not what its name's hash says."""
-        return pq.read_table(io.BytesIO(self._shard(key, fingerprint, name)))
+    def read_shard(self, key: ArtifactKey, fingerprint: str, name: str, *columns: str) -> pa.Table:
+        """Return a shard's table, or some of its columns. Raises ArtifactError where it is not what its name's hash says."""
+        return _table(self._shard(key, fingerprint, name), columns)
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all."""
@@ -193,9 +199,11 @@ class ArtifactStore(dg.ConfigurableResource):
         self.objects.write(f"{_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
 
-    def stored_shard(self, recipe: Recipe, name: str, rows: int) -> StoredFile:
-        """Return the entry of a shard that stands in the recipe's folder."""
-        return StoredFile(name=name, sha256=sha256(self._shard(recipe.key, recipe.fingerprint, name)), rows=rows)
+    def stored_shard(self, recipe: Recipe, name: str, *columns: str) -> tuple[StoredFile, pa.Table]:
+        """Return the entry of a shard that stands in the recipe's folder, and some of its columns."""
+        content = self._shard(recipe.key, recipe.fingerprint, name)
+        table = _table(content, columns)
+        return StoredFile(name=name, sha256=sha256(content), rows=table.num_rows), table
 
     def drop_shard(self, recipe: Recipe, name: str) -> None:
         """Remove a damaged shard, so that its rows count as missing."""
@@ -297,6 +305,10 @@ class ArtifactStore(dg.ConfigurableResource):
             address = self.objects.address(place)
             raise ArtifactError(f"{key}: {address} is missing or damaged; materialize the asset again")
         return path
+
+
+def _table(content: bytes, columns: Sequence[str]) -> pa.Table:
+    return pq.read_table(io.BytesIO(content), columns=list(columns) or None)
 
 
 def _folder(key: ArtifactKey, fingerprint: str) -> str:

@@ -102,11 +102,12 @@ def stored(
     shards, there = [], set()
     for name in store.shard_names(recipe):
         try:
-            rows = store.read_shard(recipe.key, recipe.fingerprint, name).to_pylist()
+            shard, table = store.stored_shard(recipe, name, "prompt_id", "sample_index", "prompt_sha256")
         except ArtifactError as error:
             log.warning("%s Its samples are drawn again.", error)
             store.drop_shard(recipe, name)
             continue
+        rows = table.to_pylist()
         changed = [r for r in rows if (p := prompts.get(r["prompt_id"])) and p.sha256 != r["prompt_sha256"]]
         if changed:
             log.warning(
@@ -114,7 +115,7 @@ def stored(
             )
             store.drop_shard(recipe, name)
             continue
-        shards.append(store.stored_shard(recipe, name, len(rows)))
+        shards.append(shard)
         there |= {(row["prompt_id"], row["sample_index"]) for row in rows}
     return shards, there
 
