@@ -1,6 +1,7 @@
 """A process that takes the recorded samples of an experiment through sampling and grading, benchmark by benchmark.
 
-It prints a line of JSON a step: the memory in bytes before it and at its peak, and its seconds.
+Each step takes the benchmarks one after another, and prints a line of JSON for each: the memory of this
+process in bytes before it and at its peak, that of the grading processes at its end, and its seconds.
 """
 
 import json
@@ -10,11 +11,12 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import psutil
 
-from gsr_dagster.automation import lanes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import load_experiment
 
+MODEL = "said-7b"
 STEPS = ("base/candidate_pools", "base/graded_candidates")
 
 
@@ -29,16 +31,23 @@ def run_all(path: Path) -> None:
     definitions = build_definitions(experiment)
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
-        for lane in lanes(experiment)[:2]:
-            job = definitions.resolve_job_def(lane.name)
-            for partition in lane.partitions:
-                for asset in [name for name in lane.assets if name in (*STEPS, "benchmark_problems")]:
-                    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-                    before, started = memory("VmRSS"), time.monotonic()
-                    chosen = [dg.AssetKey(asset.split("/"))]
-                    job.execute_in_process(quiet, instance, partition_key=partition, asset_selection=chosen)
-                    took = {"before": before, "peak": memory("VmHWM"), "seconds": time.monotonic() - started}
-                    print(json.dumps({"step": asset, "benchmark": partition.partition("|")[0], **took}), flush=True)
+        for benchmark in experiment.benchmarks:
+            definitions.resolve_job_def("benchmarks").execute_in_process(quiet, instance, partition_key=benchmark)
+        job = definitions.resolve_job_def("base_evaluation")
+        for step in STEPS:
+            for benchmark in experiment.benchmarks:
+                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+                before, started = memory("VmRSS"), time.monotonic()
+                job.execute_in_process(
+                    quiet,
+                    instance,
+                    partition_key=f"{benchmark}|{MODEL}",
+                    asset_selection=[dg.AssetKey(step.split("/"))],
+                )
+                graders = sum(child.memory_info().rss for child in psutil.Process().children(recursive=True))
+                took = {"before": before, "peak": memory("VmHWM"), "graders": graders}
+                took["seconds"] = round(time.monotonic() - started, 1)
+                print(json.dumps({"step": step, "benchmark": benchmark, **took}), flush=True)
 
 
 if __name__ == "__main__":
