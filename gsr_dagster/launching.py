@@ -10,6 +10,9 @@ from dagster import DagsterEventType, DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
+# Clocks are set right now and then, and a process's start is told to the second at best.
+SECONDS_CLOCKS_DIFFER = 60
+
 
 class WatchedRunLauncher(DefaultRunLauncher):
     """Launches runs on this machine and says whether their processes live."""
@@ -23,16 +26,16 @@ class WatchedRunLauncher(DefaultRunLauncher):
         for record in self._instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ENGINE_EVENT).records:
             event = record.event_log_entry.dagster_event
             if event and (pid := event.engine_event_data.metadata.get("pid")):
-                if _lives(int(str(pid.value)), record.timestamp):
+                if lives(int(str(pid.value)), record.timestamp):
                     break
                 return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"its process {pid.value} is gone")
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
 
-def _lives(pid: int, wrote: float) -> bool:
+def lives(pid: int, wrote: float) -> bool:
     """Return whether the process that wrote into a log at that time lives; another may have its number by now."""
     try:
         process = psutil.Process(pid)
-        return process.create_time() <= wrote and process.status() != psutil.STATUS_ZOMBIE
+        return process.create_time() <= wrote + SECONDS_CLOCKS_DIFFER and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

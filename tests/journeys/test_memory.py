@@ -15,7 +15,7 @@ import yaml
 from tests.journeys import long_run
 from tests.journeys.reliability import times
 
-SHORT, LONG = times(4_000, 20_000), times(12_000, 200_000)
+SHORT, LONG = times(8_000, 20_000), times(32_000, 200_000)
 PER_PROBLEM = 40
 WORDS = ("the", "number", "is", "then", "equal", "to", "we", "see", "that", "both", "sides", "add", "up", "so")
 # Of a sample the run keeps its number, its seed and its id for a while, never its text of 1 to 2 KB.
