@@ -44,7 +44,8 @@ def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str
         total += 1
         if flagged(row):
             count += 1
-            worst += [row[id_column]] if count <= WORST else []
+            if count <= WORST:
+                worst.append(row[id_column])
     return Share(count, total, tuple(worst))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from gsr_dagster.registry import as_text
 
 Row = dict[str, Any]
-# What is in memory of a file of samples, read or written.
+# What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
 FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
 
