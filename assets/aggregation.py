@@ -252,7 +252,7 @@ def reward_scores(
 
     prompts = [Prompt(row["candidate_id"], chat(row), 1) for row in candidates]
     shards = complete_scores(store, recipe, prompts, load)
-    rows = store.read_shards(recipe.key, recipe.fingerprint, shards)
-    return Made(
-        shards=shards, summary={"scores": len(rows), "scored_tokens": sum(row["scored_tokens"] for row in rows)}
-    )
+    tokens = [
+        row["scored_tokens"] for row in store.read_shards(recipe.key, recipe.fingerprint, shards, "scored_tokens")
+    ]
+    return Made(shards=shards, summary={"scores": len(tokens), "scored_tokens": sum(tokens)})

@@ -1,4 +1,4 @@
-"""The quality checks, composed: one step an asset, which reads its rows once and answers every question about them."""
+"""The quality checks, composed: one step an asset, which answers every question about it."""
 
 from collections.abc import Iterator, Sequence
 

@@ -3,7 +3,9 @@
 One factory, made once for base models ("base") and once for students ("student").
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from assets.scoring import (
     in_order,
     pool_groups,
     score_groups,
-    verdict_summary,
 )
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.prompts import Message, direct_messages, fit_candidates, refinement_messages
@@ -29,7 +30,11 @@ from resources.artifacts import ArtifactKey, ArtifactStore, Row, StoredFile
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
+from resources.plots import by_correct_plot, markdown_image
 from resources.samples import Prompt, complete_samples
+
+# What grading holds in memory of a pool.
+CANDIDATES_AT_ONCE = 2048
 
 
 def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str) -> list:
@@ -83,12 +88,15 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
         def make() -> Made:
             refuse_incomplete(experiment, store, ArtifactKey(f"{lane}/candidate_pools", context.partition_key))
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
-            pool = wanted_candidates(experiment, store, lane, benchmark, subject)
-            rows = graded_rows(grader, str(recipe.key), problems, pool, subject_model(experiment, lane, subject))
-            summary = verdict_summary(rows)
-            for row in rows:
-                del row["text"]  # it stays in the pool
-            return Made(rows, summary=summary)
+            model = subject_model(experiment, lane, subject)
+            shards, verdicts = [], Counter()
+            for candidates in wanted_candidates(experiment, store, lane, benchmark, subject):
+                rows = graded_rows(grader, str(recipe.key), problems, candidates, model)
+                verdicts.update(row["verdict"] for row in rows)
+                for row in rows:
+                    del row["text"]  # it stays in the pool
+                shards.append(store.put_shard(recipe, rows))
+            return Made(shards=shards, summary=dict(sorted(verdicts.items())))
 
         return keep(context, store, recipe, make)
 
@@ -136,7 +144,12 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
             overlapping = overlapping_problems(store, benchmark) if lane == "student" else set()
             diagnostics = gap_diagnostics(experiment, subject, grader, problems, graded, refined)
             summary = gap_summary(experiment, graded, groups, overlapping)
-            return Made(rows, summary={**summary, "diagnostics": diagnostics})
+            figure = by_correct_plot([{"subject": f"{benchmark}, {subject}", **summary}])
+            return Made(
+                rows,
+                summary={**summary, "diagnostics": diagnostics},
+                metadata={"by_correct": dg.MetadataValue.md(markdown_image(figure))},
+            )
 
         return keep(context, store, recipe, make)
 
@@ -163,23 +176,35 @@ def sampling_summary(
     store: ArtifactStore, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]
 ) -> dict[str, int]:
     """Return the counts of an artifact of samples."""
-    rows = store.read_shards(key, fingerprint, shards)
-    return {
-        "samples": len(rows),
-        "generated_tokens": sum(row["generated_tokens"] for row in rows),
-        "truncated": sum(row["finish_reason"] == "length" for row in rows),
-    }
+    counts = Counter(samples=0, generated_tokens=0, truncated=0)
+    for row in store.read_shards(key, fingerprint, shards, "generated_tokens", "finish_reason"):
+        cut_off = row["finish_reason"] == "length"
+        counts.update(samples=1, generated_tokens=row["generated_tokens"], truncated=cut_off)
+    return dict(counts)
 
 
 def wanted_candidates(
     experiment: Experiment, store: ArtifactStore, lane: str, benchmark: str, subject: str
-) -> list[Row]:
-    """Return the candidates of a pool that the experiment asks for, by problem and sample index.
+) -> Iterator[list[Row]]:
+    """Yield the candidates of a pool that the experiment asks for, by problem and sample index.
 
-    The pool may hold more: N can be lowered again.
+    A list holds whole problems, CANDIDATES_AT_ONCE or a few more. The pool may hold more samples: N can be lowered again.
     """
-    pool = store.read(ArtifactKey(f"{lane}/candidate_pools", f"{benchmark}|{subject}"))
-    return in_order([row for row in pool if row["sample_index"] < experiment.benchmarks[benchmark].samples])
+    key = ArtifactKey(f"{lane}/candidate_pools", f"{benchmark}|{subject}")
+    manifest = store.existing(key)
+    samples = experiment.benchmarks[benchmark].samples
+    shards_of: dict[str, set[int]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for number, shard in enumerate(manifest.shards):
+        for row in store.read_shards(key, manifest.fingerprint, [shard], "problem_id"):
+            shards_of[row["problem_id"]].add(number)
+            counts[row["problem_id"]] += 1
+    ends = dict(zip(counts, accumulate(counts.values()), strict=True))
+    for _, group in groupby(counts, lambda problem: ends[problem] // CANDIDATES_AT_ONCE):
+        problems = set(group)
+        numbers = sorted({number for problem in problems for number in shards_of[problem]})
+        rows = store.read_shards(key, manifest.fingerprint, [manifest.shards[number] for number in numbers])
+        yield in_order([row for row in rows if row["problem_id"] in problems and row["sample_index"] < samples])
 
 
 def refinement_prompts(

@@ -14,6 +14,8 @@ from resources.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 300
+# What joins and pins rows: a preview has no room for it.
+NOT_FOR_PEOPLE = ("prompt_id", "prompt_sha256", "seed")
 RETRIES = 2
 SECONDS_BEFORE_A_RETRY = 10
 
@@ -83,7 +85,8 @@ def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.Met
     if not manifest.shards:
         return dg.MetadataValue.text("no rows")
     table = store.read_shard(recipe.key, manifest.fingerprint, manifest.shards[0].name)
-    rows = table.slice(0, PREVIEW_ROWS).to_pylist()
+    table = table.slice(0, PREVIEW_ROWS).drop_columns([name for name in table.column_names if name in NOT_FOR_PEOPLE])
+    rows = table.to_pylist()
     return dg.MetadataValue.table(
         [dg.TableRecord({name: _short(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in table.column_names]),

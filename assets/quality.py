@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gsr_dagster.method.leaks import holds, unexpected_text
@@ -37,35 +37,43 @@ class Surplus:
     holds_gold: bool
 
 
-def share_of(rows: Sequence[Row], flags: Iterable[bool], id_column: str) -> Share:
+def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str) -> Share:
     """Return the share of the rows that are flagged."""
-    flagged = [row[id_column] for row, flag in zip(rows, flags, strict=True) if flag]
-    return Share(len(flagged), len(rows), tuple(flagged[:WORST]))
-
-
-def truncated(rows: Sequence[Row], id_column: str) -> Share:
-    """Return the samples that the token limit cut off."""
-    return share_of(rows, (row["finish_reason"] == "length" for row in rows), id_column)
-
-
-def unclosed(rows: Sequence[Row], id_column: str, thinking_end: str | None) -> Share:
-    """Return the samples whose thinking never ends; none of a model that does not think first."""
-    return share_of(rows, (thinking_end is not None and thinking_end not in row["text"] for row in rows), id_column)
-
-
-def repeated(rows: Sequence[Row]) -> Share:
-    """Return the samples with a text that an earlier sample of their prompt has already, and the worst prompts."""
-    texts: dict[str, Counter[str]] = defaultdict(Counter)
+    count, total, worst = 0, 0, []
     for row in rows:
-        texts[row["prompt_id"]][row["text"]] += 1
-    again = Counter({prompt: sum(counts.values()) - len(counts) for prompt, counts in texts.items()})
+        total += 1
+        if flagged(row):
+            count += 1
+            if count <= WORST:
+                worst.append(row[id_column])
+    return Share(count, total, tuple(worst))
+
+
+def truncated(rows: Iterable[Row], id_column: str) -> Share:
+    """Return the samples that the token limit cut off."""
+    return share_of(rows, lambda row: row["finish_reason"] == "length", id_column)
+
+
+def unclosed(rows: Iterable[Row], id_column: str, thinking_end: str | None) -> Share:
+    """Return the samples whose thinking never ends; none of a model that does not think first."""
+    return share_of(rows, lambda row: thinking_end is not None and thinking_end not in row["text"], id_column)
+
+
+def repeated(rows: Iterable[Row]) -> Share:
+    """Return the samples with a text that an earlier sample of their prompt has already, and the worst prompts."""
+    texts: dict[str, set[int]] = defaultdict(set)  # a text by its hash: a pool of them need not fit in memory
+    again: Counter[str] = Counter()
+    for row in rows:
+        of_prompt, text = texts[row["prompt_id"]], hash(row["text"])
+        again[row["prompt_id"]] += text in of_prompt
+        of_prompt.add(text)
     worst = tuple(f"{prompt}: {count}" for prompt, count in again.most_common(WORST) if count)
-    return Share(sum(again.values()), len(rows), worst)
+    return Share(again.total(), again.total() + sum(map(len, texts.values())), worst)
 
 
-def with_verdict(rows: Sequence[Row], id_column: str, verdict: str) -> Share:
+def with_verdict(rows: Iterable[Row], id_column: str, verdict: str) -> Share:
     """Return the graded samples with a verdict."""
-    return share_of(rows, (row["verdict"] == verdict for row in rows), id_column)
+    return share_of(rows, lambda row: row["verdict"] == verdict, id_column)
 
 
 def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> Share:
@@ -78,9 +86,12 @@ def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> S
 
 def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], max_length: int) -> Share:
     """Return the training rows longer than the student reads, by the teacher's tokens: their end is not learned."""
-    samples = [teacher_samples[row["teacher_sample_id"]] for row in training_set]
-    tokens = [sample["prompt_tokens"] + sample["generated_tokens"] for sample in samples]
-    return share_of(training_set, (length > max_length for length in tokens), "row_id")
+
+    def tokens(row: Row) -> int:
+        sample = teacher_samples[row["teacher_sample_id"]]
+        return sample["prompt_tokens"] + sample["generated_tokens"]
+
+    return share_of(training_set, lambda row: tokens(row) > max_length, "row_id")
 
 
 def surplus_texts(

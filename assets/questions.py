@@ -5,7 +5,7 @@ that finds them poor is a warning. The experiment file's ``checks`` draw the lin
 a failed check must stop, assets/refusals.py stops.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,18 +22,19 @@ from resources import weights
 from resources.artifacts import ArtifactKey, ArtifactStore, Manifest, Row
 from resources.tensors import WeightChange, adapter_change, full_change
 
+GRADED_IDS = {"graded_candidates": "candidate_id", "gap_reports": "refinement_id"}
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
 class Artifact:
-    """The artifact that is asked about, read once."""
+    """The artifact that is asked about; of samples only what a question needs, a shard at a time."""
 
     def __init__(self, experiment: Experiment, store: ArtifactStore, key: ArtifactKey):
         self.experiment = experiment
         self.store = store
         self.key = key
         self.lane, _, self.name = key.asset.rpartition("/")
-        self.id_column = SAMPLE_IDS.get(self.name, "")
+        self.id_column = {**SAMPLE_IDS, **GRADED_IDS}.get(self.name, "")
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -48,11 +49,15 @@ class Artifact:
         """The ids of the samples that the experiment asks for."""
         return wanted_samples(self.experiment, self.store, self.key)
 
-    @cached_property
-    def samples(self) -> list[Row]:
-        """The rows of those: there may be more, since N can be lowered again."""
+    def samples(self, *columns: str) -> Iterator[Row]:
+        """Yield the rows of those: there may be more, since N can be lowered again."""
         wanted = set(self.wanted)
-        return [row for row in self.rows if row[self.id_column] in wanted]
+        rows = self.store.rows(self.key, self.id_column, *columns)
+        return (row for row in rows if row[self.id_column] in wanted)
+
+    def verdicts(self) -> Iterator[Row]:
+        """Yield what the grader said of each graded sample."""
+        return self.store.rows(self.key, "problem_id", self.id_column, "verdict")
 
     @cached_property
     def thinking_end(self) -> str | None:
@@ -112,7 +117,7 @@ def wrong(description: str | None, **metadata: Any) -> dg.AssetCheckResult:
 
 def samples_complete(artifact: Artifact) -> dg.AssetCheckResult:
     """Every prompt has the samples that the experiment asks for."""
-    missing = missing_samples(artifact.wanted, artifact.rows, artifact.key)
+    missing = missing_samples(artifact.wanted, artifact.store, artifact.key)
     text = f"{len(missing)} of {len(artifact.wanted)} samples are missing: materialize {artifact.key} again"
     counts = {"wanted": len(artifact.wanted), "missing": len(missing)}
     return wrong(text if missing else None, **counts, such_as=missing[: quality.WORST])
@@ -120,19 +125,19 @@ def samples_complete(artifact: Artifact) -> dg.AssetCheckResult:
 
 def few_truncated(artifact: Artifact) -> dg.AssetCheckResult:
     """Few samples are cut off by the token limit."""
-    share = quality.truncated(artifact.samples, artifact.id_column)
+    share = quality.truncated(artifact.samples("finish_reason"), artifact.id_column)
     return within(artifact, "most_truncated", {"cut off by the token limit": share}, "raise max_new_tokens")
 
 
 def thinking_closed(artifact: Artifact) -> dg.AssetCheckResult:
     """The thinking of few samples never ends: what follows it is the candidate. A model that does not think passes."""
-    share = quality.unclosed(artifact.samples, artifact.id_column, artifact.thinking_end)
+    share = quality.unclosed(artifact.samples("text"), artifact.id_column, artifact.thinking_end)
     return within(artifact, "most_unclosed", {"with thinking that never ends": share}, "raise max_new_tokens")
 
 
 def few_repeated(artifact: Artifact) -> dg.AssetCheckResult:
     """Few samples have the text of an earlier one of their prompt. At temperature 0 all do, and that is allowed."""
-    share = quality.repeated(artifact.samples)
+    share = quality.repeated(artifact.samples("prompt_id", "text"))
     result = within(artifact, "most_repeated", {"with the text of an earlier one": share}, "raise the temperature")
     greedy = artifact.manifest.settings["rollout"]["temperature"] == 0
     return result._replace(passed=True, description="greedy decoding repeats itself") if greedy else result
@@ -143,25 +148,21 @@ def few_repeated(artifact: Artifact) -> dg.AssetCheckResult:
 
 def golds_readable(artifact: Artifact) -> dg.AssetCheckResult:
     """Every problem's gold can be read. One that cannot leaves its problem unscored."""
-    unscored = unscored_problems(artifact.rows)
+    unscored = unscored_problems(artifact.verdicts())
     text = f"{len(unscored)} problems are not scored: their gold cannot be read" if unscored else None
     return wrong(text, unscored_problems=unscored)._replace(severity=WARN)
 
 
 def few_without_answer(artifact: Artifact) -> dg.AssetCheckResult:
     """Few samples end without an answer."""
-    share = quality.with_verdict(artifact.rows, _graded_id(artifact), "no answer")
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "no answer")
     return within(artifact, "most_without_answer", {"without an answer": share})
 
 
 def few_timed_out(artifact: Artifact) -> dg.AssetCheckResult:
     """The grader gave up on few answers. They count as not correct."""
-    share = quality.with_verdict(artifact.rows, _graded_id(artifact), "timed out")
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "timed out")
     return within(artifact, "most_timed_out", {"that timed out in the grader": share})
-
-
-def _graded_id(artifact: Artifact) -> str:
-    return "refinement_id" if artifact.name == "gap_reports" else "candidate_id"
 
 
 # A student against its base

@@ -44,16 +44,17 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
     return [f"{prompt}/{index}" for prompt in prompts for index in range(samples)]
 
 
-def missing_samples(wanted: Sequence[str], rows: Sequence[Row], key: ArtifactKey) -> list[str]:
-    """Return the ids among the wanted ones that an artifact's rows do not hold."""
-    there = {row[SAMPLE_IDS[key.asset.rpartition("/")[2]]] for row in rows}
+def missing_samples(wanted: Sequence[str], store: ArtifactStore, key: ArtifactKey) -> list[str]:
+    """Return the ids among the wanted ones that an artifact does not hold."""
+    column = SAMPLE_IDS[key.asset.rpartition("/")[2]]
+    there = {row[column] for row in store.rows(key, column)}
     return [sample for sample in wanted if sample not in there]
 
 
 def refuse_incomplete(experiment: Experiment, store: ArtifactStore, *keys: ArtifactKey) -> None:
     """Raise ArtifactError where one of the artifacts lacks samples that the experiment asks for."""
     for key in keys:
-        if missing := missing_samples(wanted_samples(experiment, store, key), store.read(key), key):
+        if missing := missing_samples(wanted_samples(experiment, store, key), store, key):
             raise ArtifactError(
                 f"{key} lacks {len(missing)} of its samples, the first {missing[0]}: "
                 "materialize it again, and only what is missing is drawn"

@@ -1,8 +1,8 @@
 """From samples to grades, groups and the summary of a gap report: plain functions on rows."""
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,7 @@ def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Se
     ]
 
 
-def verdict_summary(rows: Sequence[Row]) -> dict[str, int]:
-    """Return how often each verdict was given."""
-    return dict(sorted(Counter(row["verdict"] for row in rows).items()))
-
-
-def unscored_problems(graded: Sequence[Row]) -> list[str]:
+def unscored_problems(graded: Iterable[Row]) -> list[str]:
     """Return the problems whose gold cannot be read: nothing about them is right or wrong."""
     return sorted({row["problem_id"] for row in graded if row["verdict"] == "gold unparseable"})
 

@@ -19,12 +19,12 @@ from resources.trainer import Trainer
 
 
 def student_assets(experiment: Experiment, partitions: Partitions) -> list:
-    """Return the assets of the group "students"."""
+    """Return the assets that come of a training set, in the group "teaching" beside it."""
 
     @dg.asset(
         deps=["training_sets"],
         partitions_def=partitions.student,
-        group_name="students",
+        group_name="teaching",
         kinds={"peft"},
         pool=experiment.pool,
     )

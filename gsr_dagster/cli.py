@@ -43,8 +43,12 @@ run_coordinator:
   class: QueuedRunCoordinator
   config:
     dequeue_interval_seconds: 1
+run_launcher:
+  module: gsr_dagster.launching
+  class: WatchedRunLauncher
 run_monitoring:
   enabled: true
+  poll_interval_seconds: 15
 run_retries:
   enabled: true
   max_retries: 2

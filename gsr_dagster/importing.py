@@ -71,7 +71,7 @@ def recorded_scores(folder: Path, grader: str) -> dict[str, Any]:
 def _rows(folder: Path, benchmark: str, subject: str) -> tuple[list[dict], list[dict]]:
     """Return candidates and refinements as the assets have them."""
     candidates, refinements = [], []
-    for row in read_samples(folder).values():
+    for row in read_samples(folder):
         refines = row["prompt_id"] != row["problem_id"]
         prompt_id = f"{subject}/{benchmark}/{row['prompt_id']}"
         sample_id = {"refinement_id" if refines else "candidate_id": f"{prompt_id}/{row['sample_index']}"}

@@ -205,22 +205,28 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def read(self, key: ArtifactKey) -> list[Row]:
         """Return all rows. Raises ArtifactError where a shard is missing or its hash does not match."""
-        manifest = self.existing(key)
-        return self.read_shards(key, manifest.fingerprint, manifest.shards)
+        return list(self.rows(key))
 
-    def read_shards(self, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile]) -> list[Row]:
-        """Return the rows of shards, with or without a manifest that names them."""
-        tables = [self.read_shard(key, fingerprint, shard.name) for shard in shards]
-        return [row for table in tables for row in table.to_pylist()]
+    def rows(self, key: ArtifactKey, *columns: str) -> Iterator[Row]:
+        """Yield the rows, or some of their columns, with one shard in memory at a time. Raises as ``read`` does."""
+        manifest = self.existing(key)
+        return self.read_shards(key, manifest.fingerprint, manifest.shards, *columns)
+
+    def read_shards(
+        self, key: ArtifactKey, fingerprint: str, shards: Sequence[StoredFile], *columns: str
+    ) -> Iterator[Row]:
+        """Yield the rows of shards, or some of their columns, with or without a manifest that names them."""
+        for shard in shards:
+            yield from self.read_shard(key, fingerprint, shard.name, *columns).to_pylist()
 
     def shard_names(self, recipe: Recipe) -> list[str]:
         """Return the names of the shards that stand in the recipe's folder, with or without a manifest."""
         names = self.objects.names(_folder(recipe.key, recipe.fingerprint))
         return [name for name in names if name.startswith("shard-")]
 
-    def read_shard(self, key: ArtifactKey, fingerprint: str, name: str) -> pa.Table:
-        """Return a shard's table. Raises ArtifactError where it is not what its name's hash says."""
-        return pq.read_table(io.BytesIO(self._shard(key, fingerprint, name).read_bytes()))
+    def read_shard(self, key: ArtifactKey, fingerprint: str, name: str, *columns: str) -> pa.Table:
+        """Return a shard's table, or some of its columns. Raises ArtifactError where it is not what its name's hash says."""
+        return _table(self._shard(key, fingerprint, name), columns)
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all."""
@@ -231,11 +237,11 @@ class ArtifactStore(dg.ConfigurableResource):
         self.objects.write(f"{_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
 
-    def stored_shard(self, recipe: Recipe, name: str, rows: int) -> StoredFile:
-        """Return the entry of a shard that stands in the recipe's folder."""
-        return StoredFile(
-            name=name, sha256=sha256_of_file(self._shard(recipe.key, recipe.fingerprint, name)), rows=rows
-        )
+    def stored_shard(self, recipe: Recipe, name: str, *columns: str) -> tuple[StoredFile, pa.Table]:
+        """Return the entry of a shard that stands in the recipe's folder, and some of its columns."""
+        path = self._shard(recipe.key, recipe.fingerprint, name)
+        table = _table(path, columns)
+        return StoredFile(name=name, sha256=sha256_of_file(path), rows=table.num_rows), table
 
     def drop_file(self, recipe: Recipe, name: str) -> None:
         """Remove a damaged file, so that what it holds counts as missing."""
@@ -393,6 +399,10 @@ class ArtifactStore(dg.ConfigurableResource):
                 return path
         wrong = f"its sha256 begins with {found[:NAME_DIGITS]}, not {digest[:NAME_DIGITS]}"
         raise DamageError(f"{self._named(name, key)} is damaged: {wrong}")
+
+
+def _table(path: Path, columns: Sequence[str]) -> pa.Table:
+    return pq.read_table(io.BytesIO(path.read_bytes()), columns=list(columns) or None)
 
 
 def _folder(key: ArtifactKey, fingerprint: str) -> str:

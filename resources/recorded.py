@@ -16,6 +16,8 @@ from typing import Any
 from gsr_dagster.registry import as_text
 
 Row = dict[str, Any]
+# What is in memory of a file of samples.
+ROWS_AT_ONCE = 1024
 FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
 
 
@@ -110,12 +112,14 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
     )
 
 
-def read_samples(folder: Path) -> dict[tuple[str, int], Row]:
-    """Return the rows of a folder that was imported, by prompt id and sample index."""
+def read_samples(folder: Path) -> Iterator[Row]:
+    """Yield the rows of a folder that was imported, in their order, a few in memory at a time."""
     import pyarrow.parquet
 
-    rows = pyarrow.parquet.read_table(folder / "samples.parquet").to_pylist()
-    return {(row["prompt_id"], row["sample_index"]): row for row in rows}
+    # So a column is read as it is needed, however long the row groups of the file are.
+    with pyarrow.parquet.ParquetFile(folder / "samples.parquet", buffer_size=1 << 20, pre_buffer=False) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            yield from batch.to_pylist()
 
 
 def _sample(sample: Recorded) -> Row:

@@ -107,11 +107,12 @@ def stored(
     published = {shard.name for shard in manifest.shards} if manifest else set()
     for name in sorted(store.shard_names(recipe), key=lambda name: (name not in published, name)):
         try:
-            rows = store.read_shard(recipe.key, recipe.fingerprint, name).to_pylist()
+            shard, table = store.stored_shard(recipe, name, "prompt_id", "sample_index", "prompt_sha256")
         except ArtifactError as error:
             log.warning("%s. Its samples are drawn again.", error)
             store.drop_file(recipe, name)
             continue
+        rows = table.to_pylist()
         changed = [r for r in rows if (p := prompts.get(r["prompt_id"])) and p.sha256 != r["prompt_sha256"]]
         if changed:
             log.warning(
@@ -119,12 +120,14 @@ def stored(
             )
             store.drop_file(recipe, name)
             continue
-        new = [row for row in rows if (row["prompt_id"], row["sample_index"]) not in there]
+        pairs = [(row["prompt_id"], row["sample_index"]) for row in rows]
+        new = [number for number, pair in enumerate(pairs) if pair not in there]
         if len(new) == len(rows):
-            shards.append(store.stored_shard(recipe, name, len(rows)))
+            shards.append(shard)
         elif new:
-            shards.append(store.put_shard(recipe, new))
-        there |= {(row["prompt_id"], row["sample_index"]) for row in new}
+            whole = store.read_shard(recipe.key, recipe.fingerprint, name)
+            shards.append(store.put_shard(recipe, whole.take(new).to_pylist()))
+        there |= set(pairs)
     return shards, there
 
 

@@ -1,19 +1,21 @@
 """Answers someone sampled before: the base lane without a model. `gsr import` writes the folder."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from gsr_dagster.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, Sample
 from resources.recorded import read_samples
 
+COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
+
 
 class RecordedEngine:
-    """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index. Nothing is drawn."""
+    """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.samples = read_samples(folder)
 
     def tokenize(self, text: str) -> list[int]:
         """Return no token: recorded refinements saw their candidates whole."""
@@ -23,22 +25,20 @@ class RecordedEngine:
         return ""
 
     def close(self) -> None:
-        self.samples = {}
+        pass
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
-        missing = []
-        for request in requests:
-            _, _, prompt_id = request.id.split("/", 2)
+        wanted = {r.id.split("/", 2)[2]: (r.id, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
+        for prompt_id, rows in groupby(read_samples(self.folder), lambda row: row["prompt_id"]):
+            request_id, seeds = wanted.get(prompt_id, ("", {}))
             found = []
-            for index, seed in zip(request.indices, request.seeds, strict=True):
-                row = self.samples.get((prompt_id, index))
-                if row is None:
-                    missing.append(f"{prompt_id} ({index})")
-                    continue
-                counted = {name: row[name] for name in ("text", "finish_reason", "prompt_tokens", "generated_tokens")}
-                found.append(Sample(request.id, index, seed, **counted))
+            for row in rows:
+                if (seed := seeds.pop(row["sample_index"], None)) is not None:
+                    counted = {name: row[name] for name in COUNTED}
+                    found.append(Sample(request_id, row["sample_index"], seed, **counted))
             if found:
                 yield found
+        missing = [f"{prompt_id} ({index})" for prompt_id, (_, seeds) in wanted.items() for index in seeds]
         if missing:
             raise EngineError(
                 f"{len(missing)} samples are not recorded in {self.folder.name}, first {missing[0]}. "

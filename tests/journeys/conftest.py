@@ -1,15 +1,24 @@
-"""A tiny experiment with a real small model, run by the command as a user would."""
+"""A tiny experiment with a real small model, run by the command as a user would, and a served page of recorded models."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
+from gsr_dagster.backfilling import BackfillError, Page
+from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment import load_experiment
 from resources.artifacts import ArtifactKey, ArtifactStore
+
+SECONDS_TO_START = 90
 
 SUMS = {
     "source": "reasoning-gym:chain_sum",
@@ -91,3 +100,61 @@ def start_journey(small_model) -> Callable[..., Journey]:
         return journey
 
     return start
+
+
+class Served:
+    """The recorded family, its page and the command, as a user has them."""
+
+    def __init__(self, family, folder):
+        self.family = family
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.page = Page(f"http://127.0.0.1:{free.getsockname()[1]}")
+        own = {"GSR_HOME": str(folder / "home"), "GSR_EXPERIMENT": str(family.path), "COLUMNS": "160"}
+        self.environment = {name: value for name, value in {**os.environ, **own}.items() if name != "DAGSTER_HOME"}
+        self.log = folder / "page.log"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-c", "from gsr_dagster.cli import main; main()", *arguments]
+
+    def backfill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = self.command("backfill", "--family", "qwen2.5", "--page", self.page.address, *arguments)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180)
+
+    def start(self) -> None:
+        command = self.command("page", "--port", self.page.address.rpartition(":")[2])
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def stop(self) -> None:
+        for sign, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, sign)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+
+    def wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                self.page.repository(load_experiment(self.family.path), "base_evaluation")
+                return
+            except BackfillError:
+                if time.monotonic() > deadline:
+                    raise AssertionError(self.log.read_text()[-3000:]) from None
+                time.sleep(1)
+
+
+@pytest.fixture
+def served(recorded_family, tmp_path, monkeypatch) -> Iterator[Served]:
+    """The recorded family with its problems materialized, and its page starting."""
+    served = Served(recorded_family, tmp_path)
+    monkeypatch.setenv("GSR_HOME", served.environment["GSR_HOME"])
+    job = build_definitions(load_experiment(recorded_family.path)).resolve_job_def("benchmarks")
+    for benchmark in recorded_family.benchmarks:
+        assert job.execute_in_process(partition_key=benchmark).success
+    served.start()
+    yield served
+    served.stop()

@@ -81,7 +81,7 @@ def test_a_refinement_brings_the_candidates_it_was_shown(tmp_path):
     other = Recorded("p", "1 + 1?", "2", "of three", candidates=("a", "b", "c"))
     made = write_recorded([refinement, other], tmp_path, k=2)
     assert (made.samples, made.refinements, made.left_out) == (2, 1, {"refinements of 3 candidates, not 2": 1})
-    texts = {key: row["text"] for key, row in read_samples(tmp_path).items()}
+    texts = {(row["prompt_id"], row["sample_index"]): row["text"] for row in read_samples(tmp_path)}
     assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
 
 
