@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resources.objects import ConflictError, LocalObjects, Objects, S3Objects
 from resources.weights import cache_folder
@@ -66,27 +66,36 @@ class Recipe:
         return sha256(canonical_json({"asset": self.key.asset, "settings": self.settings}))[:NAME_DIGITS]
 
 
+# What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
+AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
+PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]
+ArtifactName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?(\[{NAME}(\|{NAME})?\])?$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
+
+
 class StoredFile(BaseModel):
     """A shard or another file of an artifact; ``rows`` is 0 for a file that is no shard."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    sha256: str
-    rows: int = 0
+    name: FileName
+    sha256: Digest
+    rows: Annotated[int, Field(ge=0)] = 0
 
 
 class Manifest(BaseModel):
     """What one artifact holds and what it was made from. ``summary`` is what its asset counted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    asset: str
-    partition: str
-    fingerprint: str
+    asset: AssetName
+    partition: PartitionKey
+    fingerprint: Digest
     settings: dict[str, Any]
     wanted: dict[str, Any]
     shards: tuple[StoredFile, ...]
     files: tuple[StoredFile, ...] = ()
-    upstream: dict[str, str]
+    upstream: dict[ArtifactName, Digest]
     summary: dict[str, Any] = {}
     versions: dict[str, str]
 
@@ -128,12 +137,7 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def manifest(self, key: ArtifactKey) -> Manifest | None:
         """Return the artifact's manifest, None where there is none. Raises ArtifactError on a damaged one."""
-        content = self.objects.read(_manifest_name(key))
-        try:
-            return None if content is None else Manifest.model_validate_json(content)
-        except (ValidationError, UnicodeDecodeError):
-            address = self.objects.address(_manifest_name(key))
-            raise ArtifactError(f"{key}: {address} is damaged; delete it and materialize the asset again") from None
+        return self._decoded(_manifest_name(key))
 
     def existing(self, key: ArtifactKey) -> Manifest:
         """Return the artifact's manifest. Raises ArtifactError where it was not materialized."""
@@ -231,7 +235,7 @@ class ArtifactStore(dg.ConfigurableResource):
     def published(self) -> list[ArtifactKey]:
         """Return the keys of all artifacts that were published."""
         found = [name for name in self.objects.tree() if name.endswith("/manifest.json")]
-        manifests = [Manifest.model_validate_json(self.objects.read(name) or b"") for name in found]
+        manifests = [manifest for name in found if (manifest := self._decoded(name))]
         return sorted(ArtifactKey(manifest.asset, manifest.partition) for manifest in manifests)
 
     def address(self, recipe: Recipe, name: str) -> str:
@@ -277,6 +281,14 @@ class ArtifactStore(dg.ConfigurableResource):
                     "materialize again to bring it up to date"
                 ) from None
         return manifest
+
+    def _decoded(self, name: str) -> Manifest | None:
+        content = self.objects.read(name)
+        try:
+            return None if content is None else Manifest.model_validate_json(content)
+        except (ValidationError, UnicodeDecodeError):
+            address = self.objects.address(name)
+            raise ArtifactError(f"{address} is damaged; delete it and materialize the asset again") from None
 
     def _upstream(self, recipe: Recipe) -> dict[str, str | None]:
         return {str(key): self.data_version(key) for key in recipe.upstream}

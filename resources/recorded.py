@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.registry import as_text
+from resources.rows import Row, RowFileError, read_rows
 
-Row = dict[str, Any]
+MOST_TOKENS = 1 << 31
+LONGEST_LIST = 300
 FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
 
 
@@ -49,14 +51,18 @@ class Imported:
 
 def read_recorded(path: Path, form: str, fields: Mapping[str, str]) -> Iterator[Recorded]:
     """Yield the samples of a file in a named form. Raises ImportFileError with the row that does not fit."""
-    for number, row in enumerate(_rows(path), start=1):
-        try:
+    number = 0
+    row: Row = {}
+    try:
+        for row in read_rows(path):
+            number += 1
             yield from FORMS[form](row, fields)
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-            what = f"no field {error}" if isinstance(error, KeyError) else str(error)
-            raise ImportFileError(
-                f"{path}, row {number}: {what}. It is read as {form!r}; it has {', '.join(map(str, row))}"
-            ) from None
+    except RowFileError as error:
+        raise ImportFileError(str(error)) from None
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
+        what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        has = ", ".join(map(str, row))[:LONGEST_LIST]
+        raise ImportFileError(f"{path}, row {number}: {what}. It is read as {form!r}; it has {has}") from None
 
 
 def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
@@ -83,6 +89,10 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             ]
         else:
             left_out[f"refinements of {len(sample.candidates)} candidates, not {k}"] += 1
+    for problem_id in problems:
+        of, _, group = problem_id.rpartition("/g")
+        if of in problems and group.isdigit():
+            raise ImportFileError(f"problem {problem_id} has the name of a refinement of problem {of}: rename one")
     usable = [p for p in problems if direct[p]]
     if not usable:
         raise ImportFileError(f"no sample is left of {len(samples)}: {dict(left_out) or 'the files are empty'}")
@@ -125,7 +135,7 @@ def _sample(sample: Recorded) -> Row:
         "text": sample.text,
         "finish_reason": sample.finish_reason,
         "prompt_tokens": 0,
-        "generated_tokens": int(tokens),
+        "generated_tokens": tokens,
     }
 
 
@@ -139,31 +149,19 @@ def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row]) -> N
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), folder / "samples.parquet")
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    if not path.is_file():
-        raise ImportFileError(f"there is no file {path}")
-    if path.suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet
+def _count(value: Any) -> int | None:
+    """Return a number of tokens, None where none was recorded."""
+    if value is None or value != value:  # NaN: missing, in a table of floats
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or not 0 <= value < MOST_TOKENS:
+        raise ValueError(f"{str(value)[:40]!r} is no number of tokens")
+    return int(value)
 
-        try:
-            yield from pyarrow.parquet.read_table(path).to_pylist()
-        except pyarrow.ArrowInvalid as error:
-            raise ImportFileError(f"{path} is not Parquet: {error}") from None
-        return
-    import gzip
 
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ImportFileError(f"{path}, line {number}: an object is wanted, not {line[:40]!r}")
-                    yield row
-    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise ImportFileError(f"{path} is not JSON lines: {error}") from None
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"candidates are a list of texts, not {str(value)[:40]!r}")
+    return tuple(map(str, value or ()))
 
 
 def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
@@ -175,8 +173,8 @@ def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
         problem=str(row[named["problem"]]),
         answer=as_text(row[named["answer"]]),
         text=str(row[named["response"]]),
-        candidates=tuple(map(str, row.get(named["candidates"]) or ())),
-        generated_tokens=row.get(named["generated_tokens"]),
+        candidates=_texts(row.get(named["candidates"])),
+        generated_tokens=_count(row.get(named["generated_tokens"])),
         finish_reason="length" if row.get(named["finish_reason"]) == "length" else "stop",
     )
 
@@ -213,7 +211,7 @@ def _nemo_skills(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
         str(row["problem"]),
         as_text(row["expected_answer"]),
         str(row["generation"]),
-        generated_tokens=row.get("num_generated_tokens"),
+        generated_tokens=_count(row.get("num_generated_tokens")),
         finish_reason="length" if row.get("finish_reason") == "length" else "stop",
     )
 
