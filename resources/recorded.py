@@ -68,13 +68,15 @@ def read_recorded(path: Path, form: str, fields: Mapping[str, str]) -> Iterator[
 def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
     """Write the folder that the recorded engine reads, with equally many samples of every problem.
 
-    Refinements bring their candidates: k each, others are left out. Every problem keeps as
+    Refinements bring their candidates: k each, others are left out; and then a problem keeps
+    only what was refined, its groups in the order of their refinements. Every problem keeps as
     many samples as the one with the fewest, or ``most``; a problem with fewer is left out.
     Raises ImportFileError where nothing is left, or a problem has two texts or answers.
     """
     left_out: dict[str, int] = defaultdict(int)
     problems: dict[str, Recorded] = {}
     direct: dict[str, list[Row]] = defaultdict(list)
+    shown: dict[str, list[Row]] = defaultdict(list)
     refined: dict[str, list[Row]] = defaultdict(list)
     for sample in samples:
         first = problems.setdefault(sample.problem_id, sample)
@@ -84,7 +86,7 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             direct[sample.problem_id].append(_sample(sample))
         elif len(sample.candidates) == k:
             refined[sample.problem_id].append(_sample(sample))
-            direct[sample.problem_id] += [
+            shown[sample.problem_id] += [
                 _sample(Recorded(sample.problem_id, "", "", text)) for text in sample.candidates
             ]
         else:
@@ -93,21 +95,24 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
         of, _, group = problem_id.rpartition("/g")
         if of in problems and group.isdigit():
             raise ImportFileError(f"problem {problem_id} has the name of a refinement of problem {of}: rename one")
-    usable = [p for p in problems if direct[p]]
+    pools = {p: shown[p] + direct[p] for p in problems}
+    room = {p: k * len(refined[p]) if any(refined.values()) else len(pools[p]) for p in problems}
+    usable = [p for p in problems if room[p]]
+    left_out["problems without a refinement"] += sum(bool(pools[p]) for p in problems if not room[p])
     if not usable:
         raise ImportFileError(f"no sample is left of {len(samples)}: {dict(left_out) or 'the files are empty'}")
-    fewest = min(len(direct[p]) for p in usable)
-    n = most or (fewest - fewest % k if any(refined.values()) else fewest)
-    kept = [p for p in usable if len(direct[p]) >= n]
+    fewest = min(room[p] for p in usable)
+    n = most or fewest
+    kept = [p for p in usable if room[p] >= n]
     if not kept or n < 1:
         raise ImportFileError(f"no problem has {n} samples; the fewest are {fewest}")
     rows = []
     for problem_id in kept:
         named = {"problem_id": problem_id, "prompt_id": problem_id}
-        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(direct[problem_id][:n])]
+        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(pools[problem_id][:n])]
         for number, row in enumerate(refined[problem_id][: n // k]):
             rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **row})
-        left_out["samples over the others' number"] += len(direct[problem_id]) - n
+        left_out["samples over the others' number"] += len(pools[problem_id]) - n
     left_out["problems with too few samples"] += len(usable) - len(kept)
     _write(folder, [problems[p] for p in kept], rows)
     refinements = sum(min(len(refined[p]), n // k) for p in kept)
