@@ -11,6 +11,7 @@ import pytest
 from assets.scoring import graded_rows
 from gsr_dagster.experiment import Model
 from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.diagnostics import copies
 from resources import grader
 from tests.journeys.reliability import times
 
@@ -54,6 +55,16 @@ def test_a_mebibyte_is_read_in_a_moment_whatever_it_repeats(text):
     started = time.process_time()
     final_answer(text)
     assert time.process_time() - started < 2
+
+
+def test_two_mebibytes_are_held_against_each_other_in_a_moment():
+    """Texts that share nearly the run that would make one a copy of the other, at every place but the right one."""
+    shared = "a " * (MEBIBYTE // 4)
+    first, second = (side * (MEBIBYTE // 40) + shared + side * (MEBIBYTE // 40) for side in ("b ", "c "))
+    started = time.process_time()
+    assert not copies(first, second)
+    assert copies(first, first + "c")
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the shared recorded samples are not here")
