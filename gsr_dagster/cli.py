@@ -103,9 +103,23 @@ def run(experiment: Experiment) -> None:
 
 
 @main.command()
-@click.option("--rate", default=5000, show_default=True, help="Tokens/s a GPU samples with a 7B model.")
-@click.option("--training-rate", default=10_000, show_default=True, help="Tokens/s a GPU trains a 7B model with.")
-@click.option("--share", default=0.4, show_default=True, help="Of the token limits, what is really written.")
+@click.option(
+    "--rate", default=5000, type=click.IntRange(1), show_default=True, help="Tokens/s a GPU samples with a 7B model."
+)
+@click.option(
+    "--training-rate",
+    default=10_000,
+    type=click.IntRange(1),
+    show_default=True,
+    help="Tokens/s a GPU trains a 7B model with.",
+)
+@click.option(
+    "--share",
+    default=0.4,
+    type=click.FloatRange(0, 1),
+    show_default=True,
+    help="Of the token limits, what is really written.",
+)
 @click.pass_obj
 def plan(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
     """Print what a run would cost before it starts; nothing is loaded or sampled."""
