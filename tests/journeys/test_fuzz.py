@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from hypothesis import strategies as st
 from gsr_dagster.cli import main
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import ExperimentError, load_experiment
+from resources.grading_worker import seconds
 from tests import school
 from tests.journeys.audited import written
 from tests.journeys.reliability import times
@@ -195,12 +195,10 @@ def test_what_yaml_can_do_is_refused_at_once_or_harmless(tmp_path):
     """Bombs of aliases, files that hold themselves, depth, dates and numbers that there are not."""
     path = tmp_path / "experiment.yaml"
     document = yaml.safe_dump(DOCUMENT, sort_keys=False)
-    started = time.process_time()
     for text in (part for fragment in FRAGMENTS for part in (fragment, f"{document}\n{fragment}")):
         path.write_text(text)
-        with suppress(ExperimentError):
+        with seconds(2), suppress(ExperimentError):
             load_experiment(path)
-    assert time.process_time() - started < 10
 
 
 def test_an_experiment_file_is_refused_clearly_or_can_be_planned_and_served(tmp_path, outside):

@@ -13,6 +13,7 @@ from gsr_dagster.experiment import Model
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.diagnostics import copies
 from resources import grader
+from resources.grading_worker import seconds
 from tests.journeys.reliability import times
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
@@ -52,25 +53,23 @@ KINDS = [
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_a_mebibyte_is_read_in_a_moment_whatever_it_repeats(text):
-    started = time.process_time()
-    final_answer(text)
-    assert time.process_time() - started < 2
+    with seconds(2):
+        final_answer(text)
 
 
 def test_two_mebibytes_are_held_against_each_other_in_a_moment():
     """Texts that share nearly the run that would make one a copy of the other, at every place but the right one."""
     shared = "a " * (MEBIBYTE // 4)
     first, second = (side * (MEBIBYTE // 40) + shared + side * (MEBIBYTE // 40) for side in ("b ", "c "))
-    started = time.process_time()
-    assert not copies(first, second)
-    assert copies(first, first + "c")
-    assert time.process_time() - started < 10
+    with seconds(10):
+        assert not copies(first, second)
+        assert copies(first, first + "c")
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the shared recorded samples are not here")
 def test_one_hostile_response_in_a_hundred_hangs_nothing_and_changes_no_other_verdict(monkeypatch):
     samples = recorded(times(500, 10_000))
-    seconds, clean = graded(monkeypatch, samples)
+    clean_seconds, clean = graded(monkeypatch, samples)
     mixed = []
     for number, sample in enumerate(samples):
         mixed.append(sample)
@@ -80,14 +79,14 @@ def test_one_hostile_response_in_a_hundred_hangs_nothing_and_changes_no_other_ve
     hostile = verdicts[EVERY :: EVERY + 1]
     others = [verdict for number, verdict in enumerate(verdicts) if number % (EVERY + 1) != EVERY]
     print(
-        f"{len(samples)} in {seconds:.1f} s, with {len(hostile)} hostile {mixed_seconds:.1f} s: {sorted(set(hostile))}"
+        f"{len(samples)} in {clean_seconds:.1f} s, with {len(hostile)} hostile {mixed_seconds:.1f} s: {sorted(set(hostile))}"
     )
     assert len(hostile) == len(samples) // EVERY
     assert others == clean
     assert "correct" in clean
     assert "correct" not in hostile
     # Each costs two seconds of the worker's clock at most, and hardly any that.
-    assert mixed_seconds < 2 * seconds + 2 * len(hostile)
+    assert mixed_seconds < 2 * clean_seconds + 2 * len(hostile)
 
 
 def recorded(count: int) -> list[dict]:
@@ -107,5 +106,6 @@ def graded(monkeypatch, samples: list[dict]) -> tuple[float, list[str]]:
     golds = dict.fromkeys(sample["problem_id"] for sample in samples)
     problems = [{"problem_id": gold, "answer": gold, "domain": "math"} for gold in golds]
     started = time.monotonic()
-    rows = graded_rows(grader.Grader(), "hostile", problems, samples, MODEL)
+    with seconds(300):  # of this process: the workers have clocks of their own
+        rows = graded_rows(grader.Grader(), "hostile", problems, samples, MODEL)
     return time.monotonic() - started, [row["verdict"] for row in rows]
