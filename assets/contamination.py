@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -47,7 +47,7 @@ def contamination_assets(experiment: Experiment) -> list:
             passed=not found.rows,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
             description=overlap_text(found) + (f". {ADVICE}" if blocks else "") if found.rows else None,
-            metadata={**metadata, "worst": dg.MetadataValue.md(examples_table(experiment, store))},
+            metadata={**metadata, "worst": examples_table(experiment, store)},
         )
 
     return [contamination, no_overlap_with_benchmarks]
@@ -88,20 +88,26 @@ def overlap_text(found: Manifest) -> str:
     )
 
 
-def examples_table(experiment: Experiment, store: ArtifactStore) -> str:
-    """Return the worst overlaps with both texts as a Markdown table."""
-    rows = store.read(OVERLAPS)[:EXAMPLES]
+def examples_table(experiment: Experiment, store: ArtifactStore) -> dg.MetadataValue:
+    """Return the worst overlaps with both texts. A table shows them as they are, where Markdown would obey them."""
     training = {row["problem_id"]: row["problem"] for row in store.read(ArtifactKey("training_problems"))}
     texts = {
         name: {row["problem_id"]: row["problem"] for row in store.read(ArtifactKey("benchmark_problems", name))}
         for name in experiment.benchmarks
     }
-    lines = ["| kind | share | training problem | benchmark problem |", "|---|---|---|---|"]
-    for row in rows:
-        of_training = f"{row['training_id']}: {_cell(training[row['training_id']])}"
-        of_benchmark = f"{row['problem_id']}: {_cell(texts[row['benchmark']][row['problem_id']])}"
-        lines.append(f"| {row['kind']} | {row['share']:.2f} | {of_training} | {of_benchmark} |")
-    return "\n".join(lines) if rows else "no overlap"
+    records = [
+        dg.TableRecord(
+            {
+                "kind": row["kind"],
+                "share": round(row["share"], 2),
+                "training problem": _shown(row["training_id"], training),
+                "benchmark problem": _shown(row["problem_id"], texts[row["benchmark"]]),
+            }
+        )
+        for row in store.read(OVERLAPS)[:EXAMPLES]
+    ]
+    columns = ("kind", "share", "training problem", "benchmark problem")
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in columns]))
 
 
 def refuse_contaminated(experiment: Experiment, store: ArtifactStore) -> None:
@@ -121,6 +127,6 @@ def overlapping_problems(store: ArtifactStore, benchmark: str) -> set[str]:
     return {row["problem_id"] for row in store.read(OVERLAPS) if row["benchmark"] == benchmark}
 
 
-def _cell(text: str, most: int = 300) -> str:
-    flat = " ".join(text.split()).replace("|", "\\|")
+def _shown(problem_id: str, texts: Mapping[str, str], most: int = 300) -> str:
+    flat = f"{problem_id}: {' '.join(texts[problem_id].split())}"
     return flat if len(flat) <= most else f"{flat[:most]} …"

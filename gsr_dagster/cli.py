@@ -24,8 +24,10 @@ from rich.console import Console
 from gsr_dagster.experiment import POOL, Experiment, ExperimentError, GraderName, experiment_path, load_experiment
 from gsr_dagster.registry import Domain
 from resources.recorded import FIELDS, FORMS
+from resources.texts import printable
 
-console = Console(highlight=False)
+# What is printed may come from a model: it is no markup, and names no emoji.
+console = Console(highlight=False, markup=False, emoji=False)
 
 DAGSTER_YAML = """\
 telemetry:
@@ -56,15 +58,27 @@ run_retries:
 """
 
 
-@click.group()
+class Commands(click.Group):
+    """The commands. What one of them says went wrong may hold a model's output: it is shown without control characters."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise click.ClickException(printable(error.message)) from None
+
+
+@click.group(cls=Commands)
 @click.option("--experiment", "-e", "name", help="A YAML file, or the name of one in experiments/. [$GSR_EXPERIMENT]")
 @click.pass_context
 def main(context: click.Context, name: str | None) -> None:
     """Generative Self-Refinement, from problems to the Refinement Gap."""
-    path = experiment_path(name)
-    # Dagster loads the code location by this name, here and in the processes of the page.
-    os.environ["GSR_EXPERIMENT"] = str(path)
     try:
+        path = experiment_path(name)
+        # Dagster loads the code location by this name, here and in the processes of the page.
+        os.environ["GSR_EXPERIMENT"] = str(path)
         context.obj = load_experiment(path)
     except ExperimentError as error:
         raise click.ClickException(str(error)) from None
@@ -105,9 +119,23 @@ def run(experiment: Experiment) -> None:
 
 
 @main.command()
-@click.option("--rate", default=5000, show_default=True, help="Tokens/s a GPU samples with a 7B model.")
-@click.option("--training-rate", default=10_000, show_default=True, help="Tokens/s a GPU trains a 7B model with.")
-@click.option("--share", default=0.4, show_default=True, help="Of the token limits, what is really written.")
+@click.option(
+    "--rate", default=5000, type=click.IntRange(1), show_default=True, help="Tokens/s a GPU samples with a 7B model."
+)
+@click.option(
+    "--training-rate",
+    default=10_000,
+    type=click.IntRange(1),
+    show_default=True,
+    help="Tokens/s a GPU trains a 7B model with.",
+)
+@click.option(
+    "--share",
+    default=0.4,
+    type=click.FloatRange(0, 1),
+    show_default=True,
+    help="Of the token limits, what is really written.",
+)
 @click.pass_obj
 def plan(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
     """Print what a run would cost before it starts; nothing is loaded or sampled."""
@@ -166,7 +194,7 @@ def regrade(experiment: Experiment, grader: GraderName | None, shown: int) -> No
     changes = [change for row in rows for change in row.changes]
     for change in changes[:shown]:
         line = f"{change.sample_id}: gold {change.gold}, answer {change.answer}: {change.before} → {change.after}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     if len(changes) > shown:
         console.print(f"… and {len(changes) - shown} more: --changes {len(changes)} lists all")
 
@@ -205,7 +233,7 @@ def import_(files, folder, model, parameters, form, fields, k, samples, domain) 
         imported = import_samples(files, folder, form, mapped, model, parameters, k, domain, samples)
         with terminal_bars():
             scores = recorded_scores(folder, "math-verify")
-    except (ImportFileError, ExperimentError, ArtifactError) as error:
+    except (ImportFileError, ExperimentError, ArtifactError, OSError) as error:
         raise click.ClickException(str(error)) from None
     console.print(recorded_table(model, scores))
     console.print(
@@ -230,6 +258,7 @@ def backfill(experiment: Experiment, family, benchmarks, lane, only_missing, wai
     from gsr_dagster.backfilling import BackfillError, Page, evaluation_lane, family_partitions, follow, to_launch
     from resources.artifacts import ArtifactError
     from resources.progress import terminal_bars
+    from resources.weights import SourceError
 
     page = Page(address.rstrip("/"))
     try:
@@ -251,7 +280,7 @@ def backfill(experiment: Experiment, family, benchmarks, lane, only_missing, wai
                     bars.console.print(f"{partition:<50} {status.lower()}", markup=False, highlight=False)
             if failed := sum(status != "SUCCESS" for status in ended):
                 raise click.ClickException(f"{failed} of {len(partitions)} partitions failed: the page says why")
-    except (BackfillError, ArtifactError) as error:
+    except (BackfillError, ArtifactError, SourceError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -275,7 +304,7 @@ def lineage(experiment: Experiment, student: str | None, row: str | None, proble
             for line in (
                 why_row(experiment, store, row) if row is not None else who_saw(experiment, store, problem or "")
             ):
-                console.print(line, markup=False, soft_wrap=True)
+                console.print(printable(line), soft_wrap=True)
         except (UnknownIdError, ArtifactError) as error:
             raise click.ClickException(str(error)) from None
         return
@@ -285,7 +314,7 @@ def lineage(experiment: Experiment, student: str | None, row: str | None, proble
     links = list(walk(store, "lora_checkpoints", student))
     for link in links:
         style = None if link.holds else "bold red"
-        console.print("  " * link.depth + link.text, style=style, markup=False, soft_wrap=True)
+        console.print("  " * link.depth + link.text, style=style, soft_wrap=True)
     if not all(link.holds for link in links):
         sys.exit(1)
 
@@ -324,8 +353,8 @@ def sql(experiment: Experiment, query: str | None) -> None:
     from resources.sql import session
 
     try:
-        print(session(artifact_store(experiment)).sql(query or "show tables"))
-    except (duckdb.Error, ArtifactError) as error:
+        print(printable(str(session(artifact_store(experiment)).sql(query or "show tables"))))
+    except (ArtifactError, duckdb.Error) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -381,4 +410,4 @@ def show_report(experiment: Experiment) -> None:
             note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
             console.print(f"\n{note}", soft_wrap=True)
     folder = store.local_files(ArtifactKey("student_comparison"))
-    console.print(f"\nReport: {folder / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)

@@ -23,9 +23,10 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from gsr_dagster.method.mixture import Kind
-from gsr_dagster.places import Place, dotted, line_of, repeated_keys
+from gsr_dagster.places import Place, dotted, is_bomb, line_of, repeated_keys
 from gsr_dagster.registry import REGISTRY, Domain
 from gsr_dagster.settings import (
+    HUB_SOURCE,
     Aggregation,
     Checks,
     Count,
@@ -37,10 +38,12 @@ from gsr_dagster.settings import (
     Rollouts,
     RolloutSettings,
     Section,
+    Seed,
     ShuffledRefinement,
     Synthesis,
     Transformers,
     from_folder,
+    refuse_path,
 )
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -53,6 +56,8 @@ ALWAYS_AGGREGATED = ("majority", "self_refinement")
 
 POOL = "gpu"
 
+MOST_BYTES = 1 << 18
+
 
 class ExperimentError(ValueError):
     """The experiment file cannot be used; the message lists every fault by line and place."""
@@ -61,13 +66,15 @@ class ExperimentError(ValueError):
 def _partition_key(key: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
         raise ValueError(f"{key!r} cannot be a partition key: letters, digits, '.', '_' and '-' only")
+    if len(key) > 50 or "..." in key:  # it becomes a folder and a tag
+        raise ValueError(f"{key!r} cannot be a partition key: no '...', and at most 50 characters")
     return key
 
 
 def _model_source(source: str) -> str:
-    if not re.fullmatch(r"hf:[^/@]+/[^/@]+@[^@]+|(path|gguf):.+", source):
+    if not re.fullmatch(rf"{HUB_SOURCE}|(path|gguf):.+", source):
         raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH")
-    return source
+    return refuse_path(source)
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
@@ -82,10 +89,16 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
+def _owner(owner: str) -> str:
+    if not re.fullmatch(r"team:[A-Za-z0-9_-]+|[A-Za-z0-9._%+-]*\w@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner, re.ASCII):
+        raise ValueError(f"{owner!r} is not team:NAME or an address")
+    return owner
+
+
 def _asset_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ALWAYS_AGGREGATED:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{,59}", name) or name in ALWAYS_AGGREGATED:
         kept = " and ".join(ALWAYS_AGGREGATED)
-        raise ValueError(f"{name!r} cannot name an aggregation: a-z, 0-9 and '_' only; {kept} are always there")
+        raise ValueError(f"{name!r} cannot name an aggregation: up to 60 of a-z, 0-9 and '_'; {kept} are always there")
     return name
 
 
@@ -110,7 +123,7 @@ class ProblemSet(Section):
 
     source: Annotated[str, AfterValidator(_problem_source)]
     options: dict[str, Any] = Field(default={})
-    seed: int = 0
+    seed: Seed = 0
     problems: Count | None = None
     domain: Domain | None = None
     worked_examples: tuple[WorkedExample, ...] = ()
@@ -119,6 +132,8 @@ class ProblemSet(Section):
     def _finite(self) -> Self:
         if self.problems is None and self.source.startswith("reasoning-gym:"):
             raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted")
+        if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
+            raise ValueError("options of a file are names of columns")
         return self
 
 
@@ -175,7 +190,7 @@ class Training(Section):
     is learned.
     """
 
-    epochs: float = Field(default=3, gt=0)
+    epochs: float = Field(default=3, gt=0, le=1e6)
     learning_rate: float = Field(default=1e-4, gt=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     batch_size: Count = 128
@@ -227,8 +242,8 @@ class Experiment(Section):
     """
 
     name: Key
-    owners: tuple[Annotated[str, Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")], ...] = ("team:gsr",)
-    seed: int = 0
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ("team:gsr",)
+    seed: Seed = 0
     k: Count = 4
     ks: tuple[Count, ...] = ()
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
@@ -276,19 +291,28 @@ class Experiment(Section):
 def experiment_path(name: str | None = None) -> Path:
     """Return the file of an experiment: by path, by the name of a file in experiments/, or $GSR_EXPERIMENT."""
     name = name or os.environ.get("GSR_EXPERIMENT") or str(DEFAULT_EXPERIMENT)
-    shipped = DEFAULT_EXPERIMENT.parent / f"{name}.yaml"
-    return shipped if shipped.is_file() else Path(name).expanduser().resolve()
+    try:
+        shipped = DEFAULT_EXPERIMENT.parent / f"{name}.yaml"
+        return shipped if shipped.is_file() else Path(name).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise ExperimentError(f"{name[:100]}: {error}") from None
 
 
 def load_experiment(path: Path) -> Experiment:
     """Return the experiment of a YAML file. Raises ExperimentError with every fault and its line."""
     try:
         text = path.read_text(encoding="utf-8")
+        if len(text) > MOST_BYTES:
+            raise ExperimentError(f"{path} cannot be used: it has {len(text):,} characters, more than {MOST_BYTES:,}")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if is_bomb(root):
+            raise ExperimentError(f"{path} cannot be used: its aliases make it enormous or endless, or it is too deep")
         data = yaml.safe_load(text)
+    except ExperimentError:
+        raise
     except OSError as error:
         raise ExperimentError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except Exception as error:  # YAML's readers pass on whatever int(), date() and the stack say
         raise ExperimentError(f"{path} is not YAML: {error}") from None
     faults = list(repeated_keys(root))
     try:

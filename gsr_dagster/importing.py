@@ -10,6 +10,7 @@ import yaml
 from assets.scoring import as_graded, by_problem, gap_summary, graded_rows, score_groups, scored
 from gsr_dagster.experiment import Experiment, load_experiment
 from gsr_dagster.method.scores import pool_scores
+from resources.artifacts import ArtifactError
 from resources.grader import Grader
 from resources.problems import load_problems
 from resources.recorded import Imported, read_recorded, read_samples, write_recorded
@@ -58,7 +59,10 @@ def recorded_scores(folder: Path, grader: str) -> dict[str, Any]:
     experiment = load_experiment(folder / "experiment.yaml")
     (benchmark,), (subject,) = experiment.benchmarks, experiment.models
     problems = load_problems(benchmark, experiment.benchmarks[benchmark]).rows
-    candidates, refinements = _rows(folder, benchmark, subject)
+    asked = {row["problem_id"] for row in problems}  # an empty problem, or one that stands there twice, is left out
+    candidates, refinements = (
+        [r for r in rows if r["problem_id"] in asked] for rows in _rows(folder, benchmark, subject)
+    )
     judge, model = Grader(name=grader), experiment.models[subject]
     graded = graded_rows(judge, "candidates", problems, candidates, model)
     if not refinements:
@@ -82,6 +86,8 @@ def _rows(folder: Path, benchmark: str, subject: str) -> tuple[list[dict], list[
 
 def _pool_summary(experiment: Experiment, graded: Sequence[dict]) -> dict[str, Any]:
     curves = [pool_scores([as_graded(row) for row in rows]) for rows in by_problem(scored(graded)).values()]
+    if not curves:
+        raise ArtifactError("no gold of the recorded problems can be read: nothing can be scored")
     pass_at_k, maj_at_k = (np.mean(curve, axis=0) for curve in zip(*curves, strict=True))
     k = experiment.k
     scores = {"pass_at_1": pass_at_k[0], "maj_at_k": maj_at_k[k - 1], "pass_at_k": pass_at_k[k - 1]}

@@ -9,6 +9,8 @@ from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from resources.grader import grader_version
 
+MOST_OF_A_TAG = 63
+
 
 def labelled(experiment: Experiment, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """Return the assets with the experiment's owners, a tag a family that holds its scales, and the code version.
@@ -16,7 +18,9 @@ def labelled(experiment: Experiment, assets: Sequence[dg.AssetsDefinition]) -> l
     The code version is what, beside the settings, decides an artifact: the wording of the
     prompts, the grader and the reports.
     """
-    families = {f"gsr/family-{family}": "_".join(scales) for family, scales in experiment.families.items()}
+    families = {
+        f"gsr/family-{family}": "_".join(scales)[:MOST_OF_A_TAG] for family, scales in experiment.families.items()
+    }
     version = f"prompts {PROMPT_VERSION}, {grader_version(experiment.evaluation.grader)}, reports {REPORT_VERSION}"
 
     def label(spec: dg.AssetSpec) -> dg.AssetSpec:

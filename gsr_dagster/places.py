@@ -6,6 +6,24 @@ import yaml
 
 Place = tuple[str | int, ...]
 
+MOST_NODES = 100_000
+MOST_DEPTH = 50
+
+
+def is_bomb(node: yaml.Node | None) -> bool:
+    """Return whether a file is endless, or enormous, or very deep once its aliases are written out."""
+    stack, count = [(node, 0)], 0
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if count > MOST_NODES or depth > MOST_DEPTH:
+            return True
+        if isinstance(node, yaml.MappingNode):
+            stack += [(part, depth + 1) for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            stack += [(part, depth + 1) for part in node.value]
+    return False
+
 
 def repeated_keys(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, str]]:
     """Yield the place of every key that stands twice, and what is wrong with that."""

@@ -6,20 +6,39 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and Trainer take
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     """A part of the experiment file: unknown keys are refused, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def from_folder(path: Path, info: ValidationInfo) -> Path:
     """Return a path of the experiment file, which stands relative to the file's folder."""
     folder = (info.context or {}).get("folder", Path.cwd())
-    return (folder / path.expanduser()).resolve()
+    try:
+        return (folder / path.expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # a home or a loop of links that there is not
+        raise ValueError(f"{str(path)!r}: {error}") from None
+
+
+HUB_SOURCE = r"hf:[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*"
+
+
+def refuse_path(source: str) -> str:
+    """Return a source KIND:PATH-OR-NAME. Raises ValueError where the path cannot be one, or a hub's name leads up."""
+    kind, _, name = source.partition(":")
+    if "\0" in name or (kind == "hf" and ".." in name):
+        raise ValueError(f"{source!r} is not {kind}: with a name that can be one")
+    try:
+        Path(name).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{source!r}: {error}") from None
+    return source
 
 
 class RolloutSettings(Section):
@@ -65,14 +84,15 @@ class Ray(Section):
 
 
 class OpenAI(Section):
-    """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment.
+    """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment;
+    an address that holds a name and password is refused, as it stands in logs.
 
     ``timeout`` is in seconds an attempt; a request that fails is tried again up to
     ``retries`` times, whatever was in its samples.
     """
 
     kind: Literal["openai"]
-    base_url: str = Field(pattern=r"^https?://")
+    base_url: str = Field(pattern=r"^https?://[^/@\s]+(/[^\s]*)?$")
     model: str
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: Count = 32
@@ -91,9 +111,9 @@ EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples,
 
 
 def _reward_model_source(source: str) -> str:
-    if not re.fullmatch(r"hf:[^/@]+/[^/@]+@[^@]+|path:.+", source):
+    if not re.fullmatch(rf"{HUB_SOURCE}|path:.+", source):
         raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION or path:FOLDER (a GGUF file holds no reward model)")
-    return source
+    return refuse_path(source)
 
 
 class RewardModelChoice(Section):

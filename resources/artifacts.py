@@ -23,12 +23,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from resources.objects import ConflictError, LocalObjects, Objects, S3Objects, sha256_of_file
 from resources.weights import cache_folder
@@ -84,27 +84,36 @@ class Recipe:
         return sha256(canonical_json({"asset": self.key.asset, "settings": self.settings}))[:NAME_DIGITS]
 
 
+# What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
+AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
+PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]
+ArtifactName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?(\[{NAME}(\|{NAME})?\])?$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
+
+
 class StoredFile(BaseModel):
     """A shard or another file of an artifact; ``rows`` is 0 for a file that is no shard."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    sha256: str
-    rows: int = 0
+    name: FileName
+    sha256: Digest
+    rows: Annotated[int, Field(ge=0)] = 0
 
 
 class Manifest(BaseModel):
     """What one artifact holds and what it was made from. ``summary`` is what its asset counted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    asset: str
-    partition: str
-    fingerprint: str
+    asset: AssetName
+    partition: PartitionKey
+    fingerprint: Digest
     settings: dict[str, Any]
     wanted: dict[str, Any]
     shards: tuple[StoredFile, ...]
     files: tuple[StoredFile, ...] = ()
-    upstream: dict[str, str]
+    upstream: dict[ArtifactName, Digest]
     summary: dict[str, Any] = {}
     versions: dict[str, str]
 

@@ -9,7 +9,7 @@ import random
 import sys
 import types
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from gsr_dagster.experiment import ProblemSet
 from gsr_dagster.registry import REGISTRY, HubDataset, as_text
 from resources.artifacts import ArtifactError, Row
 from resources.objects import sha256_of_file
+from resources.rows import RowFileError, read_rows
 
 MOST_GENERATED_PER_PROBLEM = 50
 
@@ -92,10 +93,10 @@ Found = tuple[str | None, str, str]  # the source's id, the problem, the answer
 
 def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
     """Yield the rows of a data set of the hub, or of a JSONL or Parquet file."""
-    import datasets
-
     kind, _, place = problem_set.source.partition(":")
     if kind == "hub":
+        import datasets
+
         entry = REGISTRY[place]
         columns = [c for c in (entry.problem, entry.answer, entry.id, *entry.filtered_by) if c]
         tables: list[Any] = [
@@ -108,7 +109,7 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
             place, "", "train", named["problem"], named["answer"], licence="", problems=None, id=named["id"]
         )
         columns = [entry.problem, entry.answer]
-        tables = [_file(name, Path(place))]
+        tables = [_FileRows(name, Path(place))]
     for table in tables:
         missing = set(columns) - set(table.column_names)
         if missing:
@@ -130,18 +131,21 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
         raise ArtifactError(f"{name}: {problem_set.source} has {count} rows, and should have {entry.problems}")
 
 
-def _file(name: str, path: Path) -> Any:
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
+class _FileRows:
+    """A file's rows, in the form of a data set of the hub. Nothing is guessed: a text that looks like a date is a text."""
 
-    if not path.is_file():
-        raise ArtifactError(f"{name}: there is no file {path}")
-    datasets.disable_progress_bars()
-    builder = "parquet" if path.suffix == ".parquet" else "json"
-    try:
-        return datasets.load_dataset(builder, data_files=str(path), split="train")
-    except DatasetGenerationError as error:
-        raise ArtifactError(f"{name}: {path} cannot be read as {builder}: {error.__cause__ or error}") from None
+    def __init__(self, name: str, path: Path):
+        try:
+            self.rows = list(read_rows(path))
+        except RowFileError as error:
+            raise ArtifactError(f"{name}: {error}") from None
+        self.column_names = list(dict.fromkeys(column for row in self.rows for column in row))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select_columns(self, names: Sequence[str]) -> Iterator[Row]:
+        return ({name: row.get(name) for name in names} for row in self.rows)
 
 
 def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) -> Iterator[Found]:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.registry import as_text
+from resources.rows import Row, RowFileError, read_rows
 
-Row = dict[str, Any]
 # What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
+MOST_TOKENS = 1 << 31
+LONGEST_LIST = 300
 FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
 
 
@@ -51,26 +53,32 @@ class Imported:
 
 def read_recorded(path: Path, form: str, fields: Mapping[str, str]) -> Iterator[Recorded]:
     """Yield the samples of a file in a named form. Raises ImportFileError with the row that does not fit."""
-    for number, row in enumerate(_rows(path), start=1):
-        try:
+    number = 0
+    row: Row = {}
+    try:
+        for row in read_rows(path):
+            number += 1
             yield from FORMS[form](row, fields)
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-            what = f"no field {error}" if isinstance(error, KeyError) else str(error)
-            raise ImportFileError(
-                f"{path}, row {number}: {what}. It is read as {form!r}; it has {', '.join(map(str, row))}"
-            ) from None
+    except RowFileError as error:
+        raise ImportFileError(str(error)) from None
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
+        what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        has = ", ".join(map(str, row))[:LONGEST_LIST]
+        raise ImportFileError(f"{path}, row {number}: {what}. It is read as {form!r}; it has {has}") from None
 
 
 def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
     """Write the folder that the recorded engine reads, with equally many samples of every problem.
 
-    Refinements bring their candidates: k each, others are left out. Every problem keeps as
+    Refinements bring their candidates: k each, others are left out; and then a problem keeps
+    only what was refined, its groups in the order of their refinements. Every problem keeps as
     many samples as the one with the fewest, or ``most``; a problem with fewer is left out.
     Raises ImportFileError where nothing is left, or a problem has two texts or answers.
     """
     left_out: dict[str, int] = defaultdict(int)
     problems: dict[str, Recorded] = {}
     direct: dict[str, list[Row]] = defaultdict(list)
+    shown: dict[str, list[Row]] = defaultdict(list)
     refined: dict[str, list[Row]] = defaultdict(list)
     for sample in samples:
         first = problems.setdefault(sample.problem_id, sample)
@@ -80,26 +88,33 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             direct[sample.problem_id].append(_sample(sample))
         elif len(sample.candidates) == k:
             refined[sample.problem_id].append(_sample(sample))
-            direct[sample.problem_id] += [
+            shown[sample.problem_id] += [
                 _sample(Recorded(sample.problem_id, "", "", text)) for text in sample.candidates
             ]
         else:
             left_out[f"refinements of {len(sample.candidates)} candidates, not {k}"] += 1
-    usable = [p for p in problems if direct[p]]
+    for problem_id in problems:
+        of, _, group = problem_id.rpartition("/g")
+        if of in problems and group.isdigit():
+            raise ImportFileError(f"problem {problem_id} has the name of a refinement of problem {of}: rename one")
+    pools = {p: shown[p] + direct[p] for p in problems}
+    room = {p: k * len(refined[p]) if any(refined.values()) else len(pools[p]) for p in problems}
+    usable = [p for p in problems if room[p]]
+    left_out["problems without a refinement"] += sum(bool(pools[p]) for p in problems if not room[p])
     if not usable:
         raise ImportFileError(f"no sample is left of {len(samples)}: {dict(left_out) or 'the files are empty'}")
-    fewest = min(len(direct[p]) for p in usable)
-    n = most or (fewest - fewest % k if any(refined.values()) else fewest)
-    kept = [p for p in usable if len(direct[p]) >= n]
+    fewest = min(room[p] for p in usable)
+    n = most or fewest
+    kept = [p for p in usable if room[p] >= n]
     if not kept or n < 1:
         raise ImportFileError(f"no problem has {n} samples; the fewest are {fewest}")
     rows = []
     for problem_id in kept:
         named = {"problem_id": problem_id, "prompt_id": problem_id}
-        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(direct[problem_id][:n])]
+        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(pools[problem_id][:n])]
         for number, row in enumerate(refined[problem_id][: n // k]):
             rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **row})
-        left_out["samples over the others' number"] += len(direct[problem_id]) - n
+        left_out["samples over the others' number"] += len(pools[problem_id]) - n
     left_out["problems with too few samples"] += len(usable) - len(kept)
     _write(folder, [problems[p] for p in kept], rows)
     refinements = sum(min(len(refined[p]), n // k) for p in kept)
@@ -129,7 +144,7 @@ def _sample(sample: Recorded) -> Row:
         "text": sample.text,
         "finish_reason": sample.finish_reason,
         "prompt_tokens": 0,
-        "generated_tokens": int(tokens),
+        "generated_tokens": tokens,
     }
 
 
@@ -143,31 +158,19 @@ def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row]) -> N
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), folder / "samples.parquet")
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    if not path.is_file():
-        raise ImportFileError(f"there is no file {path}")
-    if path.suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet
+def _count(value: Any) -> int | None:
+    """Return a number of tokens, None where none was recorded."""
+    if value is None or value != value:  # NaN: missing, in a table of floats
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or not 0 <= value < MOST_TOKENS:
+        raise ValueError(f"{str(value)[:40]!r} is no number of tokens")
+    return int(value)
 
-        try:
-            yield from pyarrow.parquet.read_table(path).to_pylist()
-        except pyarrow.ArrowInvalid as error:
-            raise ImportFileError(f"{path} is not Parquet: {error}") from None
-        return
-    import gzip
 
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ImportFileError(f"{path}, line {number}: an object is wanted, not {line[:40]!r}")
-                    yield row
-    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise ImportFileError(f"{path} is not JSON lines: {error}") from None
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"candidates are a list of texts, not {str(value)[:40]!r}")
+    return tuple(map(str, value or ()))
 
 
 def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
@@ -179,8 +182,8 @@ def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
         problem=str(row[named["problem"]]),
         answer=as_text(row[named["answer"]]),
         text=str(row[named["response"]]),
-        candidates=tuple(map(str, row.get(named["candidates"]) or ())),
-        generated_tokens=row.get(named["generated_tokens"]),
+        candidates=_texts(row.get(named["candidates"])),
+        generated_tokens=_count(row.get(named["generated_tokens"])),
         finish_reason="length" if row.get(named["finish_reason"]) == "length" else "stop",
     )
 
@@ -217,7 +220,7 @@ def _nemo_skills(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
         str(row["problem"]),
         as_text(row["expected_answer"]),
         str(row["generation"]),
-        generated_tokens=row.get("num_generated_tokens"),
+        generated_tokens=_count(row.get("num_generated_tokens")),
         finish_reason="length" if row.get("finish_reason") == "length" else "stop",
     )
 

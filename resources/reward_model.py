@@ -42,13 +42,13 @@ class RewardModel:
 
         self.batch_size = batch_size
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer = AutoTokenizer.from_pretrained(weights)
+        self.tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
         # At the right, padding comes after all that a causal model reads, and positions count from the text's start.
         self.tokenizer.padding_side = "right"
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         model = AutoModelForSequenceClassification.from_pretrained(
-            weights, dtype=cpu.native_dtype(), use_safetensors=True
+            weights, dtype=cpu.native_dtype(), use_safetensors=True, trust_remote_code=False
         )
         if model.config.pad_token_id is None:  # by it a causal model finds a text's last token
             model.config.pad_token_id = self.tokenizer.pad_token_id

@@ -125,7 +125,7 @@ def main(job_path: str) -> None:
         report_to="none",
         save_strategy="no",
     )
-    tokenizer = AutoTokenizer.from_pretrained(job["weights"])
+    tokenizer = AutoTokenizer.from_pretrained(job["weights"], trust_remote_code=False)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
@@ -133,7 +133,9 @@ def main(job_path: str) -> None:
     trainer = HybridTrainer(
         kinds=[row["kind"] for row in job["rows"]],
         refine_weight=training["refine_weight"],
-        model=AutoModelForCausalLM.from_pretrained(job["weights"], dtype=dtype, use_safetensors=True),
+        model=AutoModelForCausalLM.from_pretrained(
+            job["weights"], dtype=dtype, use_safetensors=True, trust_remote_code=False
+        ),
         args=config,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,

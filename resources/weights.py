@@ -7,6 +7,7 @@ of what was written: what has changed since is made again. Weights are never unp
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import logging
 import os
 import tempfile
@@ -21,6 +22,7 @@ from resources.objects import sha256_of_file
 MEBIBYTE = 1 << 20
 # As `sha256sum --check` reads it.
 HASHES = "SHA256SUMS"
+PICKLED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +72,10 @@ def fetch(source: str) -> Path:
     """
     kind, _, name = source.partition(":")
     if kind == "path":
-        return _local_files(kind, name)[0].parent
+        return _inside(_local_files(kind, name)[0].parent)
     if kind == "gguf":
         return _converted(_gguf_file(name), identify(source))
-    return _from_hub(name, ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"])
+    return _inside(_from_hub(name, ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"]))
 
 
 def fetch_tokenizer(source: str) -> Path:
@@ -89,13 +91,31 @@ def _from_hub(name: str, patterns: list[str]) -> Path:
     return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
+def _inside(folder: Path) -> Path:
+    """Return a folder of weights. Raises SourceError where an index in it names files of another folder."""
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            strange = [part for part in parts if Path(part).name != part or not part.endswith(".safetensors")]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise SourceError(f"{index} is no index of safetensors files") from None
+        if strange:
+            raise SourceError(f"{index} names {strange[0]!r}: only *.safetensors files beside it are read")
+    return folder
+
+
 def _local_files(kind: str, name: str) -> list[Path]:
     if kind == "gguf":
         return [_gguf_file(name)]
     folder = Path(name).expanduser()
-    files = sorted(f for pattern in ("*.json", "*.safetensors", "*.jinja") for f in folder.glob(pattern))
+    try:
+        files = sorted(f for pattern in ("*.json", "*.safetensors", "*.jinja") for f in folder.glob(pattern))
+        pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED) if folder.is_dir() else []
+    except OSError as error:
+        raise SourceError(f"path:{name}: {error.strerror}") from None
     if not any(f.suffix == ".safetensors" for f in files):
-        raise SourceError(f"path:{name}: the folder holds no *.safetensors file")
+        why = f"; {pickled[0]} is not read, since unpickling runs what stands in it" if pickled else ""
+        raise SourceError(f"path:{name}: the folder holds no *.safetensors file{why}")
     return files
 
 
@@ -165,7 +185,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(**where)
     with redirect_stderr(StringIO()):  # a bar that has no switch
         quantized: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16)
@@ -190,8 +210,8 @@ def merged(base: Path, adapter: Path) -> Path:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, trust_remote_code=False)
         PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().save_pretrained(folder)  # pyright: ignore
-        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(base, trust_remote_code=False).save_pretrained(folder)
 
     return _made_once(f"merged-{digest.hexdigest()[:16]}", merge)

@@ -14,14 +14,18 @@ from collections.abc import Hashable, Sequence
 
 BOXED = "\\boxed{"
 BRACES = re.compile(r"\\boxed\{|\\[{}]|[{}]")
+# Here and below `*+` gives nothing back: each pattern takes time in proportion to the text, whatever a model wrote.
 BETWEEN_BOXES = re.compile(
-    r"(?:[\s$.]|\\[()\[\];,]|\\q?quad\b)*"
+    r"(?:[\s$.]|\\[()\[\];,]|\\q?quad\b)*+"
     r"(?:,|,?\s*(?:and|or)\b|,?\s*\\text\{\s*(?:and|or)\s*\})"
     r"(?:[\s$]|\\[()\[\];,]|\\q?quad\b)*"
 )
-ANSWER_PHRASE = re.compile(r"(?:final answer|the answer|answer)\s*(?:is\s*:?|:|=)\s*(.+)", re.IGNORECASE)
+ANSWER_PHRASE = re.compile(
+    r"(?:final answer|the answer|answer)\s*+(?:is(?:\s*+:)?|:|=)(?:\s*+(.+)|\n*+[^\S\n]\s*+\Z)", re.IGNORECASE
+)
 NUMBER_OR_FORMULA = r"\$[^$\n]+\$|\\\([^\n]+?\\\)|[-+]?\d(?:[\d,/]|\.(?=\d))*"
 CLOSING_SENTENCE = re.compile(rf"(?:\b(?:is|are|be|equals)|=)\s+(?:\w+\s+)?({NUMBER_OR_FORMULA})[^.\d$=\n]*\.\Z")
+LONGEST_CLOSING_SENTENCE = 2000
 
 
 def final_answer(summary: str | None) -> str | None:
@@ -37,11 +41,14 @@ def final_answer(summary: str | None) -> str | None:
     boxes = closed_boxes(summary)
     if boxes:
         last = [boxes.pop()]
-        while boxes and BETWEEN_BOXES.fullmatch(summary, boxes[-1][1] + 1, last[0][0] - len(BOXED)):
-            last.insert(0, boxes.pop())
-        contents = dict.fromkeys(summary[begin:end].strip() for begin, end in last)
+        while boxes and BETWEEN_BOXES.fullmatch(summary, boxes[-1][1] + 1, last[-1][0] - len(BOXED)):
+            last.append(boxes.pop())
+        contents = dict.fromkeys(summary[begin:end].strip() for begin, end in reversed(last))
         return ", ".join(filter(None, contents)) or None
-    phrases = ANSWER_PHRASE.findall(summary) or CLOSING_SENTENCE.findall(summary.rstrip())
+    phrases = ANSWER_PHRASE.findall(summary)
+    if not phrases:
+        text = summary.rstrip()
+        phrases = CLOSING_SENTENCE.findall(text, max(len(text) - LONGEST_CLOSING_SENTENCE, 0))
     if not phrases:
         return None
     sentence, *_ = re.split(r"\.(?:\s|$)", phrases[-1])
@@ -95,7 +102,7 @@ def truth_assignment(answer: str) -> frozenset[tuple[str, str]]:
     >>> sorted(truth_assignment("Zoey is a knight, and Riley is a knave."))
     [('riley', 'knave'), ('zoey', 'knight')]
     """
-    return frozenset(re.findall(r"(\w+) is an? (\w+)\b(?!/)", answer.lower()))
+    return frozenset(re.findall(r"\b(\w++) is an? (\w+)\b(?!/)", answer.lower()))
 
 
 def choice_letter(answer: str) -> str | None:

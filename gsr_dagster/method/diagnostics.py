@@ -6,7 +6,7 @@ False
 True
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,6 +14,7 @@ from gsr_dagster.method.answers import vote_winner
 from gsr_dagster.method.intervals import Interval, bootstrap_mean
 
 COPIED_SHARE = 0.9
+BASE, PRIME = 1_000_003, 2**61 - 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def copies(text: str | None, candidate: str | None) -> bool:
     # The words that every such run holds, where there are any, decide most cases at once.
     if _spaced(words[len(words) - run : run]) not in inside:
         return False
-    return any(_spaced(words[start : start + run]) in inside for start in range(len(words) - run + 1))
+    numbers: dict[str, int] = {}
+    first, second = ([numbers.setdefault(word, len(numbers) + 1) for word in text] for text in (words, others))
+    return not set(_hashed_runs(first, run)).isdisjoint(_hashed_runs(second, run))
 
 
 def order_changes(
@@ -101,6 +104,16 @@ def order_changes(
         "same_order": bootstrap_mean(problems, same, seed),
         "difference": bootstrap_mean(problems, [o - s for o, s in zip(other, same, strict=True)], seed),
     }
+
+
+def _hashed_runs(words: Sequence[int], run: int) -> Iterator[int]:
+    """Yield a hash of every run of so many words, in time that grows with the text alone (Karp and Rabin 1987)."""
+    highest = pow(BASE, run, PRIME)
+    value = 0
+    for place, word in enumerate(words):
+        value = (value * BASE + word - (words[place - run] * highest if place >= run else 0)) % PRIME
+        if place >= run - 1:
+            yield value
 
 
 def _spaced(words: Sequence[str]) -> str:

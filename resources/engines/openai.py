@@ -15,6 +15,7 @@ from typing import Any
 
 from gsr_dagster.settings import OpenAI, RolloutSettings
 from resources.engines.base import EngineError, Request, Sample
+from resources.texts import storable
 
 LONGEST_PAUSE = 60.0
 LONGEST_MESSAGE = 300
@@ -30,11 +31,11 @@ class OpenAIEngine:
         from transformers import AutoTokenizer
 
         self.settings = settings
-        self.key = os.environ.get(settings.api_key_variable) or "none"
+        self.key = os.environ.get(settings.api_key_variable, "").strip() or "none"
         self.client = openai.OpenAI(
             base_url=settings.base_url, api_key=self.key, timeout=settings.timeout, max_retries=0
         )
-        self.tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
         self.failures: Counter[str] = Counter()
 
     def tokenize(self, text: str) -> list[int]:
@@ -104,11 +105,16 @@ class OpenAIEngine:
 
 
 def _checked(answer: Any, request_id: str, index: int, seed: int) -> Sample:
-    """Return the sample of an answer. Raises ValueError where a part of it is missing: the body broke off."""
+    """Return the sample of an answer. Raises ValueError where a part of it is missing: the body broke off.
+
+    Its text is as it came, but for lone surrogates, which JSON can carry and no file of ours: they become U+FFFD.
+    """
     try:
         (choice,) = answer.choices
         text, usage = choice.message.content, answer.usage
         reason = "length" if choice.finish_reason == "length" else "stop"
-        return Sample(request_id, index, seed, text or "", reason, usage.prompt_tokens, usage.completion_tokens)
+        return Sample(
+            request_id, index, seed, storable(text or ""), reason, usage.prompt_tokens, usage.completion_tokens
+        )
     except (AttributeError, TypeError) as error:
         raise ValueError(f"an answer without its parts: {error}") from None

@@ -84,7 +84,9 @@ def test_a_copied_problem_stops_the_run_and_is_shown():
     assert not result.success
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.severity, check.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
-    assert "| training/2: what is $5+6$? | sums/1: What is 5 + 6? |" in check.metadata["worst"].value
+    (worst,) = check.metadata["worst"].records
+    shown = [worst.data[f"{side} problem"] for side in ("training", "benchmark")]
+    assert shown == ["training/2: what is $5+6$?", "sums/1: What is 5 + 6?"]
     (row,) = workshop.store.read(ArtifactKey("contamination"))
     assert row == {
         "training_id": "training/2",

@@ -74,7 +74,7 @@ def test_ids_that_stand_twice_and_files_that_are_none_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="1 ids twice, first sums/p"):
         load_problems("sums", ProblemSet(source=rows_file(tmp_path, row, row | {"problem": "2 + 2?"})))
     (tmp_path / "problems.jsonl").write_text("{not json")
-    with pytest.raises(ArtifactError, match="cannot be read as json"):
+    with pytest.raises(ArtifactError, match="is not JSON lines: line 1"):
         load_problems("sums", ProblemSet(source=f"file:{tmp_path / 'problems.jsonl'}"))
     with pytest.raises(ArtifactError, match="there is no file"):
         load_problems("sums", ProblemSet(source=f"file:{tmp_path / 'nowhere.jsonl'}"))

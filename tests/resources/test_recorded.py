@@ -85,6 +85,21 @@ def test_a_refinement_brings_the_candidates_it_was_shown(tmp_path):
     assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
 
 
+def test_samples_that_no_refinement_was_shown_do_not_come_between_those_that_one_was(tmp_path):
+    direct = [Recorded("p", "1 + 1?", "2", text) for text in "xyz"]
+    refinement = Recorded("p", "1 + 1?", "2", "refined", candidates=("a", "b"))
+    unrefined = Recorded("q", "2 + 2?", "4", "x")
+    made = write_recorded([*direct, refinement, unrefined], tmp_path, k=2)
+    assert made.left_out == {"samples over the others' number": 3, "problems without a refinement": 1}
+    texts = {key: row["text"] for key, row in read_samples(tmp_path).items()}
+    assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
+
+
+def test_a_problem_named_like_anothers_refinement_is_refused(tmp_path):
+    with pytest.raises(ImportFileError, match="problem p/g0 has the name of a refinement of problem p"):
+        write_recorded([Recorded("p", "q", "1", "a"), Recorded("p/g0", "r", "1", "a")], tmp_path, k=1)
+
+
 def test_a_problem_with_two_answers_is_refused(tmp_path):
     with pytest.raises(ImportFileError, match="problem p has two texts or answers"):
         write_recorded([Recorded("p", "q", "1", "a"), Recorded("p", "q", "2", "b")], tmp_path, k=1)

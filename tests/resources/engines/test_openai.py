@@ -66,7 +66,8 @@ class Handler(BaseHTTPRequestHandler):
                 server.at_once -= 1
 
     def answer(self, fault: str, seed: int, asked: dict) -> None:
-        choice = {"index": 0, "message": {"role": "assistant", "content": f"said {seed}"}, "finish_reason": "stop"}
+        said = "lone \ud800, a pair \U0001f600" if fault == "surrogate" else f"said {seed}"
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
         body = {"id": "x", "object": "chat.completion", "created": 1, "model": asked["model"], "usage": usage}
         body["choices"] = [] if fault == "no choices" else [choice]
@@ -168,6 +169,16 @@ def test_what_cannot_be_had_is_said_after_all_else_was_kept(serve, tokenizer_fol
     shards = complete_samples(store, recipe, prompts, "candidate_id", SETTINGS, lambda: failing)
     assert sum(shard.rows for shard in shards) == 8
     assert max(server.answered.values()) == 1
+
+
+def test_a_lone_surrogate_which_no_file_can_hold_is_replaced_at_the_door(serve, tokenizer_folder, tmp_path):
+    store = ArtifactStore(root=str(tmp_path))
+    recipe = Recipe(ArtifactKey("base/candidate_pools", "b|m"), settings={})
+    told = engine(serve(always="surrogate"), tokenizer_folder)
+    prompts = [Prompt("r0", [{"role": "user", "content": "?"}], 1)]
+    shards = complete_samples(store, recipe, prompts, "candidate_id", SETTINGS, lambda: told)
+    (row,) = store.read_shards(recipe.key, recipe.fingerprint, shards)
+    assert row["text"] == "lone \ufffd, a pair \U0001f600"
 
 
 def test_a_refused_key_is_not_tried_again_and_not_repeated(serve, tokenizer_folder, caplog):
