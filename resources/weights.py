@@ -16,6 +16,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from resources.hub import told_as
+
 MEBIBYTE = 1 << 20
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 
@@ -81,7 +83,8 @@ def _from_hub(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    with told_as(SourceError, f"hf:{name}"):
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
 def _inside(folder: Path) -> Path:
