@@ -18,6 +18,7 @@ from typing import Any
 from gsr_dagster.experiment import ProblemSet
 from gsr_dagster.registry import REGISTRY, HubDataset, as_text
 from resources.artifacts import ArtifactError, Row
+from resources.hub import told_as
 from resources.objects import sha256_of_file
 from resources.rows import RowFileError, read_rows
 
@@ -99,10 +100,11 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
 
         entry = REGISTRY[place]
         columns = [c for c in (entry.problem, entry.answer, entry.id, *entry.filtered_by) if c]
-        tables: list[Any] = [
-            datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
-            for config in entry.configs
-        ]
+        with told_as(ArtifactError, f"{name}: {problem_set.source}"):
+            tables: list[Any] = [
+                datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
+                for config in entry.configs
+            ]
     else:
         named = {"id": "id", "problem": "problem", "answer": "answer", **problem_set.options}
         entry = HubDataset(

@@ -17,6 +17,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from resources.hub import told_as
 from resources.objects import sha256_of_file
 
 MEBIBYTE = 1 << 20
@@ -88,7 +89,8 @@ def _from_hub(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.partition("@")
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    with told_as(SourceError, f"hf:{name}"):
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
 def _inside(folder: Path) -> Path:

@@ -101,6 +101,9 @@ STRANGE = [
     "\u202e<b>&" * (MEBIBYTE // 5),
 ]
 
+SYMPY = r"b['\"](?:Symbol|Integer|Float|Rational|Function) \("
+PLAIN = r"b(['\"])(?:Symbol \('\w+' \)|(?:Integer|Float) \('?[\d.]+'? \)|[-+*/() ])+\1"
+
 
 class Journey:
     """The texts, imported and run under an audit, with a server on loopback that nobody may call."""
@@ -211,6 +214,10 @@ def test_nothing_of_them_is_executed_written_or_called(journey):
     assert all("AF_UNIX" in event[1] or "pymp" in event[2] for event in network), network
     written = {event[1].strip("'") for event in events if event[0] == "open" and not event[1].isdigit()}
     assert {path for path in written if not path.startswith((str(journey.folder), "/dev/"))} == set()
+    # What sympy's reader, which evaluates, was given: whole numbers and the names of its own units.
+    evaluated = {event[1] for event in events if event[0] == "compile" and re.match(SYMPY, event[1])}
+    assert evaluated
+    assert [text for text in evaluated if not re.fullmatch(PLAIN, text)] == []
     assert {event[0] for event in events} >= {"open", "subprocess.Popen"}, "the audit hears what is done"
 
 

@@ -107,7 +107,7 @@ def test_a_partition_of_the_same_fingerprint_is_copied_and_not_drawn_again(store
     adopt_shards(store, other, ["sums|nobody", "sums|m"])
     assert store.shard_names(other) == store.shard_names(RECIPE)
     for name in store.shard_names(other)[1:3]:  # as if a kill had come before they were copied
-        store.drop_shard(other, name)
+        store.drop_file(other, name)
     adopt_shards(store, other, ["sums|nobody", "sums|m"])
     assert store.shard_names(other) == store.shard_names(RECIPE)
     adopt_shards(store, replace(other, settings={"temperature": 1}), ["sums|m"])
