@@ -41,3 +41,17 @@ def test_a_step_whose_process_died_is_tried_again(attempts, error):
 
 def test_bad_input_is_not_tried_again(attempts):
     assert attempts(ArtifactError("missing")) == (False, 1)
+
+
+def test_a_preview_has_room_for_what_people_read(tmp_path):
+    row = {"candidate_id": "m/p/0", "prompt_id": "m/p", "problem_id": "p", "seed": 7, "text": "so " * 200}
+
+    @dg.asset
+    def pool(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        recipe = Recipe(ArtifactKey("pool"), {})
+        return keep(context, ArtifactStore(root=str(tmp_path)), recipe, lambda: Made([row]))
+
+    (shown,) = dg.materialize([pool]).asset_materializations_for_node("pool")[0].metadata["preview"].records
+    assert shown.data["candidate_id"] == "m/p/0"
+    assert list(shown.data) == ["candidate_id", "text"]
+    assert len(str(shown.data["text"])) < 210
