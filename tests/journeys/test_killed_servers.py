@@ -33,7 +33,7 @@ def until(condition, what: str):
     deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s"
-        time.sleep(0.05)
+        time.sleep(0.2)
     return value
 
 
