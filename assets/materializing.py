@@ -13,9 +13,9 @@ from resources.engines.loading import Engines
 from resources.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5
-PREVIEW_CHARACTERS = 300
-# What joins and pins rows: a preview has no room for it.
-NOT_FOR_PEOPLE = ("prompt_id", "prompt_sha256", "seed")
+PREVIEW_CHARACTERS = 200
+# What the id in the first column says already, or only a program reads: a preview has no room for it.
+NOT_PREVIEWED = ("problem_id", "prompt_id", "prompt_sha256", "sample_index", "seed")
 RETRIES = 2
 SECONDS_BEFORE_A_RETRY = 10
 
@@ -85,7 +85,9 @@ def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.Met
     if not manifest.shards:
         return dg.MetadataValue.text("no rows")
     table = store.read_shard(recipe.key, manifest.fingerprint, manifest.shards[0].name)
-    table = table.slice(0, PREVIEW_ROWS).drop_columns([name for name in table.column_names if name in NOT_FOR_PEOPLE])
+    table = table.slice(0, PREVIEW_ROWS).drop_columns(
+        [name for name in table.column_names[1:] if name in NOT_PREVIEWED]
+    )
     rows = table.to_pylist()
     return dg.MetadataValue.table(
         [dg.TableRecord({name: _short(value) for name, value in row.items()}) for row in rows],

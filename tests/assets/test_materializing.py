@@ -59,3 +59,17 @@ def test_a_current_artifact_with_a_damaged_file_is_made_again(tmp_path, capfd):
     assert len(made) == 2
     assert shard.read_bytes() == whole
     assert f"{shard.name} is damaged" in capfd.readouterr().err
+
+
+def test_a_preview_has_room_for_what_people_read(tmp_path):
+    row = {"candidate_id": "m/p/0", "prompt_id": "m/p", "problem_id": "p", "seed": 7, "text": "so " * 200}
+
+    @dg.asset
+    def pool(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        recipe = Recipe(ArtifactKey("pool"), {})
+        return keep(context, ArtifactStore(root=str(tmp_path)), recipe, lambda: Made([row]))
+
+    (shown,) = dg.materialize([pool]).asset_materializations_for_node("pool")[0].metadata["preview"].records
+    assert shown.data["candidate_id"] == "m/p/0"
+    assert list(shown.data) == ["candidate_id", "text"]
+    assert len(str(shown.data["text"])) < 210

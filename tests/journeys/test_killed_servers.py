@@ -19,7 +19,6 @@ from resources.artifacts import ArtifactKey
 from tests.journeys.reliability import times
 
 PATIENCE = 240
-RUNNING = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
 VICTIMS = ["everything", *times([], ["daemon", "webserver", "run"])]
 
 
@@ -34,15 +33,16 @@ def until(condition, what: str):
     deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s"
-        time.sleep(0.05)
+        time.sleep(0.2)
     return value
 
 
-def process_in_the_middle_of_a_run(instance: dg.DagsterInstance) -> int:
-    """Return the process of a run that has made its first asset, and not its last."""
+def process_in_the_middle_of_a_run(instance: dg.DagsterInstance, **tags: str) -> int:
+    """Return the process of a run, of those with these tags, that has made its first asset and not its last."""
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=tags)
 
     def found() -> int | None:
-        for run in instance.get_runs(RUNNING):
+        for run in instance.get_runs(running):
             events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
             if any(event.is_step_materialization for event in events):
                 pids = [e.engine_event_data.metadata["pid"].value for e in events if e.is_engine_event and "pid" in e.engine_event_data.metadata]  # fmt: skip
@@ -89,7 +89,8 @@ def test_a_backfill_goes_on_where_it_was_killed(served, victim):
         launched = served.backfill()
         assert launched.returncode == 0, launched.stderr
         backfill = launched.stdout.split()[1].rstrip(":")
-        for pid in victims(served, victim, process_in_the_middle_of_a_run(instance)):
+        run = process_in_the_middle_of_a_run(instance, **{"dagster/backfill": backfill})
+        for pid in victims(served, victim, run):
             os.kill(pid, signal.SIGKILL)
         assert claims_without_an_artifact(served, instance) == []
         if victim != "run":

@@ -91,7 +91,7 @@ def test_samples_that_no_refinement_was_shown_do_not_come_between_those_that_one
     unrefined = Recorded("q", "2 + 2?", "4", "x")
     made = write_recorded([*direct, refinement, unrefined], tmp_path, k=2)
     assert made.left_out == {"samples over the others' number": 3, "problems without a refinement": 1}
-    texts = {key: row["text"] for key, row in read_samples(tmp_path).items()}
+    texts = {(row["prompt_id"], row["sample_index"]): row["text"] for row in read_samples(tmp_path)}
     assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
 
 
