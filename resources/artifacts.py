@@ -87,9 +87,9 @@ class Recipe:
 # What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
-AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{,2}}$")]
+AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")]
 PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]
-ArtifactName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{,2}}(\[{NAME}(\|{NAME})?\])?$")]
+ArtifactName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}(\[{NAME}(\|{NAME})?\])?$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 
 
