@@ -22,6 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gsr_dagster.cli import main
+from gsr_dagster.experiment import PROJECT
 from resources.artifacts import ArtifactKey, ArtifactStore
 from tests.journeys.audited import Audit
 
@@ -256,19 +257,14 @@ def test_a_terminal_gets_no_control_character_and_no_markup(journey, monkeypatch
 
 @pytest.fixture(scope="module")
 def page_address(journey):
+    """The Dagster page of what was made, without a daemon: it only shows."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(Path(sys.executable).with_name("gsr")),
-        "-e",
-        "imported/experiment.yaml",
-        "page",
-        "--port",
-        str(port),
-    ]
-    own = {"env": journey.environment, "cwd": journey.folder}
-    served = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, **own)
+        port = str(free.getsockname()[1])
+    home = {"DAGSTER_HOME": str(journey.folder / "home" / "dagster")}
+    environment = journey.environment | home | {"GSR_EXPERIMENT": str(journey.folder / "imported" / "experiment.yaml")}
+    command = [sys.executable, "-m", "dagster_webserver", "-w", str(PROJECT / "workspace.yaml"), "-p", port]
+    served = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE / 1000
@@ -305,10 +301,9 @@ def test_the_page_and_the_report_show_text_and_run_nothing(journey, page_address
             ("benchmark_problems", "<script>fetch('http://"),
             ("base/candidate_pools", "[click](http://"),
             ("base/graded_candidates", "![image](http://"),
-            ("base/self_refinements", "more"),
+            ("base/self_refinements", journey.texts[-1]),
         ):
-            page.goto(f"{page_address}/assets/{asset}?view=overview")
-            page.get_by_text("[Show Table]").first.click()
+            page.goto(f"{page_address}/assets/{asset}?view=events")
             expect(page.get_by_text(text).first).to_be_visible()
             assert page.locator(f'a[href*="{journey.host}"], img[src*="{journey.host}"], iframe').count() == 0
             assert page.locator('a[href^="javascript:"]').count() == 0
