@@ -196,7 +196,8 @@ def test_damage_in_a_bucket_is_found_and_made_again(in_a_bucket):
 def test_a_damaged_cache_of_a_bucket_is_fetched_again(in_a_bucket, s3_environment):
     def read() -> list:
         keys = [key for _, key in KINDS.values()]
-        files = [file for key in keys for file in in_a_bucket.store.local_files(key).iterdir() if file.is_file()]
+        with_files = [key for key in keys if in_a_bucket.store.existing(key).files]
+        files = [file for key in with_files for file in in_a_bucket.store.local_files(key).iterdir()]
         return [[in_a_bucket.store.read(key) for key in keys], {file.name: file.read_bytes() for file in files}]
 
     before = read()
