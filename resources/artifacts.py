@@ -411,7 +411,10 @@ class ArtifactStore(dg.ConfigurableResource):
 
 
 def _table(path: Path, columns: Sequence[str]) -> pa.Table:
-    return pq.read_table(io.BytesIO(path.read_bytes()), columns=list(columns) or None)
+    # Without pyarrow's threads: now and then they abort a process that ends, and a shard is small.
+    return pq.read_table(
+        io.BytesIO(path.read_bytes()), columns=list(columns) or None, use_threads=False, pre_buffer=False
+    )
 
 
 def _folder(key: ArtifactKey, fingerprint: str) -> str:

@@ -84,7 +84,7 @@ class Reference:
     @property
     def sampled(self) -> dict[str, str]:
         """The folder of every artifact of samples, by the artifact's name in the log."""
-        found = (Manifest.model_validate_json(c) for name, c in self.contents.items() if name.endswith("manifest.json"))
+        found = (Manifest.decode(c) for name, c in self.contents.items() if name.endswith("manifest.json"))
         return {
             f"{m.asset}[{m.partition}]": "/".join([m.asset, *m.partition.split("|"), m.fingerprint])
             for m in found
