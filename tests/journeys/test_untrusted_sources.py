@@ -202,12 +202,18 @@ def test_a_gguf_files_template_cannot_leave_its_sandbox_either(tmp_path, monkeyp
     monkeypatch.setenv("GSR_CACHE", str(tmp_path / "cache"))
     gguf_file(tmp_path / "model.gguf", ESCAPE)
     folder = weights.fetch(f"gguf:{tmp_path / 'model.gguf'}")
-    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+    assert {path.suffix for path in folder.iterdir() if path.name != "SHA256SUMS"} <= {
+        ".json",
+        ".safetensors",
+        ".jinja",
+    }
     with pytest.raises(jinja2.exceptions.SecurityError):
         list(TransformersEngine(folder, None, 1).sample(ASKED, SETTINGS))
 
 
-@pytest.mark.parametrize("name", ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "x*", ".hidden", "a/b/c"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "x*", ".hidden", "a/b/c/d"]
+)
 def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
     store = ArtifactStore(root=str(tmp_path / "root"))
     recipe = Recipe(ArtifactKey("lora_checkpoints", "student"), settings={})
@@ -217,7 +223,7 @@ def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
     for changed in (
         {"files": [{"name": name, "sha256": "0" * 64}]},
         {"shards": [{"name": name, "sha256": "0" * 64, "rows": 1}]},
-        {"asset": name if name != "a/b/c" else "a/b/../c"},
+        {"asset": name},
         {"fingerprint": name},
         {"upstream": {name: "0" * 64}},
     ):
