@@ -17,7 +17,7 @@ page: .venv/installed  ## serve the Dagster page with everything that was materi
 	@$(BIN)/gsr page
 
 test: .venv/installed  ## set up and run the tests
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real server
 	@$(BIN)/pytest -m vllm
