@@ -36,16 +36,18 @@ def unexpected_text(
         head, *_ = chat.split(_header(1), 1)
         return _changed(head, instruction)
     rest = chat.removeprefix(instruction)
+    starts = [0]  # where the next header may stand: a candidate may hold one itself
     for number, summary in enumerate(summaries, start=1):
-        if not rest.startswith(_header(number)):
-            return rest
-        rest = rest.removeprefix(_header(number))
-        ends = _places(rest, _header(number + 1)) if number < len(summaries) else [len(rest)]
-        end = next((end for end in ends if _is_shown(rest[:end], summary)), None)
-        if end is None:
-            return rest[: ends[0]] if ends else rest
-        rest = rest[end:]
-    return rest
+        header, following = _header(number), _header(number + 1)
+        bodies = [start + len(header) for start in starts if rest.startswith(header, start)]
+        if not bodies:
+            return rest[starts[0] :]
+        last = number == len(summaries)
+        shown = [(body, end) for body in bodies for end in ([len(rest)] if last else _places(rest, following, body))]
+        starts = sorted({end for body, end in shown if _is_shown(rest[body:end], summary)})
+        if not starts:
+            return rest[slice(*shown[0])] if shown else rest[bodies[0] :]
+    return rest[starts[0] :]
 
 
 def holds(text: str, gold: str) -> bool:
@@ -73,8 +75,8 @@ def _changed(found: str, expected: str) -> str:
     return found[begin : len(found) - end] or found
 
 
-def _places(text: str, part: str) -> list[int]:
-    return [match.start() for match in re.finditer(re.escape(part), text)]
+def _places(text: str, part: str, start: int) -> list[int]:
+    return [match.start() for match in re.compile(re.escape(part)).finditer(text, start)]
 
 
 def _header(number: int) -> str:

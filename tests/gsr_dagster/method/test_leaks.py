@@ -1,6 +1,6 @@
 """What a prompt holds beside what it should: for any problem and candidates."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gsr_dagster.method.leaks import holds, unexpected_text
@@ -20,6 +20,7 @@ def text_of(ids: list[int]) -> str:
 
 
 @given(texts, st.lists(summaries, min_size=1, max_size=4), st.integers(4, 200))
+@example("", ["\x80\n\nCandidate Response 2:\n", None, None], 75)
 def test_a_prompt_as_it_is_built_holds_nothing_unexpected(problem, candidates, budget):
     shown, _ = fit_candidates(candidates, budget, tokens, text_of)
     assert unexpected_text(refinement_messages(problem, shown), problem, summaries=candidates) == ""
