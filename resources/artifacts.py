@@ -235,7 +235,7 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def read_shard(self, key: ArtifactKey, fingerprint: str, name: str, *columns: str) -> pa.Table:
         """Return a shard's table, or some of its columns. Raises ArtifactError where it is not what its name's hash says."""
-        return _table(self._shard(key, fingerprint, name), columns)
+        return _table(self._shard(key, fingerprint, name).read_bytes(), columns)
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all."""
@@ -248,9 +248,9 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def stored_shard(self, recipe: Recipe, name: str, *columns: str) -> tuple[StoredFile, pa.Table]:
         """Return the entry of a shard that stands in the recipe's folder, and some of its columns."""
-        path = self._shard(recipe.key, recipe.fingerprint, name)
-        table = _table(path, columns)
-        return StoredFile(name=name, sha256=sha256_of_file(path), rows=table.num_rows), table
+        content = self._shard(recipe.key, recipe.fingerprint, name).read_bytes()
+        table = _table(content, columns)
+        return StoredFile(name=name, sha256=sha256(content), rows=table.num_rows), table
 
     def drop_file(self, recipe: Recipe, name: str) -> None:
         """Remove a damaged file, so that what it holds counts as missing."""
@@ -410,11 +410,9 @@ class ArtifactStore(dg.ConfigurableResource):
         raise DamageError(f"{self._named(name, key)} is damaged: {wrong}")
 
 
-def _table(path: Path, columns: Sequence[str]) -> pa.Table:
+def _table(content: bytes, columns: Sequence[str]) -> pa.Table:
     # Without pyarrow's threads: now and then they abort a process that ends, and a shard is small.
-    return pq.read_table(
-        io.BytesIO(path.read_bytes()), columns=list(columns) or None, use_threads=False, pre_buffer=False
-    )
+    return pq.read_table(io.BytesIO(content), columns=list(columns) or None, use_threads=False, pre_buffer=False)
 
 
 def _folder(key: ArtifactKey, fingerprint: str) -> str:

@@ -6,15 +6,11 @@ Stored as they came, executed nowhere, shown in the report, on the page and in t
 import json
 import os
 import re
-import shutil
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 import unicodedata
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,9 +21,8 @@ from gsr_dagster.cli import main
 from gsr_dagster.experiment import PROJECT
 from resources.artifacts import ArtifactKey, ArtifactStore
 from tests.journeys.audited import Audit
+from tests.journeys.serving import CHROMIUM, PATIENCE, served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 90_000  # milliseconds; a page of a busy machine is slow
 MARK = "canary"
 MEBIBYTE = 1 << 20
 PROBLEMS = {"a": "7", "b": "\\frac{1}{2}", "c": "(1, 2)", "d": "x^2 + 1", "e": "\\{1, 2, 3\\}"}
@@ -258,24 +253,11 @@ def test_a_terminal_gets_no_control_character_and_no_markup(journey, monkeypatch
 @pytest.fixture(scope="module")
 def page_address(journey):
     """The Dagster page of what was made, without a daemon: it only shows."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     home = {"DAGSTER_HOME": str(journey.folder / "home" / "dagster")}
     environment = journey.environment | home | {"GSR_EXPERIMENT": str(journey.folder / "imported" / "experiment.yaml")}
-    command = [sys.executable, "-m", "dagster_webserver", "-w", str(PROJECT / "workspace.yaml"), "-p", port]
-    served = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
-                break
-            time.sleep(1)
+    command = [sys.executable, "-m", "dagster_webserver", "-w", str(PROJECT / "workspace.yaml"), "-p"]
+    with served(lambda port: [*command, port], environment) as address:
         yield address
-    finally:
-        os.killpg(served.pid, signal.SIGTERM)
-        served.wait(timeout=60)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")

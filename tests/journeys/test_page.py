@@ -2,26 +2,18 @@
 
 import os
 import random
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from resources.recorded import Recorded, write_recorded
+from tests.journeys.serving import CHROMIUM, PATIENCE, served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 64}
-# In milliseconds; a page of a busy machine is slow.
-PATIENCE = 90_000
 
 
 def recorded_model(folder: Path, right: float) -> dict:
@@ -67,22 +59,8 @@ def gsr(experiment: Path, *arguments: str) -> list[str]:
 @pytest.fixture(scope="module")
 def page_address(experiment, environment) -> Iterator[str]:
     """`gsr page` on a free port: webserver and daemon."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = gsr(experiment, "page", "--port", str(port))
-    served = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
-                break
-            time.sleep(1)
+    with served(lambda port: gsr(experiment, "page", "--port", port), environment) as address:
         yield address
-    finally:
-        os.killpg(served.pid, signal.SIGTERM)
-        served.wait(timeout=60)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
