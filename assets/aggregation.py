@@ -29,13 +29,15 @@ from gsr_dagster.settings import (
     ShuffledRefinement,
     Synthesis,
 )
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
+from resources.manifests import ArtifactKey, Recipe
 from resources.recorded_scores import recorded_scores
 from resources.report_page import between, points
 from resources.reward_model import RewardModel, complete_scores
+from resources.rows import Row
 from resources.samples import Prompt, complete_samples
 from resources.weights import fetch
 

@@ -11,19 +11,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from assets.scoring import by_problem, pool_groups
 from gsr_dagster.experiment import ALWAYS_AGGREGATED, Experiment, Model
 from gsr_dagster.method.answers import final_answer, vote_winner
 from gsr_dagster.method.diagnostics import order_changes
 from gsr_dagster.method.groups import Group, planned_groups, reordered
-from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.scores import best_of_k
 from gsr_dagster.method.selection import chosen_candidate
 from gsr_dagster.settings import Aggregation, PlannedRefinement, RepeatedRefinement, ShuffledRefinement, Synthesis
-from resources.artifacts import Row
 from resources.grader import Grader, Question
+from resources.rows import Row
 
 MAJORITY, SELF_REFINEMENT = ALWAYS_AGGREGATED
 # A group refined once more as it was, beside one whose order was changed.
@@ -186,6 +187,21 @@ def _row(
         "answer": answer,
         "unread": unread,
     }
+
+
+class AggregationScores(BaseModel, extra="allow"):
+    """What tables show of one aggregation, as ``aggregation_summary`` makes it."""
+
+    aggregation: str
+    score: Interval
+    difference: Interval | None
+    tokens: float
+
+
+class AggregationsShown(BaseModel, extra="allow"):
+    """What tables show of the summary of aggregations."""
+
+    aggregations: list[AggregationScores]
 
 
 def aggregation_summary(experiment: Experiment, rows: Sequence[Row]) -> dict[str, Any]:

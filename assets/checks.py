@@ -32,7 +32,8 @@ from assets.teaching_questions import (
 )
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 
 DRAWN: list[Question] = [samples_complete, few_truncated, thinking_closed, few_repeated]
 AGAINST_BASE: list[Question] = [pass_at_1_held, gap_gained]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from assets.scoring import scored
 from gsr_dagster.experiment import Experiment, Student
 from gsr_dagster.method.intervals import paired_difference
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 
 # The scores compared: the asset that holds them for each problem, and how to read them there.
 COMPARED: dict[str, tuple[str, Callable[[Row], float]]] = {

@@ -11,7 +11,9 @@ from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.contamination import BenchmarkIndex
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Manifest, Row
+from resources.artifacts import ArtifactError, ArtifactStore
+from resources.manifests import ArtifactKey, Manifest
+from resources.rows import Row
 
 OVERLAPS = ArtifactKey("contamination")
 EXAMPLES = 10

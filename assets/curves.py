@@ -16,9 +16,11 @@ from assets.scoring import graded_rows, group_intervals, score_groups
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.scores import GroupScore
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.grader import Grader
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 from resources.samples import complete_samples
 
 

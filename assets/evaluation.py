@@ -26,11 +26,13 @@ from assets.scoring import (
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.prompts import Message, direct_messages, fit_candidates, refinement_messages
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore, Row, StoredFile
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
+from resources.manifests import ArtifactKey, StoredFile
 from resources.plots import by_correct_plot, markdown_image
+from resources.rows import Row
 from resources.samples import Prompt, complete_samples
 
 # What grading holds in memory of a pool.

@@ -7,9 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from resources.artifacts import ArtifactStore, Manifest, Recipe, Row, StoredFile
+from resources.artifacts import ArtifactStore
 from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
+from resources.manifests import Manifest, Recipe, StoredFile
+from resources.rows import Row
 from resources.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5

@@ -6,8 +6,9 @@ from assets.materializing import Made, keep
 from assets.recipes import Recipes
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore, Manifest
+from resources.artifacts import ArtifactStore
 from resources.grader import Grader, Question
+from resources.manifests import ArtifactKey, Manifest
 from resources.problems import Problems, load_problems
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gsr_dagster.method.leaks import holds, unexpected_text
-from resources.artifacts import Row
+from resources.rows import Row
 
 WORST = 5
 

@@ -19,7 +19,9 @@ from assets.scoring import scored, unscored_problems
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.intervals import Interval, paired_difference
 from resources import weights
-from resources.artifacts import ArtifactKey, ArtifactStore, Manifest, Row
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey, Manifest
+from resources.rows import Row
 from resources.tensors import WeightChange, adapter_change, full_change
 
 GRADED_IDS = {"graded_candidates": "candidate_id", "gap_reports": "refinement_id"}

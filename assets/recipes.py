@@ -13,8 +13,9 @@ from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.method.selection import SELECTION_VERSION
 from gsr_dagster.settings import RecordedSamples, RolloutSettings
 from resources import problems
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
 from resources.grader import grader_version
+from resources.manifests import ArtifactKey, Recipe
 from resources.weights import identify
 
 REPORT_VERSION = "6"

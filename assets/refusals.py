@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.mixture import Kind, is_mixed
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError, Row
+from resources.artifacts import ArtifactError, ArtifactStore, DamageError
 from resources.lineage import broken_links
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 
 SAMPLE_IDS = {
     "candidate_pools": "candidate_id",

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.aggregation_table import AggregationsShown
 from assets.comparison import ablations, comparison_rows, student_facts
 from assets.materializing import Made, keep
 from assets.recipes import Recipes
+from assets.scoring import GapScores
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.correlation import spearman
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 from resources.plots import markdown_image
 from resources.report_page import Report, render_report
+from resources.rows import Row
 
 LANES = ("base", "student")
 SCALING = ArtifactKey("refinement_gap_scaling")
@@ -95,7 +99,7 @@ def gap_rows(experiment: Experiment, store: ArtifactStore, lane: str) -> list[Ro
             "lane": lane,
             "family": experiment.family(subject),
             "parameters": experiment.models[model].parameters,
-            **store.existing(ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}")).summary,
+            **store.summary(ArtifactKey(f"{lane}/gap_reports", f"{benchmark}|{subject}"), GapScores),
         }
         for benchmark in experiment.benchmarks
         for subject, model in _subjects(experiment, lane).items()
@@ -142,7 +146,7 @@ def aggregation_rows(experiment: Experiment, store: ArtifactStore) -> list[Row]:
         {
             "benchmark": benchmark,
             "subject": subject,
-            **store.existing(ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}")).summary,
+            **store.summary(ArtifactKey(f"{lane}/aggregations", f"{benchmark}|{subject}"), AggregationsShown),
         }
         for benchmark in experiment.benchmarks
         for lane in LANES

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from gsr_dagster.experiment import Experiment, Model
 from gsr_dagster.method.answers import final_answer
@@ -22,8 +23,9 @@ from gsr_dagster.method.refinement_gap import (
     refinement_gap,
 )
 from gsr_dagster.method.scores import Graded, GroupScore, pool_scores, score_group
-from resources.artifacts import ArtifactError, Row
+from resources.artifacts import ArtifactError
 from resources.grader import GOLD_CLASS, Grader, Question
+from resources.rows import Row
 
 
 def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
@@ -110,6 +112,17 @@ def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> dic
     intervals = group_intervals([group for group in groups if group.n_correct == stratum.n_correct], seed)
     as_rows = {name: dataclasses.asdict(interval) for name, interval in intervals.items()}
     return {**dataclasses.asdict(stratum), "intervals": as_rows}
+
+
+class GapScores(BaseModel, extra="allow"):
+    """What tables show of a gap report's summary, as ``gap_summary`` makes it."""
+
+    pass_at_1: float
+    pass_at_k: float
+    maj_at_k: float
+    self_ref_at_k: float
+    refinement_gap: float
+    intervals: dict[str, Interval]
 
 
 def gap_summary(

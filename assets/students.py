@@ -11,9 +11,10 @@ from assets.recipes import Recipes
 from assets.refusals import refuse_unbalanced
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.lineage import recorded_versions
+from resources.manifests import ArtifactKey
 from resources.plots import markdown_image, training_curve
 from resources.trainer import Trainer
 

@@ -19,10 +19,12 @@ from gsr_dagster.method.mixture import keep_refinements, mixed_rows
 from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.partitions import Partitions
 from gsr_dagster.settings import Rollouts
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.grader import Grader
+from resources.manifests import ArtifactKey, Recipe
+from resources.rows import Row
 from resources.samples import Prompt, adopt_shards, complete_samples
 
 PROBLEMS = ArtifactKey("training_problems")

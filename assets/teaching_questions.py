@@ -10,8 +10,8 @@ from assets.quality import Share
 from assets.questions import WARN, Artifact, points, within, wrong
 from gsr_dagster.method.mixture import is_mixed
 from gsr_dagster.method.prompts import summarise
-from resources.artifacts import ArtifactKey
 from resources.lineage import broken_links
+from resources.manifests import ArtifactKey
 
 # Teaching
 

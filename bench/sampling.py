@@ -33,8 +33,9 @@ def pipeline(engine: str) -> tuple[float, int]:
     """Return seconds and tokens of the sample log with the engine."""
     from gsr_dagster.experiment import Model
     from gsr_dagster.settings import RolloutSettings
-    from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+    from resources.artifacts import ArtifactStore
     from resources.engines.loading import Engines
+    from resources.manifests import ArtifactKey, Recipe
     from resources.samples import Prompt, complete_samples
 
     settings = {"kind": engine, **({"batch_size": BATCH} if engine == "transformers" else VLLM_ON_CPU)}

@@ -12,7 +12,7 @@ import dagster as dg
 from assets.recipes import TEACHING_ASSETS, Recipes, evaluation_assets_of
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.partitions import Partitions
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 
 EXPERIMENT_TAG = "gsr/experiment"
 FAMILY_TAG = "gsr/family"

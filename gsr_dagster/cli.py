@@ -396,7 +396,7 @@ def show_report(experiment: Experiment) -> None:
     from assets.reports import aggregation_rows, gap_rows
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.tables import aggregation_table, comparison_tables, score_table
-    from resources.artifacts import ArtifactKey
+    from resources.manifests import ArtifactKey
 
     store = artifact_store(experiment)
     rows = gap_rows(experiment, store, "base") + gap_rows(experiment, store, "student")

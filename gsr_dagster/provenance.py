@@ -15,9 +15,11 @@ from assets.contamination import OVERLAPS
 from assets.scoring import by_problem, graded_rows
 from assets.teaching import usable
 from gsr_dagster.experiment import Experiment, Student
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.grader import Grader
 from resources.lineage import named_key
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 
 TRAINING_PROBLEMS = ArtifactKey("training_problems")
 NEIGHBOURS = 500

@@ -14,7 +14,7 @@ import dagster as dg
 from assets.recipes import Recipes
 from gsr_dagster.automation import EXPERIMENT_TAG, lanes
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 
 SECONDS_BETWEEN_LOOKS = 60
 MADE_FOR_A_NEW_STUDENT = ("student_evaluation", "reports")

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from assets.scoring import gap_summary, graded_rows, score_groups
+from assets.scoring import GapScores, gap_summary, graded_rows, score_groups
 from gsr_dagster.experiment import Experiment, GraderName
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactStore
 from resources.grader import Grader
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def regrade(experiment: Experiment, store: ArtifactStore, grader: GraderName) ->
     for benchmark in experiment.benchmarks:
         for lane, subject, model in subjects:
             partition = f"{benchmark}|{subject}"
-            report = store.manifest(ArtifactKey(f"{lane}/gap_reports", partition))
-            if report is None:
+            if store.manifest(ArtifactKey(f"{lane}/gap_reports", partition)) is None:
                 continue
+            before = store.summary(ArtifactKey(f"{lane}/gap_reports", partition), GapScores)
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
             settings = experiment.models[model]
             old_graded = store.read(ArtifactKey(f"{lane}/graded_candidates", partition))
@@ -67,7 +69,7 @@ def regrade(experiment: Experiment, store: ArtifactStore, grader: GraderName) ->
                 *_changes(golds, "refinement_id", old_refined, rows),
             ]
             after = gap_summary(experiment, graded, groups)
-            yield Regraded(benchmark, subject, len(graded) + len(rows), changes, report.summary, after)
+            yield Regraded(benchmark, subject, len(graded) + len(rows), changes, before, after)
 
 
 def _changes(golds: dict[str, str], id_column: str, before: list[Row], after: list[Row]) -> Iterator[Change]:

@@ -11,7 +11,8 @@ from rich.progress import Progress
 from assets.recipes import Recipes
 from gsr_dagster.automation import Lane, lanes
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError
+from resources.artifacts import ArtifactError, ArtifactStore, DamageError
+from resources.manifests import ArtifactKey
 from resources.progress import terminal_bars
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

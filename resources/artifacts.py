@@ -2,43 +2,44 @@
 
     <root>/<asset>/<partition>/<fingerprint>/shard-<sha256>.parquet
     <root>/<asset>/<partition>/<fingerprint>/files-<sha256>/<name>
+    <root>/<asset>/<partition>/<fingerprint>/files-<sha256>/SHA256SUMS
     <root>/<asset>/<partition>/manifest.json
 
-The root is a local folder or s3://BUCKET/PREFIX. Other files than shards lie in a
-folder named by what all of them hold, so that none is ever written over.
-
-A shard carries the head of its own hash in its name, so a damaged one is found
-without a manifest. A manifest's sha256 is the artifact's data version; it stands in it,
-over all else that it holds.
+The root is a local folder or s3://BUCKET/PREFIX. A shard carries the head of its own hash
+in its name, and other files lie in a folder named by their SHA256SUMS: none is ever
+written over, and a damaged one is found without a manifest.
 """
 
-import hashlib
-import importlib.metadata
 import io
-import json
 import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ValidationError
 
-from resources.objects import ConflictError, LocalObjects, Objects, S3Objects, sha256_of_file
+from resources.manifests import (
+    NAME_DIGITS,
+    ArtifactKey,
+    Manifest,
+    Recipe,
+    StoredFile,
+    canonical_json,
+    package_versions,
+    sha256,
+)
+from resources.objects import HASHES, ConflictError, LocalObjects, Objects, S3Objects, sha256_of_file, sha256sums
+from resources.rows import Row
 from resources.weights import cache_folder
 
-VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
-NAME_DIGITS = 16
 # What reading bytes raises that are no manifest.
 NO_MANIFEST = (ValueError, AttributeError, RecursionError)
-
-Row = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -53,104 +54,6 @@ class DamageError(ArtifactError):
     def __init__(self, fault: str):
         super().__init__(f"{fault}; materialize the asset again (gsr verify --drop, then gsr run)")
         self.fault = fault
-
-
-@dataclass(frozen=True, order=True)
-class ArtifactKey:
-    """An asset and one of its partitions, "" where it has none."""
-
-    asset: str
-    partition: str = ""
-
-    @property
-    def path(self) -> str:
-        return "/".join([self.asset, *filter(None, self.partition.split("|"))])
-
-    def __str__(self) -> str:
-        return f"{self.asset}[{self.partition}]" if self.partition else self.asset
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What an artifact is made from: ``settings`` shape its rows, ``wanted`` only says how many."""
-
-    key: ArtifactKey
-    settings: dict[str, Any]
-    wanted: dict[str, Any] = field(default_factory=dict)
-    upstream: tuple[ArtifactKey, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return sha256(canonical_json({"asset": self.key.asset, "settings": self.settings}))[:NAME_DIGITS]
-
-
-# What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
-AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")]
-PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]
-ArtifactName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}(\[{NAME}(\|{NAME})?\])?$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
-
-
-class StoredFile(BaseModel):
-    """A shard or another file of an artifact; ``rows`` is 0 for a file that is no shard."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: FileName
-    sha256: Digest
-    rows: Annotated[int, Field(ge=0)] = 0
-
-
-class Manifest(BaseModel):
-    """What one artifact holds and what it was made from. ``summary`` is what its asset counted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    asset: AssetName
-    partition: PartitionKey
-    fingerprint: Digest
-    settings: dict[str, Any]
-    wanted: dict[str, Any]
-    shards: tuple[StoredFile, ...]
-    files: tuple[StoredFile, ...] = ()
-    upstream: dict[ArtifactName, Digest]
-    summary: dict[str, Any] = {}
-    versions: dict[str, str]
-
-    @property
-    def rows(self) -> int:
-        return sum(shard.rows for shard in self.shards)
-
-    @property
-    def stored(self) -> tuple[StoredFile, ...]:
-        return (*self.shards, *self.files)
-
-    @cached_property
-    def data_version(self) -> str:
-        """The sha256 of all that the manifest holds."""
-        return sha256(canonical_json(self.model_dump(mode="json")))
-
-    @cached_property
-    def content(self) -> str:
-        """The sha256 of what the artifact holds, whatever it was made with: equal rows and files, equal content."""
-        return sha256(canonical_json(sorted(stored.sha256 for stored in self.stored)))
-
-    @property
-    def encoded(self) -> bytes:
-        """The manifest as it is written: with its own sha256."""
-        return _signed(self.model_dump(mode="json"))
-
-    @classmethod
-    def decode(cls, content: bytes) -> "Manifest":
-        """Return a manifest from what was written. Raises ValueError where that has changed since.
-
-        One that was written before manifests held their sha256 is taken as it is.
-        """
-        document = json.loads(content)
-        manifest = cls.model_validate({name: part for name, part in document.items() if name != "sha256"})
-        if "sha256" in document and _signed(document) != content:
-            raise ValueError("its sha256 is not the one that stands in it")
-        return manifest
 
 
 class ArtifactStore(dg.ConfigurableResource):
@@ -187,6 +90,20 @@ class ArtifactStore(dg.ConfigurableResource):
         if manifest is None:
             raise ArtifactError(f"{key} is missing: materialize it first")
         return manifest
+
+    def summary(self, key: ArtifactKey, shape: type[BaseModel]) -> dict[str, Any]:
+        """Return what the artifact's asset counted, of which ``shape`` names what is needed.
+
+        Raises ArtifactError where it was not materialized, or holds something else.
+        """
+        try:
+            return shape.model_validate_json(canonical_json(self.existing(key).summary), strict=True).model_dump()
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(map(str, ("summary", *wrong["loc"])))
+            raise ArtifactError(
+                f"{key} was not written by this version of gsr: {where}: {wrong['msg']}; materialize it again"
+            ) from None
 
     def data_version(self, key: ArtifactKey) -> str | None:
         """Return the sha256 of the artifact's manifest, None where there is none."""
@@ -257,13 +174,19 @@ class ArtifactStore(dg.ConfigurableResource):
         self.objects.remove(f"{_folder(recipe.key, recipe.fingerprint)}/{name}")
 
     def put_files(self, recipe: Recipe, folder: Path) -> list[StoredFile]:
-        """Copy a folder's files into the artifact, each whole or not at all, beside what another run made."""
-        hashes = {path: sha256_of_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
-        named = {path.name: digest for path, digest in hashes.items()}
-        place = f"files-{sha256(canonical_json(named))[:NAME_DIGITS]}"
-        for path in hashes:
+        """Copy a folder's files into the artifact, each whole or not at all, beside what another run made.
+
+        The last of them is their SHA256SUMS.
+        """
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+        hashes = {path.name: sha256_of_file(path) for path in paths}
+        sums = sha256sums(hashes).encode()
+        place = f"files-{sha256(sums)[:NAME_DIGITS]}"
+        for path in paths:
             self.objects.upload(f"{_folder(recipe.key, recipe.fingerprint)}/{place}/{path.name}", path)
-        return [StoredFile(name=f"{place}/{name}", sha256=digest) for name, digest in named.items()]
+        self.objects.write(f"{_folder(recipe.key, recipe.fingerprint)}/{place}/{HASHES}", sums)
+        hashes[HASHES] = sha256(sums)
+        return [StoredFile(name=f"{place}/{name}", sha256=digest) for name, digest in hashes.items()]
 
     def local_files(self, key: ArtifactKey) -> Path:
         """Return a local folder with the artifact's files. Raises ArtifactError where a hash does not match."""
@@ -291,24 +214,29 @@ class ArtifactStore(dg.ConfigurableResource):
         """Return the keys of all artifacts that were published. Raises ArtifactError on a damaged manifest."""
         found = [name for name in self.objects.tree() if name.endswith("/manifest.json")]
         manifests = [manifest for name in found if (manifest := self._decoded(name))]
-        return sorted(ArtifactKey(manifest.asset, manifest.partition) for manifest in manifests)
+        return sorted(manifest.key for manifest in manifests)
 
     def damage(self) -> Iterator[tuple[str, str]]:
         """Yield every stored file that is missing or not what its hash says: its name, and what is wrong.
 
-        Shards are held against their names, other files against their manifest's hashes.
+        Shards are held against their names, other files against their SHA256SUMS, which
+        their folder's name holds, and against their manifest.
         """
         names = self.objects.tree()
-        expected = {name: _shard_digest(last) for name in names if (last := name.rpartition("/")[2])[:6] == "shard-"}
+        expected: dict[str, str] = {}
         for name in names:
             folder, _, last = name.rpartition("/")
             try:
-                manifest = self._decoded(name) if last == "manifest.json" else None
+                if last.startswith("shard-"):
+                    expected[name] = _digest(last)
+                elif last == HASHES:
+                    expected[name] = _digest(folder.rpartition("/")[2])
+                    expected |= self._sums(name, expected[name])
+                elif last == "manifest.json" and (manifest := self._decoded(name)):
+                    expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
             except DamageError as error:
-                yield name, error.fault
-                continue
-            if manifest:
-                expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
+                if last == "manifest.json":
+                    yield name, error.fault
         for name, digest in expected.items():
             try:
                 self._checked(name, digest)
@@ -322,7 +250,7 @@ class ArtifactStore(dg.ConfigurableResource):
         found = {}
         for stored in manifest.stored:
             try:
-                self._file(ArtifactKey(manifest.asset, manifest.partition), manifest.fingerprint, stored)
+                self._file(manifest.key, manifest.fingerprint, stored)
             except ArtifactError as error:
                 found[stored.name] = str(error)
         return found
@@ -383,12 +311,20 @@ class ArtifactStore(dg.ConfigurableResource):
     def _decoded(self, name: str, key: ArtifactKey | None = None) -> Manifest | None:
         content = self.objects.read(name)
         try:
-            return None if content is None else Manifest.decode(content)
+            manifest = None if content is None else Manifest.decode(content)
         except NO_MANIFEST:
             raise DamageError(f"{self._named(name, key)} is damaged") from None
+        if manifest and name != _manifest_name(manifest.key):
+            raise DamageError(f"{self._named(name, key)} is the manifest of {manifest.key}")
+        return manifest
+
+    def _sums(self, name: str, digest: str) -> dict[str, str]:
+        """Return the sha256 of each file beside a SHA256SUMS, as it stands there. Raises DamageError."""
+        lines = self._checked(name, digest).read_text().splitlines()
+        return {f"{name.removesuffix(HASHES)}{line[66:]}": line[:64] for line in lines}
 
     def _shard(self, key: ArtifactKey, fingerprint: str, name: str) -> Path:
-        return self._checked(f"{_folder(key, fingerprint)}/{name}", _shard_digest(name), key)
+        return self._checked(f"{_folder(key, fingerprint)}/{name}", _digest(name), key)
 
     def _file(self, key: ArtifactKey, fingerprint: str, stored: StoredFile) -> Path:
         return self._checked(f"{_folder(key, fingerprint)}/{stored.name}", stored.sha256, key)
@@ -423,32 +359,13 @@ def _manifest_name(key: ArtifactKey) -> str:
     return f"{key.path}/manifest.json"
 
 
-def canonical_json(value: Any) -> bytes:
-    """Return JSON with sorted keys: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that shape artifacts, of those that are installed."""
-    versions = {}
-    for name in VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
 def _shard_name(content: bytes) -> str:
     return f"shard-{sha256(content)[:NAME_DIGITS]}.parquet"
 
 
-def _shard_digest(name: str) -> str:
-    return name.removeprefix("shard-").removesuffix(".parquet")
+def _digest(name: str) -> str:
+    """Return the head of a sha256 that a name carries: shard-<sha256>.parquet, files-<sha256>."""
+    return name.partition("-")[2].removesuffix(".parquet")
 
 
 def _intact(content: bytes | None) -> Manifest | None:
@@ -461,9 +378,3 @@ def _intact(content: bytes | None) -> Manifest | None:
 
 def _version(manifest: Manifest | None) -> str | None:
     return manifest.data_version if manifest else None
-
-
-def _signed(document: dict[str, Any]) -> bytes:
-    """Return a manifest's JSON with the sha256 of all else that it holds."""
-    unsigned = {name: part for name, part in document.items() if name != "sha256"}
-    return canonical_json({**unsigned, "sha256": sha256(canonical_json(unsigned))})

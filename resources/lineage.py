@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, DamageError
+from resources.artifacts import ArtifactError, ArtifactStore, DamageError
+from resources.manifests import ArtifactKey
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,19 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 # What the system says where a disk or a quota is full.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 HALF_WRITTEN = ".writing-"
+# The hashes of the files beside it.
+HASHES = "SHA256SUMS"
 SECONDS_OF_A_DAY = 24 * 3600
 
 
@@ -90,7 +94,8 @@ class LocalObjects:
         _remove_half_written(path.parent)
 
     def upload(self, name: str, path: Path) -> None:
-        write_atomically(self.root / name, path.read_bytes())
+        with path.open("rb") as source, _written_whole(self.root / name) as file:
+            shutil.copyfileobj(source, file)
 
     def names(self, folder: str) -> list[str]:
         place = self.root / folder
@@ -206,14 +211,26 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256sums(hashes: Mapping[str, str]) -> str:
+    """Return hashes by file name as `sha256sum --check` reads them."""
+    return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a temporary name, fsync, rename."""
+    """Write a file whole or not at all."""
+    with _written_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that stands at the path once it is written: a temporary name, fsync, rename."""
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{HALF_WRITTEN}{secrets.token_hex(8)}")
         try:
             with temporary.open("xb") as file:  # for whom the umask lets in, as any other file
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

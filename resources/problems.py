@@ -17,10 +17,10 @@ from typing import Any
 
 from gsr_dagster.experiment import ProblemSet
 from gsr_dagster.registry import REGISTRY, HubDataset, as_text
-from resources.artifacts import ArtifactError, Row
+from resources.artifacts import ArtifactError
 from resources.hub import told_as
 from resources.objects import sha256_of_file
-from resources.rows import RowFileError, read_rows
+from resources.rows import Row, RowFileError, read_rows
 
 MOST_GENERATED_PER_PROBLEM = 50
 

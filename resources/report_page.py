@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import Row
 from resources.plots import by_correct_plot, data_uri, gap_plot, training_curve
+from resources.rows import Row
 from resources.scaling_plots import (
     correlation_text,
     difference_plot,

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsr_dagster.method.prompts import Message
-from resources.artifacts import ArtifactError, ArtifactStore, Recipe, StoredFile
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines import cpu
+from resources.manifests import Recipe, StoredFile
 from resources.progress import track
 from resources.samples import SHARD_SAMPLES, Prompt, stored
 

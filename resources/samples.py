@@ -12,9 +12,11 @@ from typing import Any
 
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactError, ArtifactStore, Recipe, Row, StoredFile, canonical_json, sha256
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines.base import Engine, EngineError, Request, Sample, sample_seed
+from resources.manifests import Recipe, StoredFile, canonical_json, sha256
 from resources.progress import track
+from resources.rows import Row
 
 SHARD_SAMPLES = 256
 

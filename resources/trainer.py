@@ -13,8 +13,8 @@ import dagster as dg
 
 from gsr_dagster.experiment import PROJECT, Student
 from resources import weights
-from resources.artifacts import Row
 from resources.progress import track
+from resources.rows import Row
 
 SECONDS_BETWEEN_LOOKS = 0.5
 LINES_SHOWN_OF_A_FAILURE = 15

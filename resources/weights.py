@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from resources.hub import told_as
-from resources.objects import sha256_of_file
+from resources.objects import HASHES, sha256_of_file, sha256sums
 
 MEBIBYTE = 1 << 20
-# As `sha256sum --check` reads it.
-HASHES = "SHA256SUMS"
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 
 log = logging.getLogger(__name__)
@@ -165,7 +163,7 @@ def _made_once(name: str, make: Callable[[Path], None]) -> Path:
 
 def _hashes(folder: Path) -> str:
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != HASHES)
-    return "".join(f"{sha256_of_file(file)}  {file.name}\n" for file in files)
+    return sha256sums({file.name: sha256_of_file(file) for file in files})
 
 
 def _fault(folder: Path) -> str | None:

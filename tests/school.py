@@ -22,8 +22,10 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.prompts import REFINE_ROLE
 from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactKey, ArtifactStore, Row
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Request, Sample
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 
 STUDENT = "llama-student"
 # Few, so that an artifact of samples has many shards.

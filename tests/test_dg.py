@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gsr_dagster.experiment import PROJECT
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 
 DG = Path(sys.executable).with_name("dg")
 pytestmark = pytest.mark.skipif(not DG.exists(), reason="dagster-dg-cli is not installed: it is in the extra dev")

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.running import run_experiment
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 
 SUMS = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}

@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from assets.checks import AGAINST_BASE, EVALUATION, TEACHING
-from resources.artifacts import ArtifactKey, Row
+from resources.manifests import ArtifactKey
+from resources.rows import Row
 from tests.school import STUDENT, School
 
 BASE, TRAINED = "sums|llama-tiny", f"sums|{STUDENT}"

@@ -11,7 +11,8 @@ from assets.recipes import Recipes
 from assets.reports import by_benchmark, correlations, curve_rows, gap_rows
 from assets.scoring import gap_summary, pool_groups, score_groups
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey, Recipe
 from resources.report_page import DIAGNOSTICS, Report, render_report
 
 PROBLEMS, SAMPLES = 20, 8

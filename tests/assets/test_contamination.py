@@ -11,8 +11,10 @@ from assets.scoring import gap_summary, score_groups
 from gsr_dagster.automation import lanes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey, Recipe
 from resources.report_page import Report, render_report
+from resources.rows import Row
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 SUMS = {"source": "reasoning-gym:chain_sum", "problems": 3}

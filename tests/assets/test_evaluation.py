@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 
 POOL, GRADED = (ArtifactKey(f"base/{name}", "sums|llama-tiny") for name in ("candidate_pools", "graded_candidates"))
 

@@ -5,8 +5,9 @@ import pytest
 
 from assets import materializing
 from assets.materializing import Made, keep
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines.base import EngineDiedError
+from resources.manifests import ArtifactKey, Recipe
 from resources.trainer import TrainingDiedError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 from tests.school import STUDENT, School
 
 TRAINED = f"sums|{STUDENT}"

@@ -7,7 +7,7 @@ import yaml
 from click.testing import CliRunner
 
 from gsr_dagster.cli import main
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 from tests.school import STUDENT, School
 
 TRAINING_SET = ArtifactKey("training_sets", STUDENT)

@@ -4,8 +4,10 @@ from assets.scoring import gap_summary, graded_rows, score_groups
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.regrading import regrade
 from gsr_dagster.tables import regraded_table
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe, Row
+from resources.artifacts import ArtifactStore
 from resources.grader import Grader
+from resources.manifests import ArtifactKey, Recipe
+from resources.rows import Row
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 EXPERIMENT = Experiment.model_validate(

@@ -16,7 +16,8 @@ import yaml
 from gsr_dagster.backfilling import BackfillError, Page
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import load_experiment
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 
 SECONDS_TO_START = 90
 

@@ -10,7 +10,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from gsr_dagster.cli import main
-from resources.artifacts import ArtifactKey, ArtifactStore, Manifest
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey, Manifest
 from tests import school as scripted
 from tests.journeys.reliability import times
 

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from gsr_dagster.cli import main
 from gsr_dagster.experiment import PROJECT
-from resources.artifacts import ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey
 from tests.journeys.audited import Audit
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
 

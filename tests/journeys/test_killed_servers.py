@@ -15,7 +15,7 @@ import pytest
 from gsr_dagster.backfilling import evaluation_lane, family_partitions, to_launch
 from gsr_dagster.definitions import artifact_store
 from gsr_dagster.experiment import load_experiment
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 from tests.journeys.reliability import times
 
 PATIENCE = 240

@@ -19,7 +19,8 @@ from assets.recipes import Recipes
 from assets.scoring import pool_groups
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
+from resources.manifests import ArtifactKey, Recipe
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 SHARES = {"0.5b": 0.0, "1.5b": 0.25, "3b": 0.5, "7b": 0.75, "14b": 1.0}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gsr_dagster.method.answers import final_answer
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 
 
 @pytest.fixture(scope="module")

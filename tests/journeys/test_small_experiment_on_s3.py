@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from resources.artifacts import ArtifactKey
+from resources.manifests import ArtifactKey
 
 POOL = ArtifactKey("base/candidate_pools", "sums|llama-tiny")
 

@@ -18,10 +18,11 @@ from gsr_dagster.cli import main
 from gsr_dagster.experiment import PROJECT
 from gsr_dagster.settings import OpenAI, RolloutSettings
 from resources import rows, weights
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, StoredFile
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines.base import Request
 from resources.engines.openai import OpenAIEngine
 from resources.engines.transformers import TransformersEngine
+from resources.manifests import ArtifactKey, Recipe, StoredFile
 from resources.recorded import ImportFileError, read_recorded
 from resources.reward_model import RewardModel
 from resources.rows import read_rows

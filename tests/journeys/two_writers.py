@@ -19,8 +19,9 @@ from rich.console import Console
 
 from gsr_dagster.experiment import Experiment
 from gsr_dagster.running import run_experiment
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore
+from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines.loading import Engines
+from resources.manifests import ArtifactKey
 from tests import school
 
 FORK = multiprocessing.get_context("fork")

@@ -1,9 +1,12 @@
-import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe, canonical_json
+from resources.artifacts import ArtifactError, ArtifactStore
+from resources.manifests import ArtifactKey, Recipe
 
 KEY = ArtifactKey("base/candidate_pools", "sums|smollm2-135m")
 ROWS = [{"id": "a", "value": 1.5, "list": ["x"]}, {"id": "b", "value": None, "list": []}]
@@ -92,15 +95,27 @@ def test_a_damaged_manifest_cannot_be_read_and_the_artifact_is_published_again(s
     assert store.read(KEY) == ROWS
 
 
-def test_a_manifest_from_before_they_held_their_hash_is_read_and_replaced(store, tmp_path):
-    first = publish(store, recipe())
-    path = tmp_path / KEY.path / "manifest.json"
-    document = json.loads(path.read_bytes())
-    del document["sha256"]
-    path.write_bytes(canonical_json(document))
-    assert store.current(recipe()) == first
-    publish(store, recipe(), ROWS[:1])
-    assert store.read(KEY) == ROWS[:1]
+def test_a_manifest_that_lies_elsewhere_is_not_read(store, tmp_path):
+    publish(store, recipe())
+    other = recipe(ArtifactKey(KEY.asset, "sums|smollm2-360m"))
+    publish(store, other)
+    shutil.copy(tmp_path / KEY.path / "manifest.json", tmp_path / other.key.path / "manifest.json")
+    with pytest.raises(ArtifactError, match=r"smollm2-360m.*is the manifest of .*smollm2-135m"):
+        store.read(other.key)
+    assert not store.current(other)
+
+
+class Scores(BaseModel, extra="allow"):
+    pass_at_1: float
+
+
+def test_a_summary_comes_back_whole_and_is_refused_where_it_lacks_what_is_needed(store):
+    made = recipe()
+    store.publish(made, [], {"pass_at_1": 1, "k": 4})
+    assert store.summary(KEY, Scores) == {"pass_at_1": 1.0, "k": 4}
+    store.publish(made, [], {"pass_at_1": "1"}, replaced=store.manifest(KEY))
+    with pytest.raises(ArtifactError, match=r"not written by this version of gsr: summary\.pass_at_1: .*number"):
+        store.summary(KEY, Scores)
 
 
 def test_a_shard_whose_name_is_too_short_to_hold_a_hash_is_no_shard(store):
@@ -112,18 +127,43 @@ def test_a_shard_whose_name_is_too_short_to_hold_a_hash_is_no_shard(store):
         store.read_shard(KEY, made.fingerprint, "shard-.parquet")
 
 
-def test_all_damage_is_found(store):
+@pytest.fixture
+def files(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "adapter.safetensors").write_text("weights")
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_all_damage_is_found(store, files):
     made = recipe()
-    publish(store, made)
+    store.publish(made, [store.put_shard(made, ROWS)], {}, store.put_files(made, files))
     store.put_shard(made, ROWS[:1])  # which no manifest names
     assert not list(store.damage())
     paths = sorted(path for path in Path(store.root).rglob("*") if path.is_file() and not path.name.startswith("."))
-    assert len(paths) == 3
+    assert len(paths) == 6
     for path in paths:
         path.write_bytes(path.read_bytes()[:-1])
     found = dict(store.damage())
-    assert sorted(found) == [path.relative_to(store.root).as_posix() for path in paths]
+    # Which of the files beside it changed, a damaged SHA256SUMS cannot say where the manifest is damaged too.
+    beside = {path for path in paths if path.name in ("adapter.safetensors", "config.json")}
+    assert sorted(found) == [path.relative_to(store.root).as_posix() for path in paths if path not in beside]
     assert all(f"{Path(name).name} is damaged" in fault for name, fault in found.items())
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "SHA256SUMS"])
+def test_a_damaged_file_is_found_by_its_manifest_and_without_it_by_the_hashes_beside_it(store, files, lost):
+    made = recipe()
+    store.publish(made, [], {}, store.put_files(made, files))
+    for name in (lost, "config.json"):
+        next(Path(store.root).rglob(name)).write_text("changed")
+    assert {Path(name).name for name, _ in store.damage()} == {lost, "config.json"}
+
+
+def test_the_hashes_of_files_are_what_sha256sum_reads(store, files):
+    made = recipe()
+    store.publish(made, [], {}, store.put_files(made, files))
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=store.local_files(KEY), check=True)
 
 
 def test_files_of_another_run_stay_whole(store, tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from resources.artifacts import ArtifactError, ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactError, ArtifactStore
+from resources.manifests import ArtifactKey, Recipe
 from resources.reward_model import RewardModel, complete_scores, one_number
 from resources.samples import Prompt
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Sample
+from resources.manifests import ArtifactKey, Recipe
 from resources.samples import Prompt, adopt_shards, complete_samples
 
 SETTINGS = RolloutSettings(temperature=1.0, max_new_tokens=8)

@@ -10,9 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from gsr_dagster.settings import OpenAI, RolloutSettings
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
 from resources.engines.base import EngineError, Request, sample_seed
 from resources.engines.openai import OpenAIEngine
+from resources.manifests import ArtifactKey, Recipe
 from resources.samples import Prompt, complete_samples
 
 KEY = "sk-planted-key-for-the-test"

@@ -10,8 +10,9 @@ import pytest
 
 from gsr_dagster.settings import Ray, RolloutSettings
 from resources import weights
-from resources.artifacts import ArtifactKey, ArtifactStore, Recipe
+from resources.artifacts import ArtifactStore
 from resources.engines.base import Request, Sample
+from resources.manifests import ArtifactKey, Recipe
 from resources.samples import Prompt, complete_samples
 from tests.resources.engines.asked import requests
 
