@@ -47,7 +47,7 @@ class Recipe:
 
 
 # What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}"
 FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
 AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")]
 PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]

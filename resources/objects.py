@@ -85,7 +85,7 @@ class LocalObjects:
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
         path = self.root / name
-        with _naming(path):
+        with no_room_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_name(f".{path.name}.lock")):
             if self.read(name) != expected:
@@ -176,7 +176,7 @@ class S3Objects:
         path = self.cache / self.bucket / tag.strip('"') / Path(name).name
         if fresh or not path.exists():
             at = self._at(name)
-            with _naming(path):
+            with no_room_named(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
                     self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
@@ -225,7 +225,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextmanager
 def _written_whole(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that stands at the path once it is written: a temporary name, fsync, rename."""
-    with _naming(path):
+    with no_room_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{HALF_WRITTEN}{secrets.token_hex(8)}")
         try:
@@ -245,8 +245,8 @@ def _written_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _naming(path: Path):
-    """Say which file found no room, and what to do: the system's own error does not."""
+def no_room_named(path: Path):
+    """Say which path found no room, and what to do: the system's own error does not."""
     try:
         yield
     except OSError as error:
@@ -267,7 +267,7 @@ def _remove_half_written(folder: Path) -> None:
 @contextmanager
 def _locked(path: Path):
     """Hold a lock between processes for the length of the block."""
-    with _naming(path):
+    with no_room_named(path):
         file = path.open("w")
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -13,6 +13,7 @@ import dagster as dg
 
 from gsr_dagster.experiment import PROJECT, Student
 from resources import weights
+from resources.objects import no_room_named
 from resources.progress import track
 from resources.rows import Row
 
@@ -54,7 +55,8 @@ class Trainer(dg.ConfigurableResource):
             "training": {**student.training.model_dump(), "rows_at_once": student.training.rows_in_a_process},
             "seed": seed,
         }
-        (scratch / "job.json").write_text(json.dumps(job))
+        with no_room_named(scratch):
+            (scratch / "job.json").write_text(json.dumps(job))
         history = self._run(label, scratch, student.training.processes)
         return Path(job["checkpoint"]), history
 

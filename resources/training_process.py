@@ -10,6 +10,7 @@ may stand in one batch.
 import json
 import math
 import os
+import shutil
 import sys
 import threading
 from collections import Counter
@@ -148,9 +149,21 @@ def main(job_path: str) -> None:
         ),
         callbacks=[WriteHistory()],
     )
+    refuse_a_full_disk(trainer.model, Path(job["checkpoint"]).parent)
     trainer.train()
     if trainer.accelerator.is_main_process:
         save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job["source"], Path(job["checkpoint"]))
+
+
+def refuse_a_full_disk(model: Any, folder: Path) -> None:
+    """End this process, before hours of training, where its folder has no room for what will be saved."""
+    needed = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        sys.exit(
+            f"the checkpoint needs {needed / 1e6:,.1f} MB and {folder} has {free / 1e6:,.1f} MB: make room, or let "
+            "TMPDIR name a larger disk, and run again; what is finished stays"
+        )
 
 
 def save(model: Any, tokenizer: Any, source: str, folder: Path) -> None:

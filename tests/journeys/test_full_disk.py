@@ -13,15 +13,22 @@ from tests.journeys.reliability import times
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
-@pytest.fixture(scope="module")
-def points(tmp_path_factory) -> list[dict]:
-    """What happened at every point: tests/journeys/full_disk.py."""
-    folder = tmp_path_factory.mktemp("full-disk")
+TRAIN = "import sys; from pathlib import Path; from tests.resources.test_trainer import train; train(Path(sys.argv[1]), Path(sys.argv[2]))"
+
+
+def skip_without_mounts(folder: Path) -> None:
     mounting = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(folder)]
     try:
         subprocess.run(mounting, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no small disk can be mounted here: {error}")
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory) -> list[dict]:
+    """What happened at every point: tests/journeys/full_disk.py."""
+    folder = tmp_path_factory.mktemp("full-disk")
+    skip_without_mounts(folder)
     count = times(2, 20)
     main = "from tests.journeys.full_disk import main; main()"
     command = [*NAMESPACE, sys.executable, "-c", main, str(folder), str(count), str(times(0, 1))]
@@ -64,3 +71,17 @@ def test_with_room_it_goes_on_to_what_an_undisturbed_run_makes(points):
         assert point["roomy"]["status"] == 0, point["roomy"]["told"]
         assert point["roomy"]["versions"] == point["undisturbed"]
         assert point["roomy"]["damage"] == []
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [("4k", "No space left on device: make room and run again"), ("64k", "the checkpoint needs 0.4 MB and")],
+)
+def test_no_training_begins_where_its_checkpoint_has_no_room(small_model, tmp_path, room, said):
+    skip_without_mounts(tmp_path)
+    mounted = [*NAMESPACE, "sh", "-c", f'mount -t tmpfs -o size={room} tmpfs "$0" && exec "$@"', str(tmp_path)]
+    train = [sys.executable, "-c", TRAIN, str(small_model), str(tmp_path / "scratch")]
+    done = subprocess.run([*mounted, *train], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "what is finished stays" in done.stderr
