@@ -1,6 +1,6 @@
 """The gsr command.
 
-gsr run experiments/demo.yaml       materialize an experiment, with progress bars
+gsr -e demo run                     materialize an experiment, with progress bars
 gsr plan                            print what a run would cost, before it starts
 gsr report                          print its table again, and where report.html is
 gsr regrade --grader exact          grade stored samples again, and show what changes
@@ -21,41 +21,15 @@ from typing import get_args
 import click
 from rich.console import Console
 
-from gsr_dagster.experiment import POOL, Experiment, ExperimentError, GraderName, experiment_path, load_experiment
+from gsr_dagster.experiment import PROJECT, Experiment, GraderName
+from gsr_dagster.experiment_file import ExperimentError, experiment_path, load_experiment
+from gsr_dagster.instance import limit_pool, prepare_instance
 from gsr_dagster.registry import Domain
 from resources.recorded import FIELDS, FORMS
 from resources.texts import printable
 
 # What is printed may come from a model: it is no markup, and names no emoji.
 console = Console(highlight=False, markup=False, emoji=False)
-
-DAGSTER_YAML = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-python_logs:
-  managed_python_loggers: [assets, resources]
-  python_log_level: INFO
-concurrency:
-  pools:
-    granularity: run  # a run keeps its model between its steps
-run_coordinator:
-  module: dagster._core.run_coordinator.queued_run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    dequeue_interval_seconds: 1
-run_launcher:
-  module: gsr_dagster.launching
-  class: WatchedRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 15
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false  # only runs whose process died
-"""
 
 
 class Commands(click.Group):
@@ -362,33 +336,11 @@ def sql(experiment: Experiment, query: str | None) -> None:
 @click.option("--port", default=3000, show_default=True)
 def page(port: int) -> None:
     """Serve the Dagster page with everything that was materialized."""
-    from gsr_dagster.experiment import PROJECT
-
     prepare_instance()
     limit_pool()
     os.environ.setdefault("GSR_PAGE_URL", f"http://localhost:{port}")  # where an alert's link leads
     dagster = Path(sys.executable).with_name("dagster")
     os.execv(dagster, ["dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)])
-
-
-def prepare_instance() -> None:
-    """Point Dagster at its instance in the project folder, unless $DAGSTER_HOME names one."""
-    from gsr_dagster.definitions import home
-    from resources.objects import write_atomically
-
-    settings = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")), "dagster.yaml")
-    if not settings.exists():
-        write_atomically(settings, DAGSTER_YAML.encode())
-
-
-def limit_pool() -> None:
-    """Let one run at a time into the pool, unless its limit was set: Dagster's own default binds from the second on."""
-    import dagster as dg
-
-    with dg.DagsterInstance.get() as instance:
-        limits = instance.event_log_storage.get_pool_limits()
-        if POOL not in {limit.name for limit in limits}:
-            instance.event_log_storage.set_concurrency_slots(POOL, 1)
 
 
 def show_report(experiment: Experiment) -> None:

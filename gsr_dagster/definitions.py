@@ -18,7 +18,8 @@ from assets.students import student_assets
 from assets.teaching import teaching_assets
 from gsr_dagster.alerting import alert_sensors
 from gsr_dagster.automation import lanes, weekly_schedule
-from gsr_dagster.experiment import PROJECT, Experiment, experiment_path, load_experiment
+from gsr_dagster.experiment import PROJECT, Experiment
+from gsr_dagster.experiment_file import experiment_path, load_experiment
 from gsr_dagster.labels import labelled
 from gsr_dagster.partitions import Partitions
 from gsr_dagster.refreshing import refresh_sensor, refreshed

@@ -8,7 +8,8 @@ import numpy as np
 import yaml
 
 from assets.scoring import as_graded, by_problem, gap_summary, graded_rows, score_groups, scored
-from gsr_dagster.experiment import Experiment, load_experiment
+from gsr_dagster.experiment import Experiment
+from gsr_dagster.experiment_file import load_experiment
 from gsr_dagster.method.scores import pool_scores
 from resources.artifacts import ArtifactError
 from resources.grader import Grader

@@ -7,7 +7,7 @@ import pytest
 
 from gsr_dagster.alerting import alert_sensors, tell
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import DEFAULT_EXPERIMENT, load_experiment
+from gsr_dagster.experiment_file import DEFAULT_EXPERIMENT, load_experiment
 from resources.alerts import RECEIVERS, NotDeliveredError, Slack, Webhook
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import load_experiment
+from gsr_dagster.experiment_file import load_experiment
 
 
 @pytest.fixture

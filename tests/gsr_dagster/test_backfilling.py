@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from gsr_dagster.backfilling import Page, evaluation_lane, family_partitions
 from gsr_dagster.cli import main
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import load_experiment
+from gsr_dagster.experiment_file import load_experiment
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -1,5 +1,5 @@
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import DEFAULT_EXPERIMENT, load_experiment
+from gsr_dagster.experiment_file import DEFAULT_EXPERIMENT, load_experiment
 
 
 def test_every_asset_says_what_it_is_whose_and_of_which_family_and_code():

@@ -11,7 +11,7 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
-from gsr_dagster.cli import DAGSTER_YAML
+from gsr_dagster.instance import DAGSTER_YAML
 from gsr_dagster.launching import lives
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from gsr_dagster.experiment import experiment_path, load_experiment
+from gsr_dagster.experiment_file import experiment_path, load_experiment
 from gsr_dagster.planning import plan
 from gsr_dagster.settings import (
     PlannedRefinement,

@@ -15,7 +15,7 @@ import yaml
 
 from gsr_dagster.backfilling import BackfillError, Page
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import load_experiment
+from gsr_dagster.experiment_file import load_experiment
 from resources.artifacts import ArtifactStore
 from resources.manifests import ArtifactKey
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from gsr_dagster.backfilling import BackfillError, evaluation_lane, to_launch
-from gsr_dagster.experiment import load_experiment
+from gsr_dagster.experiment_file import load_experiment
 
 BY_PARTITION = """query {
   runsOrError(filter: {tags: [{key: "gsr/family", value: "qwen2.5"}]}) {

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gsr_dagster.cli import main
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import ExperimentError, load_experiment
+from gsr_dagster.experiment_file import ExperimentError, load_experiment
 from resources.grading_worker import seconds
 from resources.manifests import ArtifactKey, canonical_json, sha256
 from tests import school

@@ -14,7 +14,7 @@ import pytest
 
 from gsr_dagster.backfilling import evaluation_lane, family_partitions, to_launch
 from gsr_dagster.definitions import artifact_store
-from gsr_dagster.experiment import load_experiment
+from gsr_dagster.experiment_file import load_experiment
 from resources.manifests import ArtifactKey
 from tests.journeys.reliability import times
 

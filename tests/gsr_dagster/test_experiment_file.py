@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsr_dagster.experiment import DEFAULT_EXPERIMENT, ExperimentError, load_experiment
+from gsr_dagster.experiment_file import DEFAULT_EXPERIMENT, ExperimentError, load_experiment
 
 SHIPPED = sorted(DEFAULT_EXPERIMENT.parent.glob("*.yaml"))
 
