@@ -219,24 +219,30 @@ class ArtifactStore(dg.ConfigurableResource):
     def damage(self) -> Iterator[tuple[str, str]]:
         """Yield every stored file that is missing or not what its hash says: its name, and what is wrong.
 
-        Shards are held against their names, other files against their SHA256SUMS, which
-        their folder's name holds, and against their manifest.
+        Shards are held against their names, other files against their manifest and their
+        SHA256SUMS. Where both of these are damaged, so is all that they name.
         """
         names = self.objects.tree()
         expected: dict[str, str] = {}
+        unknown: set[str] = set()
         for name in names:
             folder, _, last = name.rpartition("/")
-            try:
-                if last.startswith("shard-"):
-                    expected[name] = _digest(last)
-                elif last == HASHES:
-                    expected[name] = _digest(folder.rpartition("/")[2])
+            if last.startswith("shard-"):
+                expected[name] = _digest(last)
+            elif last == HASHES:
+                expected[name] = _digest(folder.rpartition("/")[2])
+                try:
                     expected |= self._sums(name, expected[name])
-                elif last == "manifest.json" and (manifest := self._decoded(name)):
-                    expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
-            except DamageError as error:
-                if last == "manifest.json":
+                except DamageError:
+                    unknown.add(folder)
+            elif last == "manifest.json":
+                try:
+                    manifest = self._decoded(name)
+                except DamageError as error:
                     yield name, error.fault
+                    continue
+                if manifest:
+                    expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
         for name, digest in expected.items():
             try:
                 self._checked(name, digest)
@@ -244,6 +250,9 @@ class ArtifactStore(dg.ConfigurableResource):
                 yield name, error.fault
             except ArtifactError as error:
                 yield name, str(error)
+        for name in names:
+            if name.rpartition("/")[0] in unknown and name not in expected:
+                yield name, f"{self.objects.address(name)} cannot be checked: what holds its hash is damaged"
 
     def damaged_files(self, manifest: Manifest) -> dict[str, str]:
         """Return the names of an artifact's files that are missing or not what their hashes say, with what is wrong."""

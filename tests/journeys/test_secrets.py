@@ -182,7 +182,7 @@ def test_a_planted_key_is_found_nowhere(served, s3_endpoint):
     for number, entry in enumerate(objects):
         suffix = Path(entry["Key"]).suffix
         s3.download_file("artifacts", entry["Key"], str(served.folder / f"object-{number}{suffix}"))
-    assert {Path(entry["Key"]).suffix for entry in objects} == {".json", ".parquet", ".html"}
+    assert {Path(entry["Key"]).suffix for entry in objects} == {".json", ".parquet", ".html", ""}
     assert list(served.folder.rglob("*.db")), "Dagster's storage is read too"
     assert holding(served.folder) == []
 
