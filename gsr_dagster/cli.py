@@ -65,7 +65,7 @@ def run(experiment: Experiment) -> None:
     import sqlalchemy.exc
 
     from gsr_dagster.definitions import artifact_store
-    from gsr_dagster.running import run_experiment
+    from gsr_dagster.running import records_failed, run_experiment
     from resources.artifacts import ArtifactError
     from resources.objects import NO_ROOM
     from resources.weights import SourceError
@@ -82,9 +82,7 @@ def run(experiment: Experiment) -> None:
             raise
         raise click.ClickException(str(error)) from None
     except sqlalchemy.exc.OperationalError as error:
-        place = f"Dagster's records in {os.environ['DAGSTER_HOME']}"
-        advice = "make room there if it is full, and run again: what is finished stays"
-        raise click.ClickException(f"{place}: {error.orig}; {advice}") from None
+        raise click.ClickException(records_failed(error.orig)) from None
     seconds = time.monotonic() - started
     if materialized:
         console.print(f"{materialized} assets materialized in {seconds:.0f} s.")

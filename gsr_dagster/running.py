@@ -1,5 +1,6 @@
 """`gsr run`: every lane's partitions in order, each a Dagster run in this process."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -99,7 +100,16 @@ def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]
 
 def cause(event: dg.DagsterEvent) -> str:
     error = _root(event)
-    return error.message.strip() if error is not None else "no error was recorded"
+    if error is None:
+        return "no error was recorded"
+    said = error.message.strip()
+    return records_failed(said) if error.cls_name == "OperationalError" else said
+
+
+def records_failed(said: object) -> str:
+    """Return what to do where Dagster's database could not be written."""
+    place = f"Dagster's records in {os.environ.get('DAGSTER_HOME', 'its home')}"
+    return f"{place}: {said}; make room there if it is full, and run again: what is finished stays"
 
 
 def _root(event: dg.DagsterEvent) -> SerializableErrorInfo | None:

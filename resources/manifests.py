@@ -109,7 +109,7 @@ class Manifest(BaseModel):
     @classmethod
     def decode(cls, content: bytes) -> "Manifest":
         """Return a manifest from what was written. Raises ValueError where that has changed since."""
-        document = json.loads(content)
+        document = json.loads(content.decode())  # which holds no lone surrogate
         manifest = cls.model_validate({name: part for name, part in document.items() if name != "sha256"})
         if _signed(document) != content:
             raise ValueError("its sha256 is not the one that stands in it")
