@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from resources.objects import HASHES
+
 VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
 NAME_DIGITS = 16
 
@@ -99,7 +101,9 @@ class Manifest(BaseModel):
     @cached_property
     def content(self) -> str:
         """The sha256 of what the artifact holds, whatever it was made with: equal rows and files, equal content."""
-        return sha256(canonical_json(sorted(stored.sha256 for stored in self.stored)))
+        # A SHA256SUMS only repeats the others.
+        held = [stored.sha256 for stored in self.stored if not stored.name.endswith(f"/{HASHES}")]
+        return sha256(canonical_json(sorted(held)))
 
     @property
     def encoded(self) -> bytes:
