@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar in the terminal of `gsr`, a line now and then in a run's log."""
+"""How long work shows itself: a bar in the terminal of `gsr`; a line now and then in its output or a run's log."""
 
 import logging
 import time
@@ -42,11 +42,18 @@ class Tracker:
         now = time.monotonic()
         rate = f"{self.tokens / max(now - self.started, 1e-9):.0f} tokens/s" if self.tokens else ""
         note = " ".join(filter(None, [rate, note]))
+        due = now - self.last_line > SECONDS_BETWEEN_LINES
+        if due:
+            self.last_line = now
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=self.done, note=note)
-        elif now - self.last_line > SECONDS_BETWEEN_LINES or self.done >= self.total:
-            self.last_line = now
-            log.info("%s: %d of %d %s %s", self.label, self.done, self.total, self.unit, note)
+            if due and not self.bar.console.is_terminal:
+                self.bar.console.print(self._line(note), markup=False, highlight=False, soft_wrap=True)
+        elif due or self.done >= self.total:
+            log.info("%s", self._line(note))
+
+    def _line(self, note: str) -> str:
+        return f"{self.label}: {self.done} of {self.total} {self.unit} {note}".rstrip()
 
 
 @contextmanager
