@@ -45,22 +45,23 @@ def keep(
     bad input fails at once.
     """
     manifest = store.current(recipe)
-    damaged = store.damaged_files(manifest) if manifest else {}
-    for name, fault in damaged.items():
+    damaged = False
+    for name, fault in store.damaged_files(manifest) if manifest else ():
+        damaged = True
         context.log.warning(fault)
         store.drop_file(recipe, name)
     if manifest is not None and not damaged:
         context.log.info(f"{recipe.key} is current: nothing to do")
         return _result(store, manifest, {"work": "none, it was current"}, recipe)
     started = time.monotonic()
-    before = store.manifest(recipe.key)
+    before, upstream = store.manifest(recipe.key), store.upstream(recipe)
     try:
         made = make()
     except (EngineDiedError, TrainingDiedError) as error:
         Engines().release()
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=SECONDS_BEFORE_A_RETRY) from error
     shards = list(made.shards) or ([store.put_shard(recipe, made.rows)] if made.rows else [])
-    manifest = store.publish(recipe, shards, made.summary, made.files, replaced=before)
+    manifest = store.publish(recipe, shards, made.summary, made.files, replaced=before, upstream=upstream)
     seconds = time.monotonic() - started
     metadata = {"seconds": round(seconds, 2), **made.metadata}
     if tokens := made.summary.get("generated_tokens"):

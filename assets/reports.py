@@ -1,9 +1,7 @@
 """Reports: how the gap of base models scales, and every student beside its base."""
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
@@ -16,6 +14,7 @@ from gsr_dagster.experiment import Experiment
 from gsr_dagster.method.correlation import spearman
 from resources.artifacts import ArtifactStore
 from resources.manifests import ArtifactKey
+from resources.objects import scratch_folder
 from resources.plots import markdown_image
 from resources.report_page import Report, render_report
 from resources.rows import Row
@@ -70,9 +69,9 @@ def report_assets(experiment: Experiment) -> list:
                 ablations=ablations(experiment),
                 aggregations=aggregation_rows(experiment, store),
             )
-            with tempfile.TemporaryDirectory() as scratch:
-                Path(scratch, "report.html").write_text(render_report(report), encoding="utf-8")
-                files = store.put_files(recipe, Path(scratch))
+            with scratch_folder() as scratch:
+                (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
+                files = store.put_files(recipe, scratch)
             metadata = {"report": store.address(recipe, files[0].name), **_images(report.figures())}
             return Made(report.comparison, files=files, metadata=metadata)
 

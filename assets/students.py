@@ -1,7 +1,5 @@
 """Students: a LoRA checkpoint of each."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,6 +13,7 @@ from resources.artifacts import ArtifactStore
 from resources.engines.loading import Engines
 from resources.lineage import recorded_versions
 from resources.manifests import ArtifactKey
+from resources.objects import scratch_folder
 from resources.plots import markdown_image, training_curve
 from resources.trainer import Trainer
 
@@ -43,8 +42,8 @@ def student_assets(experiment: Experiment, partitions: Partitions) -> list:
             refuse_unbalanced(training_set, rows, student.rows)
             source = str(experiment.models[student.base].source)
             engines.release()
-            with tempfile.TemporaryDirectory() as scratch:
-                folder, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, Path(scratch))
+            with scratch_folder() as scratch:
+                folder, history = trainer.train(str(recipe.key), student, source, rows, experiment.seed, scratch)
                 files = store.put_files(recipe, folder)
             return Made(
                 history,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from gsr_dagster.experiment import PROJECT, Experiment, GraderName
@@ -42,6 +43,10 @@ class Commands(click.Group):
             raise
         except click.ClickException as error:
             raise click.ClickException(printable(error.message)) from None
+        except OSError as error:  # a disk, a folder or a connection
+            raise click.ClickException(printable(str(error))) from None
+        except (BotoCoreError, ClientError) as error:
+            raise click.ClickException(f"{os.environ.get('GSR_ARTIFACTS')}: {printable(str(error))}") from None
 
 
 @click.group(cls=Commands)
@@ -67,7 +72,6 @@ def run(experiment: Experiment) -> None:
     from gsr_dagster.definitions import artifact_store
     from gsr_dagster.running import records_failed, run_experiment
     from resources.artifacts import ArtifactError
-    from resources.objects import NO_ROOM
     from resources.weights import SourceError
 
     started = time.monotonic()
@@ -76,10 +80,6 @@ def run(experiment: Experiment) -> None:
         materialized = run_experiment(experiment, artifact_store(experiment), console)
         show_report(experiment)
     except (ArtifactError, SourceError) as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
         raise click.ClickException(str(error)) from None
     except sqlalchemy.exc.OperationalError as error:
         raise click.ClickException(records_failed(error.orig)) from None

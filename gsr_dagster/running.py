@@ -37,13 +37,13 @@ def run_experiment(experiment: Experiment, store: ArtifactStore, console: Consol
                     count += made
                 return count
             except DamageError:
-                damaged = dict(store.damage())
-                if damaged.keys() <= dropped:
-                    raise
-                for name, fault in damaged.items():
+                before = len(dropped)
+                for name, fault in store.damage():
                     bars.console.print(f"{fault}. It is made again.", markup=False, highlight=False, soft_wrap=True)
                     store.objects.remove(name)
-                dropped |= damaged.keys()
+                    dropped.add(name)
+                if len(dropped) == before:
+                    raise
 
 
 def _materialize_stale(

@@ -13,8 +13,7 @@ written over, and a damaged one is found without a manifest.
 import io
 import logging
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,19 +26,28 @@ from pydantic import BaseModel, ValidationError
 from resources.manifests import (
     NAME_DIGITS,
     ArtifactKey,
+    ForeignManifestError,
     Manifest,
     Recipe,
     StoredFile,
     canonical_json,
+    first_fault,
     package_versions,
     sha256,
 )
-from resources.objects import HASHES, ConflictError, LocalObjects, Objects, S3Objects, sha256_of_file, sha256sums
+from resources.objects import (
+    HASHES,
+    ConflictError,
+    LocalObjects,
+    Objects,
+    S3Objects,
+    cache_folder,
+    read_sha256sums,
+    scratch_folder,
+    sha256_of_file,
+    sha256sums,
+)
 from resources.rows import Row
-from resources.weights import cache_folder
-
-# What reading bytes raises that are no manifest.
-NO_MANIFEST = (ValueError, AttributeError, RecursionError)
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +86,12 @@ class ArtifactStore(dg.ConfigurableResource):
 
         Without it the artifact is made again, from the shards that are whole.
         """
-        try:
-            return self._manifest(key)
-        except DamageError as error:
-            log.warning("%s", error)
-            return None
+        name = _manifest_name(key)
+        return self._intact(name, self.objects.read(name), key)
 
     def existing(self, key: ArtifactKey) -> Manifest:
         """Return the artifact's manifest. Raises ArtifactError where it was not materialized, or is damaged."""
-        manifest = self._manifest(key)
+        manifest = self._manifest(_manifest_name(key), key)
         if manifest is None:
             raise ArtifactError(f"{key} is missing: materialize it first")
         return manifest
@@ -99,10 +104,8 @@ class ArtifactStore(dg.ConfigurableResource):
         try:
             return shape.model_validate_json(canonical_json(self.existing(key).summary), strict=True).model_dump()
         except ValidationError as error:
-            wrong = error.errors()[0]
-            where = ".".join(map(str, ("summary", *wrong["loc"])))
             raise ArtifactError(
-                f"{key} was not written by this version of gsr: {where}: {wrong['msg']}; materialize it again"
+                f"{key} was not written by this version of gsr: summary.{first_fault(error)}; materialize it again"
             ) from None
 
     def data_version(self, key: ArtifactKey) -> str | None:
@@ -121,7 +124,7 @@ class ArtifactStore(dg.ConfigurableResource):
             manifest is None
             or manifest.fingerprint != recipe.fingerprint
             or manifest.wanted != recipe.wanted
-            or manifest.upstream != self._upstream(recipe)
+            or manifest.upstream != self.upstream(recipe)
         ):
             return None
         folder = PurePosixPath(_folder(recipe.key, manifest.fingerprint))
@@ -200,9 +203,9 @@ class ArtifactStore(dg.ConfigurableResource):
         for path in paths:
             link = folder / path.name
             if not link.is_symlink() or link.readlink() != path:
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    Path(scratch, "link").symlink_to(path)
-                    os.replace(f"{scratch}/link", link)
+                with scratch_folder(folder) as scratch:
+                    (scratch / "link").symlink_to(path)
+                    os.replace(scratch / "link", link)
         return folder
 
     def local_shards(self, key: ArtifactKey) -> list[Path]:
@@ -213,14 +216,15 @@ class ArtifactStore(dg.ConfigurableResource):
     def published(self) -> list[ArtifactKey]:
         """Return the keys of all artifacts that were published. Raises ArtifactError on a damaged manifest."""
         found = [name for name in self.objects.tree() if name.endswith("/manifest.json")]
-        manifests = [manifest for name in found if (manifest := self._decoded(name))]
+        manifests = [manifest for name in found if (manifest := self._manifest(name))]
         return sorted(manifest.key for manifest in manifests)
 
     def damage(self) -> Iterator[tuple[str, str]]:
         """Yield every stored file that is missing or not what its hash says: its name, and what is wrong.
 
         Shards are held against their names, other files against their manifest and their
-        SHA256SUMS. Where both of these are damaged, so is all that they name.
+        SHA256SUMS. Where both of these are damaged, so is all that they name. What is
+        yielded was read just now: another run may make it again at any time.
         """
         names = self.objects.tree()
         expected: dict[str, str] = {}
@@ -232,41 +236,41 @@ class ArtifactStore(dg.ConfigurableResource):
             elif last == HASHES:
                 expected[name] = _digest(folder.rpartition("/")[2])
                 try:
-                    expected |= self._sums(name, expected[name])
-                except DamageError:
+                    hashes = read_sha256sums(self._checked(name, expected[name]).read_bytes())
+                    expected |= {f"{folder}/{file}": digest for file, digest in hashes.items()}
+                except (DamageError, ValueError):
                     unknown.add(folder)
             elif last == "manifest.json":
                 try:
-                    manifest = self._decoded(name)
+                    manifest = self._manifest(name)
                 except DamageError as error:
                     yield name, error.fault
-                    continue
-                if manifest:
-                    expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
+                except ArtifactError as error:
+                    log.warning("%s", error)
+                else:
+                    if manifest:  # it may be gone by now
+                        expected |= {f"{folder}/{manifest.fingerprint}/{s.name}": s.sha256 for s in manifest.stored}
         for name, digest in expected.items():
-            try:
-                self._checked(name, digest)
-            except DamageError as error:
-                yield name, error.fault
-            except ArtifactError as error:
-                yield name, str(error)
+            if fault := self._fault(name, digest):
+                yield name, fault
         for name in names:
             if name.rpartition("/")[0] in unknown and name not in expected:
                 yield name, f"{self.objects.address(name)} cannot be checked: what holds its hash is damaged"
 
-    def damaged_files(self, manifest: Manifest) -> dict[str, str]:
-        """Return the names of an artifact's files that are missing or not what their hashes say, with what is wrong."""
-        found = {}
+    def damaged_files(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
+        """Yield the names of an artifact's files that are missing or not what their hashes say, with what is wrong."""
         for stored in manifest.stored:
-            try:
-                self._file(manifest.key, manifest.fingerprint, stored)
-            except ArtifactError as error:
-                found[stored.name] = str(error)
-        return found
+            name = f"{_folder(manifest.key, manifest.fingerprint)}/{stored.name}"
+            if fault := self._fault(name, stored.sha256, manifest.key):
+                yield stored.name, fault
 
     def address(self, recipe: Recipe, name: str) -> str:
         """Return where a file of the recipe's artifact lies, for people."""
         return self.objects.address(f"{_folder(recipe.key, recipe.fingerprint)}/{name}")
+
+    def upstream(self, recipe: Recipe) -> dict[str, str | None]:
+        """Return the data version of all that the recipe names upstream, None for what is missing."""
+        return {str(key): self.data_version(key) for key in recipe.upstream}
 
     def publish(
         self,
@@ -275,13 +279,15 @@ class ArtifactStore(dg.ConfigurableResource):
         summary: dict[str, Any],
         files: Sequence[StoredFile] = (),
         replaced: Manifest | None = None,
+        upstream: Mapping[str, str | None] | None = None,
     ) -> Manifest:
         """Write the manifest, which makes the artifact exist, in place of ``replaced``.
 
-        Raises ArtifactError where upstream is missing, or where another run published
+        ``upstream`` is what stood there before it was read, today's by default. Raises
+        ArtifactError where some of it was missing, or where another run published
         something else in the meantime: what it wrote stays whole.
         """
-        upstream = self._upstream(recipe)
+        upstream = self.upstream(recipe) if upstream is None else upstream
         missing = [name for name, version in upstream.items() if version is None]
         if missing:
             raise ArtifactError(f"{recipe.key} cannot be published: {', '.join(missing)} is missing")
@@ -300,7 +306,7 @@ class ArtifactStore(dg.ConfigurableResource):
         name = _manifest_name(recipe.key)
         before = self.objects.read(name)
         try:
-            if _version(_intact(before)) != _version(replaced):
+            if _version(self._intact(name, before, recipe.key)) != _version(replaced):
                 raise ConflictError(name)
             self.objects.replace(name, manifest.encoded, before)
         except ConflictError:
@@ -311,26 +317,31 @@ class ArtifactStore(dg.ConfigurableResource):
                 ) from None
         return manifest
 
-    def _upstream(self, recipe: Recipe) -> dict[str, str | None]:
-        return {str(key): self.data_version(key) for key in recipe.upstream}
+    def _manifest(self, name: str, key: ArtifactKey | None = None) -> Manifest | None:
+        return self._decoded(name, self.objects.read(name), key)
 
-    def _manifest(self, key: ArtifactKey) -> Manifest | None:
-        return self._decoded(_manifest_name(key), key)
-
-    def _decoded(self, name: str, key: ArtifactKey | None = None) -> Manifest | None:
-        content = self.objects.read(name)
+    def _intact(self, name: str, content: bytes | None, key: ArtifactKey) -> Manifest | None:
+        """Return a manifest, None for none and for a damaged one, of which the log warns."""
         try:
-            manifest = None if content is None else Manifest.decode(content)
-        except NO_MANIFEST:
-            raise DamageError(f"{self._named(name, key)} is damaged") from None
-        if manifest and name != _manifest_name(manifest.key):
-            raise DamageError(f"{self._named(name, key)} is the manifest of {manifest.key}")
-        return manifest
+            return self._decoded(name, content, key)
+        except DamageError as error:
+            log.warning("%s", error)
+            return None
 
-    def _sums(self, name: str, digest: str) -> dict[str, str]:
-        """Return the sha256 of each file beside a SHA256SUMS, as it stands there. Raises DamageError."""
-        lines = self._checked(name, digest).read_text().splitlines()
-        return {f"{name.removesuffix(HASHES)}{line[66:]}": line[:64] for line in lines}
+    def _decoded(self, name: str, content: bytes | None, key: ArtifactKey | None) -> Manifest | None:
+        if content is None:
+            return None
+        try:
+            manifest = Manifest.decode(content)
+        except ValueError as error:
+            raise DamageError(f"{self._named(name, key)} is damaged: {error}") from None
+        except ForeignManifestError as error:
+            raise ArtifactError(
+                f"{self._named(name, key)} is of another version of gsr: {error}; use that one, or move it away"
+            ) from None
+        if name != _manifest_name(manifest.key):
+            raise DamageError(f"{self._named(name, key)} is damaged: it is the manifest of {manifest.key}")
+        return manifest
 
     def _shard(self, key: ArtifactKey, fingerprint: str, name: str) -> Path:
         return self._checked(f"{_folder(key, fingerprint)}/{name}", _digest(name), key)
@@ -340,6 +351,15 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def _named(self, name: str, key: ArtifactKey | None) -> str:
         return f"{key}: {self.objects.address(name)}" if key else self.objects.address(name)
+
+    def _fault(self, name: str, digest: str, key: ArtifactKey | None = None) -> str | None:
+        """Return what is wrong with a stored file, None where its sha256 begins with ``digest``."""
+        try:
+            self._checked(name, digest, key)
+        except DamageError as error:
+            return error.fault
+        except ArtifactError as error:
+            return str(error)
 
     def _checked(self, name: str, digest: str, key: ArtifactKey | None = None) -> Path:
         """Return a local file whose sha256 begins with ``digest``; a cached one that does not is fetched again."""
@@ -375,14 +395,6 @@ def _shard_name(content: bytes) -> str:
 def _digest(name: str) -> str:
     """Return the head of a sha256 that a name carries: shard-<sha256>.parquet, files-<sha256>."""
     return name.partition("-")[2].removesuffix(".parquet")
-
-
-def _intact(content: bytes | None) -> Manifest | None:
-    """Return the manifest that was read, None for none and for a damaged one."""
-    try:
-        return None if content is None else Manifest.decode(content)
-    except NO_MANIFEST:
-        return None
 
 
 def _version(manifest: Manifest | None) -> str | None:

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from resources.objects import HASHES
+from resources.objects import HASHES, NAME
 
 VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
 NAME_DIGITS = 16
+
+
+class ForeignManifestError(Exception):
+    """A whole manifest that another version of gsr wrote, or another hand."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,8 +52,6 @@ class Recipe:
         return sha256(canonical_json({"asset": self.key.asset, "settings": self.settings}))[:NAME_DIGITS]
 
 
-# What a manifest may name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}"
 FileName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME})?$")]
 AssetName = Annotated[str, Field(pattern=rf"^{NAME}(/{NAME}){{0,2}}$")]
 PartitionKey = Annotated[str, Field(pattern=rf"^({NAME}(\|{NAME})?)?$")]
@@ -108,16 +110,32 @@ class Manifest(BaseModel):
     @property
     def encoded(self) -> bytes:
         """The manifest as it is written: with its own sha256."""
-        return _signed(self.model_dump(mode="json"))
+        return signed(self.model_dump(mode="json"))
 
     @classmethod
     def decode(cls, content: bytes) -> "Manifest":
-        """Return a manifest from what was written. Raises ValueError where that has changed since."""
-        document = json.loads(content.decode())  # which holds no lone surrogate
-        manifest = cls.model_validate({name: part for name, part in document.items() if name != "sha256"})
-        if _signed(document) != content:
+        """Return a manifest from what was written.
+
+        Raises ValueError where that has changed since, ForeignManifestError where it has
+        not and is none of this version.
+        """
+        try:
+            document = json.loads(content.decode())  # which holds no lone surrogate
+            whole = signed(document) == content
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it is no JSON object: {error}") from None
+        if not whole:
             raise ValueError("its sha256 is not the one that stands in it")
-        return manifest
+        try:
+            return cls.model_validate({name: part for name, part in document.items() if name != "sha256"})
+        except ValidationError as error:
+            raise ForeignManifestError(first_fault(error)) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return where the first fault of a document is, and what."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def canonical_json(value: Any) -> bytes:
@@ -140,7 +158,7 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _signed(document: dict[str, Any]) -> bytes:
+def signed(document: dict[str, Any]) -> bytes:
     """Return a manifest's JSON with the sha256 of all else that it holds."""
     unsigned = {name: part for name, part in document.items() if name != "sha256"}
     return canonical_json({**unsigned, "sha256": sha256(canonical_json(unsigned))})

@@ -1,19 +1,20 @@
 """Where artifacts lie: named objects in a local folder or under an S3 prefix.
 
-An object is written whole or not at all. Names are relative, with "/".
+An object is written whole or not at all. Names are relative, with "/", and lead nowhere else.
 """
 
 import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 # What the system says where a disk or a quota is full.
@@ -21,11 +22,22 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 HALF_WRITTEN = ".writing-"
 # The hashes of the files beside it.
 HASHES = "SHA256SUMS"
+# A part of a name: nothing that leads out of its folder, and nothing that DuckDB takes for a pattern.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}"
+HASH_LINE = re.compile(rf"([0-9a-f]{{64}})  ({NAME})")
+# What S3 says where another writer was first, or writes at this moment.
+CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
 SECONDS_OF_A_DAY = 24 * 3600
 
 
 class ConflictError(RuntimeError):
     """Another writer replaced an object since it was read."""
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made or fetched again: $GSR_CACHE, or gsr in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GSR_CACHE") or Path(base) / "gsr")
 
 
 class Objects(Protocol):
@@ -76,29 +88,29 @@ class LocalObjects:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self.root / name).read_bytes()
+            return self._path(name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        write_atomically(self.root / name, content)
+        write_atomically(self._path(name), content)
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
-        path = self.root / name
+        path = self._path(name)
         with no_room_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_name(f".{path.name}.lock")):
             if self.read(name) != expected:
                 raise ConflictError(name)
             write_atomically(path, content)
-        _remove_half_written(path.parent)
+        _remove_half_written(path.parent.rglob(f"{HALF_WRITTEN}*"))
 
     def upload(self, name: str, path: Path) -> None:
-        with path.open("rb") as source, _written_whole(self.root / name) as file:
+        with path.open("rb") as source, _written_whole(self._path(name)) as file:
             shutil.copyfileobj(source, file)
 
     def names(self, folder: str) -> list[str]:
-        place = self.root / folder
+        place = self._path(folder)
         if not place.is_dir():
             return []
         return sorted(p.name for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
@@ -108,14 +120,19 @@ class LocalObjects:
         return sorted(path.relative_to(self.root).as_posix() for path in files)
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        self._path(name).unlink(missing_ok=True)
 
     def local(self, name: str, fresh: bool = False) -> Path | None:
-        path = self.root / name
+        path = self._path(name)
         return path if path.is_file() else None
 
     def address(self, name: str) -> str:
         return str(self.root / name)
+
+    def _path(self, name: str) -> Path:
+        if ".." in PurePosixPath(name).parts or name.startswith("/"):
+            raise ValueError(f"{name!r} leads out of {self.root}")
+        return self.root / name
 
 
 class S3Objects:
@@ -134,9 +151,9 @@ class S3Objects:
         try:
             self.client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
         except self.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "PreconditionFailed":
+            if error.response["Error"]["Code"] not in CONFLICTS:
                 raise
-            if self.read(name) != content:  # what stands there is damaged
+            if self.read(name) != content:  # what stands there is damaged, or not written yet
                 self.client.put_object(**self._at(name), Body=content)
 
     def replace(self, name: str, content: bytes, expected: bytes | None) -> None:
@@ -147,7 +164,7 @@ class S3Objects:
         try:
             self.client.put_object(**self._at(name), Body=content, **condition)
         except self.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+            if error.response["Error"]["Code"] not in (*CONFLICTS, "NoSuchKey"):
                 raise
             raise ConflictError(name) from None
 
@@ -176,11 +193,9 @@ class S3Objects:
         path = self.cache / self.bucket / tag.strip('"') / Path(name).name
         if fresh or not path.exists():
             at = self._at(name)
-            with no_room_named(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                    self.client.download_file(at["Bucket"], at["Key"], f"{scratch}/object")
-                    os.replace(f"{scratch}/object", path)
+            with scratch_folder(path.parent) as scratch:
+                self.client.download_file(at["Bucket"], at["Key"], str(scratch / "object"))
+                os.replace(scratch / "object", path)
         return path
 
     def address(self, name: str) -> str:
@@ -214,6 +229,14 @@ def sha256_of_file(path: Path) -> str:
 def sha256sums(hashes: Mapping[str, str]) -> str:
     """Return hashes by file name as `sha256sum --check` reads them."""
     return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+
+
+def read_sha256sums(content: bytes) -> dict[str, str]:
+    """Return the hashes by file name. Raises ValueError where a line is anything else."""
+    found = [HASH_LINE.fullmatch(line) for line in content.decode().splitlines()]
+    if None in found:
+        raise ValueError(f"line {found.index(None) + 1} is not a sha256 and a name")
+    return {match[2]: match[1] for match in found if match}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -256,12 +279,27 @@ def no_room_named(path: Path):
         raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
 
 
-def _remove_half_written(folder: Path) -> None:
-    """Remove what killed writers left under a folder: what a living one writes is no day old."""
-    for path in folder.rglob(f"{HALF_WRITTEN}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > SECONDS_OF_A_DAY:
-                path.unlink()
+@contextmanager
+def scratch_folder(place: Path | None = None) -> Iterator[Path]:
+    """Yield a folder under a place, $TMPDIR by default, that goes with the block.
+
+    One that a killed process left there goes once nothing in it was touched for a day.
+    """
+    place = place or Path(tempfile.gettempdir())
+    with no_room_named(place):
+        place.mkdir(parents=True, exist_ok=True)
+        _remove_half_written(place.glob(f"{HALF_WRITTEN}*"))
+        with tempfile.TemporaryDirectory(dir=place, prefix=HALF_WRITTEN) as scratch:
+            yield Path(scratch)
+
+
+def _remove_half_written(paths: Iterable[Path]) -> None:
+    """Remove what killed writers left: what a living one writes was touched within a day."""
+    for path in paths:
+        with suppress(FileNotFoundError, PermissionError):
+            touched = max(part.stat().st_mtime for part in (path, *path.rglob("*")))
+            if time.time() - touched > SECONDS_OF_A_DAY:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import importlib.util
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
 from io import StringIO
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.hub import told_as
-from resources.objects import HASHES, sha256_of_file, sha256sums
+from resources.objects import HASHES, cache_folder, read_sha256sums, scratch_folder, sha256_of_file, sha256sums
 
 MEBIBYTE = 1 << 20
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
@@ -35,12 +34,6 @@ PLAIN_CHAT = (
 
 class SourceError(ValueError):
     """A model source that names nothing usable; the message says what would."""
-
-
-def cache_folder() -> Path:
-    """Return the folder for converted weights: $GSR_CACHE, or gsr in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GSR_CACHE") or Path(base) / "gsr")
 
 
 def identify(source: str) -> str:
@@ -145,36 +138,37 @@ def _made_once(name: str, make: Callable[[Path], None]) -> Path:
     fault = _fault(target) if target.is_dir() else None
     if target.is_dir() and not fault:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with scratch_folder(target.parent) as scratch:
         if fault:
             log.warning("%s: %s. It is made again.", target, fault)
             with suppress(FileNotFoundError):  # another process was first
-                target.rename(Path(scratch) / "damaged")
-        make(Path(scratch) / "model")
-        (Path(scratch) / "model" / HASHES).write_text(_hashes(Path(scratch) / "model"))
+                target.rename(scratch / "damaged")
+        made = scratch / "model"
+        make(made)
+        (made / HASHES).write_text(sha256sums(_hashes(made)))
         try:
-            (Path(scratch) / "model").rename(target)
+            made.rename(target)
         except OSError:
             if not target.is_dir():  # another process was first
                 raise
     return target
 
 
-def _hashes(folder: Path) -> str:
+def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != HASHES)
-    return sha256sums({file.name: sha256_of_file(file) for file in files})
+    return {file.name: sha256_of_file(file) for file in files}
 
 
 def _fault(folder: Path) -> str | None:
     """Return what is wrong with a folder of the cache, None where it is what was written."""
     if not (folder / HASHES).is_file():
         return f"it has no {HASHES}"
-    recorded, found = (folder / HASHES).read_bytes().decode(errors="replace"), _hashes(folder)
-    if recorded == found:
-        return None
-    changed = {line[66:] for line in {*recorded.splitlines()} ^ {*found.splitlines()}}
-    return f"{HASHES} does not hold for {', '.join(sorted(changed)) or 'itself'}"
+    try:
+        recorded = read_sha256sums((folder / HASHES).read_bytes())
+    except ValueError as error:
+        return f"{HASHES} is damaged: {error}"
+    changed = {name for name, _ in recorded.items() ^ _hashes(folder).items()}
+    return f"{HASHES} does not hold for {', '.join(sorted(changed))}" if changed else None
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

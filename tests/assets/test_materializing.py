@@ -62,6 +62,30 @@ def test_a_current_artifact_with_a_damaged_file_is_made_again(tmp_path, capfd):
     assert f"{shard.name} is damaged" in capfd.readouterr().err
 
 
+def test_what_was_read_of_upstream_is_what_the_manifest_names(tmp_path):
+    """Upstream that is published while an artifact is made leaves the artifact stale."""
+    store, above = ArtifactStore(root=str(tmp_path)), Recipe(ArtifactKey("above"), {})
+    recipe = Recipe(ArtifactKey("below"), {}, upstream=(above.key,))
+    first = store.publish(above, [store.put_shard(above, [{"row": 1}])], {})
+
+    def make() -> Made:
+        rows = store.read(above.key)
+        if rows == [{"row": 1}]:
+            store.publish(above, [store.put_shard(above, [{"row": 2}])], {}, replaced=first)
+        return Made(rows)
+
+    @dg.asset
+    def below(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return keep(context, store, recipe, make)
+
+    assert dg.materialize([below]).success
+    assert store.existing(recipe.key).upstream == {"above": first.data_version}
+    assert store.current(recipe) is None
+    assert dg.materialize([below]).success
+    assert store.current(recipe)
+    assert store.read(recipe.key) == [{"row": 2}]
+
+
 def test_a_preview_has_room_for_what_people_read(tmp_path):
     row = {"candidate_id": "m/p/0", "prompt_id": "m/p", "problem_id": "p", "seed": 7, "text": "so " * 200}
 

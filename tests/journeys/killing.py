@@ -119,17 +119,16 @@ class Attempt:
 
     def kill_a_helper(self, rng: random.Random) -> str:
         """Kill one of the processes that train and grade, and return what it was, "" where there is none."""
-        helpers = psutil.Process(self.process.pid).children(recursive=True)
+        helpers = [(kind, p) for p in psutil.Process(self.process.pid).children(recursive=True) if (kind := _work(p))]
         if not helpers:
             return ""
-        helper = rng.choice(helpers)
+        kind, helper = rng.choice(helpers)
         try:
-            line = " ".join(helper.cmdline())
             helper.kill()
         except psutil.NoSuchProcess:
             return ""
         self.lost_a_helper = True
-        return "training" if "training_process" in line else "grading" if "forkserver" in line else "other"
+        return kind
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes of the group that live."""
@@ -139,6 +138,16 @@ class Attempt:
     def half_written(self) -> set[Path]:
         """Return the files that this run began to write and did not finish."""
         return _half_written(self.home) - self._left
+
+
+def _work(process: psutil.Process) -> str:
+    """Return what a process of the run does, "" for Dagster's own, which mirror its log."""
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+    marks = {"resources.training_process": "a training process", "forkserver": "a grading process"}
+    return next((kind for mark, kind in marks.items() if mark in line), "")
 
 
 def _group(pid: int) -> int:

@@ -22,7 +22,7 @@ from resources.artifacts import ArtifactError, ArtifactStore
 from resources.engines.base import Request
 from resources.engines.openai import OpenAIEngine
 from resources.engines.transformers import TransformersEngine
-from resources.manifests import ArtifactKey, Recipe, StoredFile
+from resources.manifests import ArtifactKey, Recipe, StoredFile, sha256, signed
 from resources.recorded import ImportFileError, read_recorded
 from resources.reward_model import RewardModel
 from resources.rows import read_rows
@@ -212,27 +212,42 @@ def test_a_gguf_files_template_cannot_leave_its_sandbox_either(tmp_path, monkeyp
         list(TransformersEngine(folder, None, 1).sample(ASKED, SETTINGS))
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "x*", ".hidden", "a/b/c/d"]
-)
+OUTSIDE = ["../evil", "../../evil", "/tmp/evil", "a/../../evil", "..", "x*", ".hidden", "a/b/c/d", "x" * 300]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
 def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
     store = ArtifactStore(root=str(tmp_path / "root"))
     recipe = Recipe(ArtifactKey("lora_checkpoints", "student"), settings={})
-    (tmp_path / "file").write_text("x")
     manifest = store.publish(recipe, [], {}, [StoredFile(name="file", sha256="0" * 64)])
-    document = json.loads(manifest.encoded)
-    for changed in (
-        {"files": [{"name": name, "sha256": "0" * 64}]},
-        {"shards": [{"name": name, "sha256": "0" * 64, "rows": 1}]},
-        {"asset": name},
-        {"fingerprint": name},
-        {"upstream": {name: "0" * 64}},
-    ):
-        path = tmp_path / "root" / "lora_checkpoints" / "student" / "manifest.json"
-        path.write_text(json.dumps({**{k: v for k, v in document.items() if k != "sha256"}, **changed}))
+    path = tmp_path / "root" / "lora_checkpoints" / "student" / "manifest.json"
+    document = manifest.model_dump(mode="json")
+    path.write_bytes(signed(document))
+    assert store.existing(recipe.key) == manifest
+    for where, changed in {
+        "files": [{"name": name, "sha256": "0" * 64, "rows": 0}],
+        "shards": [{"name": name, "sha256": "0" * 64, "rows": 1}],
+        "asset": name,
+        "fingerprint": name,
+        "upstream": {name: "0" * 64},
+    }.items():
+        path.write_bytes(signed({**document, where: changed}))
         for use in (lambda: store.existing(recipe.key), store.published):
-            with pytest.raises(ArtifactError, match="is damaged"):
+            with pytest.raises(ArtifactError, match=f"of another version of gsr: {where}"):
                 use()
+
+
+@pytest.mark.parametrize("name", ["../../../victim", "/tmp/victim", "../shard-0123456789abcdef.parquet"])
+def test_a_list_of_hashes_cannot_have_a_file_removed_that_is_not_beside_it(tmp_path, name):
+    sums = f"{'0' * 64}  {name}\n".encode()
+    root = tmp_path / "root"
+    (place := root / "a" / "b" / f"files-{sha256(sums)[:16]}").mkdir(parents=True)
+    (place / "SHA256SUMS").write_bytes(sums)
+    victims = [tmp_path / "victim", root / "a" / "b" / "shard-0123456789abcdef.parquet"]
+    for victim in victims:
+        victim.write_text("x")
+    found = [name for name, _ in ArtifactStore(root=str(root)).damage()]
+    assert [found for found in found if "shard" not in found] == []
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "..", "a\x00b"])

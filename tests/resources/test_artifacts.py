@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from resources.artifacts import ArtifactError, ArtifactStore
-from resources.manifests import ArtifactKey, Recipe
+from resources.manifests import ArtifactKey, Recipe, signed
 
 KEY = ArtifactKey("base/candidate_pools", "sums|smollm2-135m")
 ROWS = [{"id": "a", "value": 1.5, "list": ["x"]}, {"id": "b", "value": None, "list": []}]
@@ -87,7 +87,7 @@ def test_a_damaged_manifest_cannot_be_read_and_the_artifact_is_published_again(s
     first = publish(store, recipe())
     path = tmp_path / KEY.path / "manifest.json"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged: it"):
         store.read(KEY)
     assert not store.current(recipe())
     assert "manifest.json is damaged" in caplog.text
@@ -100,9 +100,20 @@ def test_a_manifest_that_lies_elsewhere_is_not_read(store, tmp_path):
     other = recipe(ArtifactKey(KEY.asset, "sums|smollm2-360m"))
     publish(store, other)
     shutil.copy(tmp_path / KEY.path / "manifest.json", tmp_path / other.key.path / "manifest.json")
-    with pytest.raises(ArtifactError, match=r"smollm2-360m.*is the manifest of .*smollm2-135m"):
+    with pytest.raises(ArtifactError, match=r"smollm2-360m.*damaged: it is the manifest of .*smollm2-135m"):
         store.read(other.key)
     assert not store.current(other)
+
+
+def test_a_manifest_of_another_version_is_neither_read_nor_damaged(store, tmp_path, caplog):
+    first = publish(store, recipe())
+    path = tmp_path / KEY.path / "manifest.json"
+    path.write_bytes(signed({**first.model_dump(mode="json"), "new": 1}))
+    for use in (store.read, store.manifest, lambda key: publish(store, recipe(key))):
+        with pytest.raises(ArtifactError, match="is of another version of gsr: new: Extra inputs"):
+            use(KEY)
+    assert not list(store.damage())
+    assert "is of another version of gsr" in caplog.text
 
 
 class Scores(BaseModel, extra="allow"):
@@ -175,7 +186,7 @@ def test_files_of_another_run_stay_whole(store, tmp_path):
         (folder / "adapter.safetensors").write_text(content)
     first = store.publish(made, [], {}, store.put_files(made, tmp_path / "one"))
     store.put_files(made, tmp_path / "other")
-    assert not store.damaged_files(first)
+    assert not list(store.damaged_files(first))
     assert (store.local_files(KEY) / "adapter.safetensors").read_text() == "one"
 
 

@@ -7,11 +7,22 @@ import time
 import uuid
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from resources.artifacts import ArtifactError, ArtifactStore
 from resources.manifests import ArtifactKey, Recipe
-from resources.objects import ConflictError, LocalObjects, Objects, S3Objects, write_atomically
+from resources.objects import (
+    ConflictError,
+    LocalObjects,
+    Objects,
+    S3Objects,
+    read_sha256sums,
+    scratch_folder,
+    sha256sums,
+    write_atomically,
+)
 
 
 def s3_client():
@@ -84,6 +95,25 @@ def test_of_many_writers_at_once_one_wins(objects):
     assert objects.read("manifest") == str(winner).encode()
 
 
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", ".."])
+def test_no_name_leads_out_of_the_folder(tmp_path, name):
+    objects = LocalObjects(tmp_path / "root")
+    for use in (objects.read, objects.remove, objects.local, objects.names, lambda name: objects.write(name, b"")):
+        with pytest.raises(ValueError, match="leads out of"):
+            use(name)
+
+
+def test_equal_writes_at_the_same_moment_agree_on_s3(tmp_path):
+    """S3 answers 409 while another writer's put of the same key is under way, which moto does not."""
+    client = boto3.client("s3", aws_access_key_id="x", aws_secret_access_key="y", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+        stubber.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+        stubber.add_response("put_object", {})
+        S3Objects("s3://bucket/prefix", client, tmp_path).write("shard", b"rows")
+        stubber.assert_no_pending_responses()
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, b"old")
@@ -107,6 +137,31 @@ def test_what_a_killed_writer_left_is_removed_a_day_later_and_not_before(tmp_pat
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_scratch_folder_goes_and_so_does_what_a_killed_process_left_a_day_ago(tmp_path):
+    (old := tmp_path / ".writing-old").mkdir()
+    (old / "checkpoint").write_text("x")
+    with scratch_folder(tmp_path) as scratch:
+        (scratch / "job.json").write_text("{}")
+        for path in (old / "checkpoint", old):
+            os.utime(path, (time.time() - 25 * 3600,) * 2)
+        (long := tmp_path / ".writing-long").mkdir()
+        (long / "history.jsonl").write_text("{}")
+        os.utime(long, (time.time() - 25 * 3600,) * 2)  # what lies in it was touched just now
+        with scratch_folder(tmp_path):
+            assert not old.exists()
+            assert long.exists()
+            assert scratch.exists()
+    assert not scratch.exists()
+
+
+def test_hashes_are_read_as_they_were_written_and_nothing_else_is():
+    hashes = {"config.json": "0" * 64, "model.safetensors": "ab" * 32}
+    assert read_sha256sums(sha256sums(hashes).encode()) == hashes
+    for line in ("x", "0" * 64, f"{'0' * 64}  ../x", f"{'0' * 64}  /x", f"{'0' * 63}  x", "\udcff", f"{'0' * 64} *x"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            read_sha256sums(f"{sha256sums(hashes)}{line}\n".encode("utf-8", "surrogateescape"))
 
 
 def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environment, monkeypatch, tmp_path):
