@@ -13,6 +13,7 @@ from gsr_dagster.experiment_file import load_experiment
 from gsr_dagster.method.scores import pool_scores
 from resources.artifacts import ArtifactError
 from resources.grader import Grader
+from resources.objects import write_atomically
 from resources.problems import load_problems
 from resources.recorded import Imported, read_recorded, read_samples, write_recorded
 
@@ -38,6 +39,8 @@ def import_samples(
     Raises ImportFileError, and ExperimentError where the model's key is no FAMILY-SCALE.
     """
     samples = [sample for file in files for sample in read_recorded(file, form, fields)]
+    path = folder / "experiment.yaml"
+    path.unlink(missing_ok=True)  # without it, what an earlier import left half-way is not taken for an experiment
     imported = write_recorded(samples, folder, k, most)
     family, _, scale = model.partition("-")
     per_problem = imported.samples // imported.problems
@@ -49,8 +52,8 @@ def import_samples(
         "benchmarks": {"recorded": {"source": "file:problems.jsonl", "samples": per_problem, "domain": domain}},
         "evaluation": {"direct": rollout, "refinement": dict(rollout), "candidate_tokens": 6144},
     }
-    path = folder / "experiment.yaml"
-    path.write_text(HEADER.format(model=model, folder=folder.name) + yaml.safe_dump(document, sort_keys=False))
+    text = HEADER.format(model=model, folder=folder.name) + yaml.safe_dump(document, sort_keys=False)
+    write_atomically(path, text.encode())
     load_experiment(path)
     return imported
 

@@ -85,14 +85,14 @@ class Ray(Section):
 
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment;
-    an address that holds a name and password is refused, as it stands in logs.
+    an address that holds a name and password, or a query, is refused, as it stands in logs.
 
     ``timeout`` is in seconds an attempt; a request that fails is tried again up to
     ``retries`` times, whatever was in its samples.
     """
 
     kind: Literal["openai"]
-    base_url: str = Field(pattern=r"^https?://[^/@\s]+(/[^\s]*)?$")
+    base_url: str = Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")
     model: str
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: Count = 32

@@ -6,6 +6,7 @@ prompt_tokens, generated_tokens). The prompt of a candidate is its problem's id,
 a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 """
 
+import io
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.registry import as_text
+from resources.objects import write_atomically
 from resources.rows import Row, RowFileError, read_rows
 
 # What is in memory of a file of samples.
@@ -152,10 +154,11 @@ def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row]) -> N
     import pyarrow
     import pyarrow.parquet
 
-    folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
-    (folder / "problems.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), folder / "samples.parquet")
+    write_atomically(folder / "problems.jsonl", ("\n".join(lines) + "\n").encode())
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), buffer)
+    write_atomically(folder / "samples.parquet", buffer.getvalue())
 
 
 def _count(value: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ ACCELERATE = (
     "accelerate.commands.launch --multi_gpu --num_processes {processes} --num_machines 1 "
     "--mixed_precision no --dynamo_backend no --main_process_port 0 --module"
 )
+# What torch's launcher says of the first of its processes that failed.
+ROOT_CAUSE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
 
 
 class TrainingError(RuntimeError):
@@ -83,9 +86,12 @@ class Trainer(dg.ConfigurableResource):
                 process.kill()
         history.new_rows()
         if process.returncode != 0:
-            end = (scratch / "output.log").read_text(errors="replace").splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
-            failed = TrainingDiedError if process.returncode < 0 else TrainingError
-            raise failed("\n".join([f"training ended with status {process.returncode}:", *end]))
+            output = (scratch / "output.log").read_text(errors="replace")
+            first = ROOT_CAUSE.search(output)  # of several processes
+            status = int(first[1]) if first else process.returncode
+            failed = TrainingDiedError if status < 0 else TrainingError
+            end = output.splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
+            raise failed("\n".join([f"training ended with status {status}:", *end]))
         return [{name: row[name] for name in ("step", "epoch", "loss", "learning_rate")} for row in history.rows]
 
 

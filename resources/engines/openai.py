@@ -31,9 +31,9 @@ class OpenAIEngine:
         from transformers import AutoTokenizer
 
         self.settings = settings
-        self.key = os.environ.get(settings.api_key_variable, "").strip() or "none"
+        self.key = os.environ.get(settings.api_key_variable, "").strip()
         self.client = openai.OpenAI(
-            base_url=settings.base_url, api_key=self.key, timeout=settings.timeout, max_retries=0
+            base_url=settings.base_url, api_key=self.key or "none", timeout=settings.timeout, max_retries=0
         )
         self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
         self.failures: Counter[str] = Counter()
@@ -101,7 +101,8 @@ class OpenAIEngine:
 
     def _told(self, error: Exception) -> str:
         """Return what an error says, short, without the key that a server may repeat."""
-        return f"{type(error).__name__}: {error}".replace(self.key, "…")[:LONGEST_MESSAGE]
+        said = f"{type(error).__name__}: {error}"
+        return (said.replace(self.key, "…") if self.key else said)[:LONGEST_MESSAGE]
 
 
 def _checked(answer: Any, request_id: str, index: int, seed: int) -> Sample:

@@ -125,6 +125,20 @@ def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
     killer.join()
 
 
+def test_so_does_one_of_two(small_model, tmp_path):
+    def kill() -> None:
+        while not (tmp_path / "scratch" / "history.jsonl").exists():
+            time.sleep(0.05)
+        (launcher,) = psutil.Process().children()
+        launcher.children()[0].kill()
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(TrainingDiedError, match="status -9"):
+        train(small_model, tmp_path / "scratch", processes=2, epochs=10_000)
+    killer.join()
+
+
 def test_training_ends_with_the_run_that_started_it_however_that_ended(small_model, tmp_path):
     """Or it would hold the GPU that the next run wants."""
     arguments = {"model": small_model, "scratch": tmp_path / "scratch", "epochs": 10_000}
