@@ -194,3 +194,15 @@ def test_the_report_shows_the_aggregations_and_the_diagnostics(rows, graded):
     without = render_report(Report(EXPERIMENT, [gap]))
     assert "What the refiner does" in without
     assert "Other ways to answer" not in without
+
+
+def test_the_report_escapes_every_name(rows, graded):
+    hostile = "<script>alert('x')</script>"
+    refined = graded_rows(Grader(), "test", PROBLEMS, refinements("1/2"), MODEL)
+    groups, _ = score_groups(EXPERIMENT, SUBJECT, graded, refined)
+    where = {"benchmark": "sums", "subject": hostile}
+    diagnostics = gap_diagnostics(EXPERIMENT, SUBJECT, Grader(), PROBLEMS, graded, refined)
+    gap = {**where, "lane": "base", **gap_summary(EXPERIMENT, graded, groups), "diagnostics": diagnostics}
+    page = render_report(Report(EXPERIMENT, [gap], aggregations=[{**where, **aggregation_summary(EXPERIMENT, rows)}]))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page

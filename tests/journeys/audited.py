@@ -60,7 +60,7 @@ _recording: list[set[str]] = []
 
 
 def _record(event: str, arguments: tuple) -> None:
-    if _recording and event in ("open", "os.mkdir", "os.rename", "os.symlink", "os.link"):
+    if _recording and event in ("open", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink", "os.link"):
         path, *rest = arguments
         if event == "open" and not rest[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return
@@ -72,7 +72,7 @@ def _record(event: str, arguments: tuple) -> None:
 
 @contextmanager
 def written() -> Iterator[set[str]]:
-    """Collect the paths that this process opens to write, makes, links or renames to in the block."""
+    """Collect the paths that this process opens to write, makes, removes, links or renames to in the block."""
     if not _record.__dict__:  # a hook stays for ever: one is enough
         _record.__dict__["added"] = True
         sys.addaudithook(_record)

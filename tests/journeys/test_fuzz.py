@@ -25,7 +25,7 @@ from gsr_dagster.cli import main
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment_file import ExperimentError, load_experiment
 from resources.grading_worker import seconds
-from resources.manifests import ArtifactKey, signed
+from resources.manifests import ArtifactKey, sha256, signed
 from tests import school
 from tests.journeys.audited import written
 from tests.journeys.reliability import times
@@ -259,10 +259,10 @@ def test_an_import_file_is_refused_clearly_or_imported(tmp_path, outside):
         content = "".join(json.dumps(row, default=str) + "\n" for row in rows).encode()
         path = tmp_path / {"parquet": "rows.parquet", "gz": "rows.jsonl.gz"}.get(kind, "rows.jsonl")
         if kind == "parquet":
-            content = as_parquet(FORMS[form])
+            content = as_parquet(rows, FORMS[form])
         if kind == "gz":
             content = gzip.compress(content)
-        path.write_bytes(broken(content, data) if kind != "structure" else content)
+        path.write_bytes(content if kind == "structure" or data.draw(st.booleans()) else broken(content, data))
         folder = tmp_path / "imported"
         model = "a-b" if data.draw(st.integers(0, 7)) else data.draw(NAMES.filter(usable))
         shutil.rmtree(folder, ignore_errors=True)
@@ -293,9 +293,15 @@ def test_an_import_file_is_refused_clearly_or_imported(tmp_path, outside):
     assert imported > times(5, 500), "nearly all are refused: the mutations are too coarse"
 
 
-def as_parquet(rows: list[dict]) -> bytes:
+def as_parquet(rows: list, written: list[dict]) -> bytes:
+    """Return rows as Parquet, those that were written where they fit no table."""
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    try:
+        table = pa.Table.from_pylist(rows)
+        pq.write_table(table, buffer)
+    except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError):
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(written), buffer)
     return buffer.getvalue()
 
 
@@ -319,30 +325,39 @@ def test_a_manifest_that_was_written_by_another_hand_is_refused_clearly_or_read(
         ["lineage", "--problem", problem["problem_id"]],
         ["sql", "from base_candidate_pools"],
         ["report"],
-        ["verify"],
+        ["verify", "--drop"],
         ["plan"],
     ]
     for command in commands:
         assert gsr("-e", path, *command).exit_code == 0
-    before = set(root.rglob("*"))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    lists = sorted(root.rglob("SHA256SUMS"))
 
     @CASES
     @given(st.data())
     def fuzz(data: st.DataObject) -> None:
-        manifest = data.draw(st.sampled_from(manifests))
-        content = manifest.read_bytes()
-        document = json.loads(content)
-        changed = broken(content, data)
+        chosen = data.draw(st.sampled_from(manifests if data.draw(st.integers(0, 4)) else lists))
+        content = chosen.read_bytes()
+        changed, folder = broken(content, data), chosen.parent
         if data.draw(st.integers(0, 3)):
-            # By a hand that knows how a manifest is signed: it is held against its own sha256 no longer.
-            changed = signed(json.loads(json.dumps(mutated(document, data, VALUES), default=str)))
+            # By a hand that knows how it is signed: it is held against its own sha256 no longer.
+            if chosen.name == "manifest.json":
+                document = mutated(json.loads(content), data, VALUES)
+                changed = signed(json.loads(json.dumps(document, default=str)))
+            else:
+                name = data.draw(NAMES).encode("utf-8", "surrogatepass")
+                changed = data.draw(st.sampled_from([b"", content])) + b"0" * 64 + b"  " + name + b"\n"
+                folder = folder.rename(folder.with_name(f"files-{sha256(changed)[:16]}"))
         try:
-            manifest.write_bytes(changed)
+            (folder / chosen.name).write_bytes(changed)
             with written() as paths:
                 told(gsr("-e", path, *data.draw(st.sampled_from(commands))))
         finally:
-            manifest.write_bytes(content)
+            if folder != chosen.parent:
+                folder.rename(chosen.parent)
+            for lost in (file for file in before if file == chosen or not file.exists()):
+                lost.write_bytes(before[lost])
         assert outside(paths) == set()
 
     fuzz()
-    assert set(root.rglob("*")) == before
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before

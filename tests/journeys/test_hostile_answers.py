@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -106,6 +107,13 @@ def graded(monkeypatch, samples: list[dict]) -> tuple[float, list[str]]:
     golds = dict.fromkeys(sample["problem_id"] for sample in samples)
     problems = [{"problem_id": gold, "answer": gold, "domain": "math"} for gold in golds]
     started = time.monotonic()
-    with seconds(300):  # of this process: the workers have clocks of their own
-        rows = graded_rows(grader.Grader(), "hostile", problems, samples, MODEL)
-    return time.monotonic() - started, [row["verdict"] for row in rows]
+    verdicts: list[str] = []
+
+    def grade() -> None:
+        verdicts.extend(row["verdict"] for row in graded_rows(grader.Grader(), "hostile", problems, samples, MODEL))
+
+    thread = threading.Thread(target=grade, daemon=True)
+    thread.start()
+    thread.join(300)
+    assert not thread.is_alive(), "grading hangs"
+    return time.monotonic() - started, verdicts
