@@ -201,7 +201,14 @@ def test_a_planted_key_would_be_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["https://user:secret@host/v1", "http://secret@host", "http:///v1", "ftp://host/v1"]
+    "address",
+    [
+        "https://user:secret@host/v1",
+        "https://host/v1?api_key=secret",
+        "http://secret@host",
+        "http:///v1",
+        "ftp://host/v1",
+    ],
 )
 def test_an_address_that_holds_a_password_is_refused(tmp_path, address):
     from pydantic import ValidationError
