@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from resources.objects import HASHES, NAME
+from resources.texts import printable
 
 VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
 NAME_DIGITS = 16
@@ -133,9 +134,9 @@ class Manifest(BaseModel):
 
 
 def first_fault(error: ValidationError) -> str:
-    """Return where the first fault of a document is, and what."""
+    """Return where the first fault of a document is, and what, as it may be shown."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return printable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 def canonical_json(value: Any) -> bytes:
