@@ -110,7 +110,7 @@ def test_a_manifest_of_another_version_is_neither_read_nor_damaged(store, tmp_pa
     path = tmp_path / KEY.path / "manifest.json"
     path.write_bytes(signed({**first.model_dump(mode="json"), "new\u202e": 1}))
     for use in (store.read, store.manifest, lambda key: publish(store, recipe(key))):
-        with pytest.raises(ArtifactError, match="is of another version of gsr: new.*202e: Extra inputs"):
+        with pytest.raises(ArtifactError, match=r"is of another version of gsr: new.*202e: Extra inputs"):
             use(KEY)
     assert not list(store.damage())
     assert "is of another version of gsr" in caplog.text
