@@ -232,10 +232,12 @@ def sha256sums(hashes: Mapping[str, str]) -> str:
 
 
 def read_sha256sums(content: bytes) -> dict[str, str]:
-    """Return the hashes by file name. Raises ValueError where a line is anything else."""
-    found = [HASH_LINE.fullmatch(line) for line in content.decode().splitlines()]
-    if None in found:
-        raise ValueError(f"line {found.index(None) + 1} is not a sha256 and a name")
+    """Return the hashes by file name. Raises ValueError where a line is anything else, or cut off."""
+    lines = content.decode().split("\n")
+    found = [HASH_LINE.fullmatch(line) for line in lines[:-1]]
+    if None in found or lines[-1]:
+        wrong = found.index(None) if None in found else len(found)
+        raise ValueError(f"line {wrong + 1} is not a sha256 and a name")
     return {match[2]: match[1] for match in found if match}
 
 

@@ -162,6 +162,8 @@ def test_hashes_are_read_as_they_were_written_and_nothing_else_is():
     for line in ("x", "0" * 64, f"{'0' * 64}  ../x", f"{'0' * 64}  /x", f"{'0' * 63}  x", "\udcff", f"{'0' * 64} *x"):
         with pytest.raises(ValueError):  # noqa: PT011
             read_sha256sums(f"{sha256sums(hashes)}{line}\n".encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match="line 2 is not a sha256 and a name"):
+        read_sha256sums(sha256sums(hashes).encode()[:-1])
 
 
 def test_artifacts_on_s3_are_read_through_a_cache_that_can_be_lost(s3_environment, monkeypatch, tmp_path):
