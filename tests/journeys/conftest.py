@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment_file import load_experiment
 from resources.artifacts import ArtifactStore
 from resources.manifests import ArtifactKey
+from tests.journeys.serving import free_port
 
 SECONDS_TO_START = 90
 
@@ -108,9 +108,7 @@ class Served:
 
     def __init__(self, family, folder):
         self.family = family
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.page = Page(f"http://127.0.0.1:{free.getsockname()[1]}")
+        self.page = Page(f"http://127.0.0.1:{free_port()}")
         own = {"GSR_HOME": str(folder / "home"), "GSR_EXPERIMENT": str(family.path), "COLUMNS": "160"}
         self.environment = {name: value for name, value in {**os.environ, **own}.items() if name != "DAGSTER_HOME"}
         self.log = folder / "page.log"

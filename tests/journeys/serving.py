@@ -15,12 +15,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PATIENCE = 90_000
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def served(command: Callable[[str], list[str]], environment: Mapping[str, str]) -> Iterator[str]:
     """Start what the command makes of a port, wait until it answers, yield its address, and end it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     process = subprocess.Popen(command(port), env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:

@@ -1,7 +1,6 @@
 """Messages and receivers: real HTTP on loopback, and moto's SNS."""
 
 import json
-import socket
 import sys
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from resources.alerts import (
     configured,
     slack_text,
 )
+from tests.journeys.serving import free_port
 
 FAILED_CHECK = Message(
     id="0123456789abcdef",
@@ -84,12 +84,6 @@ def test_an_answer_about_the_message_refuses_it(inbox, status):
     inbox.status = status
     with pytest.raises(RefusedError, match=str(status)):
         Webhook(inbox.address).send(FAILED_CHECK)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}/", "http://{port}.invalid./", "http://[::1/"])
