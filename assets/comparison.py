@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from assets.scoring import scored
-from gsr_dagster.experiment import Experiment, Student
+from gsr_dagster.experiment import NOT_LEARNED, Experiment, Student
 from gsr_dagster.method.intervals import paired_difference
 from resources.artifacts import ArtifactStore
 from resources.manifests import ArtifactKey
@@ -63,7 +63,7 @@ def ablations(experiment: Experiment) -> list[list[str]]:
     """Return the sets of students that differ in their mixture of rows and in nothing else."""
     alike: dict[str, list[str]] = {}
     for name, student in experiment.students.items():
-        alike.setdefault(student.model_dump_json(exclude={"rows"}), []).append(name)
+        alike.setdefault(student.model_dump_json(exclude={"rows": True, "training": set(NOT_LEARNED)}), []).append(name)
     return [names for names in alike.values() if len({experiment.students[name].rows for name in names}) > 1]
 
 

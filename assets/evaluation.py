@@ -159,8 +159,11 @@ def evaluation_assets(experiment: Experiment, partitions: Partitions, lane: str)
 
 
 def subject_model(experiment: Experiment, lane: str, subject: str) -> Model:
-    """Return the model of a subject: itself, or the base of a student."""
-    return experiment.models[subject if lane == "base" else experiment.students[subject].base]
+    """Return the model of a subject: itself, or the base of a student, with the student's way to end its thinking."""
+    if lane == "base":
+        return experiment.models[subject]
+    base = experiment.models[experiment.students[subject].base]
+    return base.model_copy(update={"thinking_end": experiment.thinking_end(subject)})
 
 
 def subject_engine(

@@ -7,11 +7,11 @@ but refinements hold their pool's fingerprint: so N can be raised, and samples s
 
 from functools import lru_cache
 
-from gsr_dagster.experiment import Experiment, Model, ProblemSet, Student
+from gsr_dagster.experiment import NOT_LEARNED, Experiment, Model, ProblemSet, Student
 from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.method.selection import SELECTION_VERSION
-from gsr_dagster.settings import RecordedSamples, RolloutSettings
+from gsr_dagster.settings import OpenAI, RecordedSamples, RolloutSettings
 from resources import problems
 from resources.artifacts import ArtifactStore
 from resources.grader import grader_version
@@ -239,6 +239,7 @@ class Recipes:
         return Recipe(
             ArtifactKey("training_sets", student),
             settings={
+                "samples": [settings.refinements.samples, settings.solutions.samples],
                 "keep_when_all_correct": settings.keep_when_all_correct,
                 "prompt_tokens": settings.prompt_tokens,
                 "rows": settings.rows,
@@ -256,9 +257,9 @@ class Recipes:
         return Recipe(
             ArtifactKey("lora_checkpoints", student),
             settings={
-                "base": self._model(settings.base),
+                "base": _weights(self.experiment.models[settings.base]),
                 "lora": settings.lora and settings.lora.model_dump(),
-                "training": settings.training.model_dump(exclude={"processes", "rows_at_once"}),
+                "training": settings.training.model_dump(exclude=set(NOT_LEARNED)),
                 "seed": self.experiment.seed,
                 "training_set": self.store.content(rows),
             },
@@ -356,7 +357,11 @@ class Recipes:
         if lane == "base":
             return self._model(subject)
         (checkpoint,) = self._checkpoint(lane, subject)
-        return {**self._model(self._student(subject).base), "checkpoint": self.store.content(checkpoint)}
+        return {
+            **self._model(self._student(subject).base),
+            "thinking_end": self.experiment.thinking_end(subject),
+            "checkpoint": self.store.content(checkpoint),
+        }
 
     def _checkpoint(self, lane: str, subject: str) -> tuple[ArtifactKey, ...]:
         return (ArtifactKey("lora_checkpoints", subject),) if lane == "student" else ()
@@ -364,6 +369,8 @@ class Recipes:
     def _model(self, name: str) -> dict[str, str | None]:
         model: Model = self.experiment.models[name]
         engine = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
+        if isinstance(model.engine, OpenAI):
+            engine["served"] = model.engine.model
         return {"key": name, "weights": _weights(model), "thinking_end": model.thinking_end, **engine}
 
     @staticmethod

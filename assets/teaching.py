@@ -99,8 +99,10 @@ def teaching_assets(experiment: Experiment, partitions: Partitions) -> list:
             refuse_incomplete(experiment, store, *(ArtifactKey(name, context.partition_key) for name in samples))
             problems = store.read(PROBLEMS)
             model = experiment.models[student.teacher]
-            refinements = store.read(ArtifactKey("teacher_refinements", context.partition_key))
-            solutions = store.read(ArtifactKey("teacher_solutions", context.partition_key))
+            refinements = asked_for(
+                store, ArtifactKey("teacher_refinements", context.partition_key), student.refinements
+            )
+            solutions = asked_for(store, ArtifactKey("teacher_solutions", context.partition_key), student.solutions)
             graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, model)
             direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, model)
             return training_rows(student, experiment.seed, graded, direct)
@@ -123,6 +125,11 @@ def draw(
     adopt_shards(store, recipe, experiment.students)
     shards = complete_samples(store, recipe, prompts, id_column, rollouts, load)
     return Made(shards=shards, summary=sampling_summary(store, recipe.key, recipe.fingerprint, shards))
+
+
+def asked_for(store: ArtifactStore, key: ArtifactKey, rollouts: Rollouts) -> list[Row]:
+    """Return the samples that a student asks for: it may share more with another."""
+    return [row for row in store.rows(key) if row["sample_index"] < rollouts.samples]
 
 
 def direct_prompts(experiment: Experiment, model: str, problems: Sequence[Row], rollouts: Rollouts) -> list[Prompt]:
@@ -173,11 +180,12 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
     (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
     """
     short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
-    kept: list[Row] = []
+    kept, from_all_wrong = list[Row](), 0
     for outputs in by_problem(short).values():  # one prompt each
         rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")
         chosen = keep_refinements([usable(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
+        from_all_wrong += len(chosen) * (outputs[0]["n_correct"] == 0)
     direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if usable(row)]
     rows = mixed_rows(kept, direct, student.rows, student.most_rows, seed)
     return Made(
@@ -187,7 +195,7 @@ def training_rows(student: Student, seed: int, refinements: Sequence[Row], solut
             "correct_refinements": sum(row["correct"] for row in refinements),
             "over_long_refinements": len(refinements) - len(short),
             "kept_refinements": len(kept),
-            "kept_from_all_wrong_groups": sum(usable(row) and row["n_correct"] == 0 for row in short),
+            "kept_from_all_wrong_groups": from_all_wrong,
             "teacher_solutions": len(solutions),
             "correct_solutions": sum(row["correct"] for row in solutions),
             "kept_solutions": len(direct),

@@ -190,6 +190,10 @@ class Training(Section):
         return min(self.rows_at_once, self.batch_size // self.processes or 1)
 
 
+# Of its training: how it is computed, not what is learned.
+NOT_LEARNED = ("processes", "rows_at_once")
+
+
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
 
@@ -267,6 +271,13 @@ class Experiment(Section):
     def at(self, k: int) -> "Experiment":
         """Return the experiment with groups of another size."""
         return self.model_copy(update={"k": k})
+
+    def thinking_end(self, subject: str) -> str | None:
+        """Return what ends the thinking of a model, or of a student: it writes as the teacher whose texts it learned."""
+        if subject in self.models:
+            return self.models[subject].thinking_end
+        student = self.students[subject]
+        return self.models[student.teacher].thinking_end or self.models[student.base].thinking_end
 
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from gsr_dagster.experiment import PROJECT, Experiment
 from gsr_dagster.places import Place, dotted, is_bomb, line_of, repeated_keys
 from gsr_dagster.settings import (
+    LORA_RANKS,
+    VLLM,
     OpenAI,
+    Ray,
     RecordedSamples,
     RecordedScores,
     RewardModelChoice,
@@ -109,6 +112,12 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             yield place, "a model has this key already"
         if student.base in models and isinstance(models[student.base].engine, OpenAI | RecordedSamples):
             yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
+        base = models.get(student.base)
+        if base and base.trust_remote_code:
+            yield (*place, "base"), "its base needs code of its own, and nothing is trained with that"
+        served = base and isinstance(base.engine, VLLM | Ray)
+        if served and student.lora and student.lora.rank > LORA_RANKS[-1]:
+            yield (*place, "lora", "rank"), f"vLLM serves an adapter of a rank up to {LORA_RANKS[-1]}"
         for role in ("teacher", "sampler"):
             model = models.get(getattr(student, role))
             if model and isinstance(model.engine, RecordedSamples):

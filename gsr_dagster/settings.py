@@ -41,6 +41,10 @@ def refuse_path(source: str) -> str:
     return source
 
 
+# The ranks of an adapter for which vLLM makes room.
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
 class RolloutSettings(Section):
     """How a model is sampled. Temperature 0 decodes greedily."""
 

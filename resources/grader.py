@@ -73,15 +73,15 @@ class Grader(dg.ConfigurableResource):
         unknown: dict[Question, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
             question = questions[problem_id]
-            if answer is not None and answer not in known[question]:
-                unknown[question][answer] = None
+            if (answer or "") not in known[question]:
+                unknown[question][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
         with track(label, sum(len(new) for new in unknown.values()), "answers graded") as progress:
             for question, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
                 known[question] |= judgements
                 progress.advance(len(judgements))
         classes: dict[str, dict[str, int]] = defaultdict(dict)
         return [
-            Grade("no answer", None)
+            _grade_of_none(known[questions[problem_id]][""])
             if answer is None
             else _grade(known[questions[problem_id]][answer], classes[problem_id])
             for problem_id, answer in answers
@@ -119,6 +119,11 @@ class Grader(dg.ConfigurableResource):
 
 # By grader and question, what each answer was judged to be.
 _judged: dict[str, dict[Question, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))
+
+
+def _grade_of_none(judgement: Judgement) -> Grade:
+    """Return the grade of a missing answer, from the judgement of an empty one."""
+    return Grade("gold unparseable" if judgement.verdict == "gold unparseable" else "no answer", None)
 
 
 def _grade(judgement: Judgement, classes: dict[str, int]) -> Grade:

@@ -1,12 +1,14 @@
 """What every engine takes and gives: requests in, samples out."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from gsr_dagster.method.prompts import Message
-from gsr_dagster.settings import RolloutSettings
+from gsr_dagster.settings import LORA_RANKS, RolloutSettings
 
 FinishReason = Literal["stop", "length"]
 
@@ -40,6 +42,12 @@ class Sample:
     finish_reason: FinishReason
     prompt_tokens: int
     generated_tokens: int
+
+
+def lora_room(adapter: Path) -> int:
+    """Return the rank for which vLLM must make room to serve an adapter: its own, or the next that vLLM knows."""
+    rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
+    return next(room for room in LORA_RANKS if room >= rank)
 
 
 class Engine(Protocol):

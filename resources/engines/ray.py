@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.settings import Ray, RolloutSettings
-from resources.engines.base import EngineError, Request, Sample
+from resources.engines.base import EngineError, Request, Sample, lora_room
 
 BATCH = 16
 BATCHES_AT_ONCE = 32  # in a replica
@@ -125,8 +125,7 @@ def _processor(weights: Path, adapter: Path | None, settings: Ray, trust_remote_
         "disable_log_stats": True,
     }
     if adapter is not None:
-        rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
-        arguments |= {"enable_lora": True, "max_lora_rank": max(rank, 8)}
+        arguments |= {"enable_lora": True, "max_lora_rank": lora_room(adapter)}
     where: dict[str, Any] = {}
     if not on_gpu:
         # A seed a request kills vLLM 0.32 on a CPU where a prompt is prefilled in chunks.

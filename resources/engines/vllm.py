@@ -3,14 +3,13 @@
 Samples come as they finish. Sample i of a request draws from the request's seed + i.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gsr_dagster.settings import VLLM, RolloutSettings
-from resources.engines.base import EngineDiedError, Request, Sample
+from resources.engines.base import EngineDiedError, Request, Sample, lora_room
 
 
 class VLLMEngine:
@@ -40,8 +39,7 @@ class VLLMEngine:
             arguments |= {"enforce_eager": True, "enable_chunked_prefill": False}
         self.lora = None
         if adapter is not None:
-            rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
-            arguments |= {"enable_lora": True, "max_lora_rank": max(rank, 8)}
+            arguments |= {"enable_lora": True, "max_lora_rank": lora_room(adapter)}
             self.lora = LoRARequest("student", 1, str(adapter))
         self.engine: Any = LLMEngine.from_engine_args(EngineArgs(**arguments))
         self.tokenizer: Any = self.engine.get_tokenizer()

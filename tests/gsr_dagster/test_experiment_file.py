@@ -183,3 +183,19 @@ def test_a_check_that_there_is_not_and_a_share_over_one_are_refused(document, tm
     message = refusal(document, tmp_path)
     assert f"checks.{name}: " in message
     assert says in message
+
+
+def test_a_student_ends_its_thinking_as_the_teacher_does_whose_texts_it_learned():
+    paper = load_experiment(DEFAULT_EXPERIMENT.with_name("paper.yaml"))
+    assert paper.thinking_end("qwen2.5-7b") is None
+    assert paper.thinking_end("qwen2.5-7b-gsr") == "</think>"
+
+
+def test_what_only_the_evaluation_would_find_out_after_the_training_is_refused(document, tmp_path):
+    name, student = next(iter(document["students"].items()))
+    base = document["families"]["smollm2"]["135m"]
+    base["engine"] = {"kind": "vllm"}
+    student["lora"] = {"rank": 513}
+    assert f"students.{name}.lora.rank: vLLM serves an adapter of a rank up to 512" in refusal(document, tmp_path)
+    base["trust_remote_code"] = True
+    assert f"students.{name}.base: its base needs code of its own" in refusal(document, tmp_path)

@@ -72,11 +72,14 @@ def test_a_gold_that_is_no_mathematics_leaves_its_answers_unscored():
         "none": Question("", "math"),
     }
     grades = Grader().grade("test", golds, [("words", "7"), ("none", "7"), ("words", None)])
-    assert [(g.verdict, g.answer_class) for g in grades] == [
-        ("gold unparseable", None),
-        ("gold unparseable", None),
-        ("no answer", None),
-    ]
+    assert {(g.verdict, g.answer_class) for g in grades} == {("gold unparseable", None)}
+
+
+@pytest.mark.parametrize("name", ["math-verify", "exact"])
+def test_so_it_does_where_none_of_them_has_an_answer(name):
+    questions = {"odd": Question("\n", "math"), "seven": Question("7", "math")}
+    grades = Grader(name=name).grade("test", questions, [("odd", None), ("seven", None)])
+    assert [grade.verdict for grade in grades] == ["gold unparseable", "no answer"]
 
 
 def test_each_pair_of_gold_and_answer_is_judged_once_and_later_answers_join_the_classes():
