@@ -25,7 +25,9 @@ ACCELERATE = (
     "accelerate.commands.launch --multi_gpu --num_processes {processes} --num_machines 1 "
     "--mixed_precision no --dynamo_backend no --main_process_port 0 --module"
 )
-# What torch's launcher says of the first of its processes that failed.
+# Where torch's launcher begins to tell of a failure, after what the process that failed wrote.
+LAUNCHER = re.compile(r"^[EW]\d{4} .*torch/distributed/elastic", re.MULTILINE)
+# What it says of the first of its processes that failed.
 ROOT_CAUSE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
 
 
@@ -90,7 +92,7 @@ class Trainer(dg.ConfigurableResource):
             first = ROOT_CAUSE.search(output)  # of several processes
             status = int(first[1]) if first else process.returncode
             failed = TrainingDiedError if status < 0 else TrainingError
-            end = output.splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
+            end = LAUNCHER.split(output, maxsplit=1)[0].splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
             raise failed("\n".join([f"training ended with status {status}:", *end]))
         return [{name: row[name] for name in ("step", "epoch", "loss", "learning_rate")} for row in history.rows]
 

@@ -98,11 +98,12 @@ def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_pat
     assert TransformersEngine(folder, None, batch_size=4).tokenize("1 + 2")
 
 
-def test_a_training_that_fails_says_why(small_model, tmp_path):
-    rows = [{"kind": "direct", "messages": "[]", "completion": None}]
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_training_that_fails_says_why(small_model, tmp_path, processes):
+    rows = [{"kind": "direct", "messages": "no JSON", "completion": ""}] * 4
     (tmp_path / "scratch").mkdir()
-    with pytest.raises(TrainingError, match="training ended with status 1:"):
-        Trainer().train("test", student(), f"path:{small_model}", rows, 7, tmp_path / "scratch")
+    with pytest.raises(TrainingError, match=r"(?s)training ended with status 1:.*JSONDecodeError: Expecting value"):
+        Trainer().train("test", student(processes=processes), f"path:{small_model}", rows, 7, tmp_path / "scratch")
 
 
 def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
