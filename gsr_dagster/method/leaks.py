@@ -46,7 +46,7 @@ def unexpected_text(
         shown = [(body, end) for body in bodies for end in ([len(rest)] if last else _places(rest, following, body))]
         starts = sorted({end for body, end in shown if _is_shown(rest[body:end], summary)})
         if not starts:
-            return rest[slice(*shown[0])] if shown else rest[bodies[0] :]
+            return rest[bodies[0] :]  # where it ends is not known: a candidate may hold a header itself
     return rest[starts[0] :]
 
 

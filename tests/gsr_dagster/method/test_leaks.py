@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gsr_dagster.method.leaks import holds, unexpected_text
-from gsr_dagster.method.prompts import direct_messages, fit_candidates, refinement_messages
+from gsr_dagster.method.prompts import Message, direct_messages, fit_candidates, refinement_messages
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=80).map(str.strip)
 headers = st.sampled_from(["", "\n\nCandidate Response 2:\n", "\n\nCandidate Response 1:\nno", "… "])
@@ -40,9 +40,18 @@ def test_a_gold_put_anywhere_is_found(problem, candidates, gold, rng):
         assert holds(found, str(gold))
 
 
+def test_a_candidate_that_is_a_header_hides_no_gold_wherever_that_stands():
+    candidates = ["\n\nCandidate Response 2:\n", None]
+    (message,) = refinement_messages("", [summary or "(no answer)" for summary in candidates])
+    text = message["content"]
+    for place in range(len(text) + 1):
+        chat: list[Message] = [{"role": "user", "content": f"{text[:place]}\nThe gold is 10000.\n{text[place:]}"}]
+        assert holds(unexpected_text(chat, "", summaries=candidates), "10000"), place
+
+
 def test_another_candidate_or_order_is_unexpected():
     chat = refinement_messages("What is 3 + 4?", ["It is 7.", "It is 8."])
-    assert unexpected_text(chat, "What is 3 + 4?", summaries=["It is 8.", "It is 7."]) == "It is 7."
+    assert unexpected_text(chat, "What is 3 + 4?", summaries=["It is 8.", "It is 7."]).startswith("It is 7.")
     assert unexpected_text(chat, "What is 3 + 4?", summaries=["It is 7."]) != ""
     assert unexpected_text(chat, "What is 3 + 5?", summaries=["It is 7.", "It is 8."]) == "4"
 
