@@ -110,9 +110,9 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 yield (*place, role), f"no model {model!r}; {known}"
         if name in models:
             yield place, "a model has this key already"
-        if student.base in models and isinstance(models[student.base].engine, OpenAI | RecordedSamples):
-            yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
         base = models.get(student.base)
+        if base and isinstance(base.engine, OpenAI | RecordedSamples):
+            yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
         if base and base.trust_remote_code:
             yield (*place, "base"), "its base needs code of its own, and nothing is trained with that"
         served = base and isinstance(base.engine, VLLM | Ray)
@@ -122,7 +122,7 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             model = models.get(getattr(student, role))
             if model and isinstance(model.engine, RecordedSamples):
                 yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
-        if student.base in models and not name.startswith(f"{experiment.family(student.base)}-"):
+        if base and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training
         if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from assets.evaluation import subject_model
 from assets.scoring import GapScores, gap_summary, graded_rows, score_groups
 from gsr_dagster.experiment import Experiment, GraderName
 from resources.artifacts import ArtifactStore
@@ -43,16 +44,15 @@ class Regraded:
 
 def regrade(experiment: Experiment, store: ArtifactStore, grader: GraderName) -> Iterator[Regraded]:
     """Yield every gap report of the experiment that is there, graded again by the named grader of today."""
-    subjects = [("base", name, name) for name in experiment.models]
-    subjects += [("student", name, student.base) for name, student in experiment.students.items()]
+    subjects = [("base", name) for name in experiment.models] + [("student", name) for name in experiment.students]
     for benchmark in experiment.benchmarks:
-        for lane, subject, model in subjects:
+        for lane, subject in subjects:
             partition = f"{benchmark}|{subject}"
             if store.manifest(ArtifactKey(f"{lane}/gap_reports", partition)) is None:
                 continue
             before = store.summary(ArtifactKey(f"{lane}/gap_reports", partition), GapScores)
             problems = store.read(ArtifactKey("benchmark_problems", benchmark))
-            settings = experiment.models[model]
+            settings = subject_model(experiment, lane, subject)
             old_graded = store.read(ArtifactKey(f"{lane}/graded_candidates", partition))
             old_refined = store.read(ArtifactKey(f"{lane}/gap_reports", partition))
             judge = Grader(name=grader)

@@ -43,8 +43,8 @@ def unexpected_text(
         if not bodies:
             return rest[starts[0] :]
         last = number == len(summaries)
-        shown = [(body, end) for body in bodies for end in ([len(rest)] if last else _places(rest, following, body))]
-        starts = sorted({end for body, end in shown if _is_shown(rest[body:end], summary)})
+        spans = [(body, end) for body in bodies for end in ([len(rest)] if last else _places(rest, following, body))]
+        starts = sorted({end for body, end in spans if _is_shown(rest[body:end], summary)})
         if not starts:
             return rest[bodies[0] :]  # where it ends is not known: a candidate may hold a header itself
     return rest[starts[0] :]
