@@ -1,4 +1,4 @@
-"""How an asset keeps what it made: current work is kept, new work is published, and shown on the page."""
+"""Materializing an artifact: what is current is kept, what is new is published, and both are shown on the page."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,12 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from resources.artifacts import ArtifactStore
+from assets.steps import Step
+from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
-from resources.manifests import Manifest, Recipe, StoredFile
-from resources.rows import Row
-from resources.trainer import TrainingDiedError
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Manifest, Recipe, StoredFile
+from resources.training.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 200
@@ -23,8 +24,8 @@ SECONDS_BEFORE_A_RETRY = 10
 
 
 @dataclass
-class Made:
-    """What an asset made: rows, or shards that stand in the store already; files; and what it counted.
+class ArtifactContents:
+    """What an artifact will hold: rows, or shards that stand in the store already; files; and what was counted.
 
     ``metadata`` is shown on the page with this materialization only; ``summary`` is kept.
     """
@@ -36,8 +37,14 @@ class Made:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def keep(
-    context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], Made]
+def asset_of(step: Step, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return Dagster's decorator for the asset of a step: its key and what must be there first are the step's."""
+    *prefix, name = step.asset.split("/")
+    return dg.asset(name=name, key_prefix=prefix or None, deps=step.dependencies, **options)
+
+
+def materialize(
+    context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], ArtifactContents]
 ) -> dg.MaterializeResult:
     """Return the materialization of a recipe, making it only where it is not current, or damaged.
 
@@ -46,7 +53,7 @@ def keep(
     """
     manifest = store.current(recipe)
     damaged = False
-    for name, fault in store.damaged_files(manifest) if manifest else ():
+    for name, fault in store.verified.damaged_files(manifest) if manifest else ():
         damaged = True
         context.log.warning(fault)
         store.drop_file(recipe, name)

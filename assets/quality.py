@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gsr_dagster.method.leaks import holds, unexpected_text
-from resources.rows import Row
+from gsr_dagster.method.prompt_audit import holds, unexpected_text
+from gsr_dagster.method.rows import Row
 
 WORST = 5
 

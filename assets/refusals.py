@@ -5,12 +5,13 @@ A failed check stops no other run, so what reads an artifact asks again, as with
 
 from collections.abc import Sequence
 
-from gsr_dagster.experiment import Experiment
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.method.mixture import Kind, is_mixed
-from resources.artifacts import ArtifactError, ArtifactStore, DamageError
-from resources.lineage import broken_links
-from resources.manifests import ArtifactKey
-from resources.rows import Row
+from gsr_dagster.method.rows import Row
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError, DamageError
+from resources.store.lineage import broken_links
 
 SAMPLE_IDS = {
     "candidate_pools": "candidate_id",
@@ -23,23 +24,22 @@ SAMPLE_IDS = {
 
 def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> list[str]:
     """Return the ids of the samples that the experiment asks of an artifact: PROMPT-ID/INDEX."""
-    lane, _, name = key.asset.rpartition("/")
-    if lane:
-        benchmark, subject = key.partition.split("|")
-        prompts = [f"{subject}/{problem}" for problem in _problems(store, ArtifactKey("benchmark_problems", benchmark))]
-        samples = experiment.benchmarks[benchmark].samples
-        if name == "self_refinements":
+    if key.lane:
+        evaluation = EvaluationKey.of(key)
+        prompts = [f"{evaluation.subject}/{problem}" for problem in _problems(store, evaluation.problems)]
+        samples = experiment.benchmarks[evaluation.benchmark].samples
+        if key.name == "self_refinements":
             prompts = [f"{prompt}/g{number}" for prompt in prompts for number in range(samples // experiment.k)]
             samples = 1
     else:
         student = experiment.students[key.partition]
-        unscored = set(store.existing(ArtifactKey("training_problems")).summary.get("unreadable_golds", ()))
-        problems = _problems(store, ArtifactKey("training_problems"))
+        unscored = set(store.existing(TRAINING_PROBLEMS).summary.get("unreadable_golds", ()))
+        problems = _problems(store, TRAINING_PROBLEMS)
         rollouts, model, group = {
             "training_candidates": (student.candidates, student.sampler, ""),
             "teacher_refinements": (student.refinements, student.teacher, "/g0"),
             "teacher_solutions": (student.solutions, student.teacher, ""),
-        }[name]
+        }[key.name]
         # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
         prompts = [f"{model}/{problem}{group}" for problem in problems if not (group and problem in unscored)]
         samples = rollouts.samples
@@ -48,7 +48,7 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
 
 def missing_samples(wanted: Sequence[str], store: ArtifactStore, key: ArtifactKey) -> list[str]:
     """Return the ids among the wanted ones that an artifact does not hold."""
-    column = SAMPLE_IDS[key.asset.rpartition("/")[2]]
+    column = SAMPLE_IDS[key.name]
     there = {row[column] for row in store.rows(key, column)}
     return [sample for sample in wanted if sample not in there]
 

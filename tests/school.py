@@ -17,15 +17,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from assets.recipes import Recipes
-from gsr_dagster.automation import lanes
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import Experiment
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import REFINE_ROLE
-from gsr_dagster.settings import RolloutSettings
-from resources.artifacts import ArtifactStore
+from gsr_dagster.method.rows import Row
+from gsr_dagster.operations.jobs import lanes
 from resources.engines.base import Request, Sample
-from resources.manifests import ArtifactKey
-from resources.rows import Row
+from resources.store.artifacts import ArtifactStore
 
 STUDENT = "llama-student"
 # Few, so that an artifact of samples has many shards.
@@ -88,7 +88,7 @@ def scripted_training(self, label, student, source, rows, seed, scratch: Path) -
 def play(patch: pytest.MonkeyPatch) -> None:
     """Put the scripted model, and its training, in the place of real ones."""
     patch.setattr("resources.engines.loading._engine", scripted_engine)
-    patch.setattr("resources.trainer.Trainer.train", scripted_training)
+    patch.setattr("resources.training.trainer.Trainer.train", scripted_training)
 
 
 def document(folder: Path) -> dict:

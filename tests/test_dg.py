@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gsr_dagster.experiment import PROJECT
-from resources.artifacts import ArtifactStore
-from resources.manifests import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.store.artifacts import ArtifactStore
+from tests.places import PROJECT
 
 DG = Path(sys.executable).with_name("dg")
 pytestmark = pytest.mark.skipif(not DG.exists(), reason="dagster-dg-cli is not installed: it is in the extra dev")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from gsr_dagster.method.answers import vote_winner
 from gsr_dagster.method.intervals import Interval, bootstrap_mean
+from gsr_dagster.method.voting import vote_winner
 
 COPIED_SHARE = 0.9
 BASE, PRIME = 1_000_003, 2**61 - 1

@@ -101,8 +101,8 @@ def _in_turns(streams: Sequence[Iterator[Group]]) -> Iterator[Group]:
 def choose_for_training(correct: Sequence[bool], k: int, rng: random.Random) -> list[int]:
     """Choose k of a problem's samples for a training prompt, as indices in the order shown.
 
-    Every correct sample first, then wrong ones, then a shuffle (method.md, training
-    data, 2). A problem without any correct sample gives an all-wrong group.
+    Every correct sample first, then wrong ones, then a shuffle (docs/method.md,
+    training data, 2). A problem without any correct sample gives an all-wrong group.
     """
     if k > len(correct):
         raise ValueError(f"{len(correct)} samples cannot fill a group of {k}")

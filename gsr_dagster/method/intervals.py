@@ -28,6 +28,17 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
+def in_points(interval: Interval) -> str:
+    """Return an interval of fractions in points.
+
+    >>> in_points(Interval(-0.031, -0.094, 0.0, 0.02))
+    '-3.1 [-9.4, +0.0]'
+    """
+    return "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+        *(100 * bound for bound in (interval.estimate, interval.low, interval.high))
+    )
+
+
 def bootstrap_mean(problem_ids: Sequence[str], values: Sequence[float], seed: int) -> Interval:
     """Return the mean of the values with its 95 % percentile interval, drawing whole problems 10,000 times.
 

@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-Row = dict[str, Any]
+from gsr_dagster.method.rows import Row
+
 Kind = Literal["hybrid", "direct", "refinement"]
 
 
@@ -12,7 +13,7 @@ def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: r
     """Return which of a prompt's teacher outputs to keep, as sorted indices.
 
     The correct ones; where every one is correct the prompt is easy, and
-    ``keep_when_all_correct`` of them are drawn (method.md, training data, 3).
+    ``keep_when_all_correct`` of them are drawn (docs/method.md, training data, 3).
     """
     kept = [index for index, is_correct in enumerate(correct) if is_correct]
     if len(kept) == len(correct) > keep_when_all_correct:

@@ -15,8 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from gsr_dagster.method.answers import majority_vote
 from gsr_dagster.method.groups import Group
+from gsr_dagster.method.voting import majority_vote
 
 # Beyond it the number of subsets leaves the range of a float.
 MOST_SAMPLES = 1000

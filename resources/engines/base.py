@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from gsr_dagster.experiment.engines import LORA_RANKS
+from gsr_dagster.experiment.errors import UserError
+from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
-from gsr_dagster.settings import LORA_RANKS, RolloutSettings
 
 FinishReason = Literal["stop", "length"]
 
 
-class EngineError(RuntimeError):
+class EngineError(UserError, RuntimeError):
     """Samples that could not be drawn; the message says how many, and why."""
 
 

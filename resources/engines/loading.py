@@ -7,11 +7,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from gsr_dagster.experiment import Model
-from gsr_dagster.settings import VLLM, OpenAI, Ray, RecordedSamples
-from resources import weights
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
+from gsr_dagster.experiment.experiment import Model
 from resources.engines import cpu
 from resources.engines.base import Engine
+from resources.models import weights
 from resources.progress import track
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.settings import OpenAI, RolloutSettings
+from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, Sample
 from resources.texts import storable
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.settings import Ray, RolloutSettings
+from gsr_dagster.experiment.engines import Ray
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, Sample, lora_room
 
 BATCH = 16

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from gsr_dagster.settings import RolloutSettings
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, Sample
-from resources.recorded import read_samples
+from resources.problems.recorded_samples import read_samples
 
 COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 

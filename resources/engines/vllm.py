@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.settings import VLLM, RolloutSettings
+from gsr_dagster.experiment.engines import VLLM
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineDiedError, Request, Sample, lora_room
 
 

@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from assets.checks import AGAINST_BASE, EVALUATION, TEACHING
-from resources.manifests import ArtifactKey
-from resources.rows import Row
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.method.rows import Row
 from tests.school import STUDENT, School
 
 BASE, TRAINED = "sums|llama-tiny", f"sums|{STUDENT}"

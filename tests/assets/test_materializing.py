@@ -5,10 +5,12 @@ import pytest
 
 from assets import materializing
 from assets.materializing import Made, keep
-from resources.artifacts import ArtifactError, ArtifactStore
+from gsr_dagster.experiment.keys import ArtifactKey
 from resources.engines.base import EngineDiedError
-from resources.manifests import ArtifactKey, Recipe
-from resources.trainer import TrainingDiedError
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
+from resources.store.manifests import Recipe
+from resources.training.trainer import TrainingDiedError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from assets.recipes import Recipes
-from gsr_dagster.experiment import Experiment
+from gsr_dagster.experiment.experiment import Experiment
 from tests.school import STUDENT
 
 

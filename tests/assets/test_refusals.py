@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.manifests import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey
 from tests.school import STUDENT, School
 
 TRAINED = f"sums|{STUDENT}"

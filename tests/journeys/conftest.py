@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsr_dagster.backfilling import BackfillError, Page
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment_file import load_experiment
-from resources.artifacts import ArtifactStore
-from resources.manifests import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.loading import load_experiment
+from gsr_dagster.operations.backfilling import BackfillError, Page
+from resources.store.artifacts import ArtifactStore
 from tests.journeys.serving import free_port
 
 SECONDS_TO_START = 90
@@ -114,7 +114,7 @@ class Served:
         self.log = folder / "page.log"
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", "from gsr_dagster.cli import main; main()", *arguments]
+        return [sys.executable, "-c", "from gsr_dagster.commands.main import main; main()", *arguments]
 
     def backfill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = self.command("backfill", "--family", "qwen2.5", "--page", self.page.address, *arguments)

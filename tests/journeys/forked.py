@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gsr_dagster.experiment import PROJECT
+from tests.places import PROJECT
 
 IMPORTED = ("gsr_dagster.definitions", "transformers.models.llama.modeling_llama", "transformers.models.auto", "peft")
 
@@ -85,6 +85,6 @@ def serve() -> list[str]:
 if __name__ == "__main__":
     for module in IMPORTED:
         importlib.import_module(module)
-    from gsr_dagster.cli import main
+    from gsr_dagster.commands.main import main
 
     main(serve(), "gsr")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsr_dagster.cli import main as gsr
-from resources.artifacts import ArtifactStore
+from gsr_dagster.commands.main import main as gsr
+from resources.store.artifacts import ArtifactStore
 from tests import school
 from tests.journeys.two_writers import small
 

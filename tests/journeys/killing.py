@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from gsr_dagster.instance import DAGSTER_YAML
+from gsr_dagster.operations.instance import DAGSTER_YAML
 from tests.journeys.forked import Forks
 
 EVENT = re.compile(r"^([\d.]+) \S+ - \S+ - \d+ - (\w+) - (STEP_START|STEP_SUCCESS) - ", re.MULTILINE)
@@ -146,7 +146,7 @@ def _work(process: psutil.Process) -> str:
         line = " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
-    marks = {"resources.training_process": "a training process", "forkserver": "a grading process"}
+    marks = {"resources.training.training_process": "a training process", "forkserver": "a grading process"}
     return next((kind for mark, kind in marks.items() if mark in line), "")
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 import psutil
 
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment_file import load_experiment
+from gsr_dagster.experiment.loading import load_experiment
 
 MODEL = "said-7b"
 STEPS = ("base/candidate_pools", "base/graded_candidates")

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from gsr_dagster.backfilling import BackfillError, evaluation_lane, to_launch
-from gsr_dagster.experiment_file import load_experiment
+from gsr_dagster.experiment.loading import load_experiment
+from gsr_dagster.operations.backfilling import BackfillError, evaluation_lane, to_launch
 
 BY_PARTITION = """query {
   runsOrError(filter: {tags: [{key: "gsr/family", value: "qwen2.5"}]}) {

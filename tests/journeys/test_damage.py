@@ -9,9 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from gsr_dagster.cli import main
-from resources.artifacts import ArtifactStore
-from resources.manifests import ArtifactKey, Manifest
+from gsr_dagster.commands.main import main
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Manifest
 from tests import school as scripted
 from tests.journeys.reliability import times
 
@@ -69,7 +70,7 @@ class Kept(scripted.School):
 def school(finished_school: scripted.School, tmp_path: Path, monkeypatch) -> Kept:
     """The finished school in a folder of its own, to be damaged: more than a hundred files."""
     scripted.play(monkeypatch)
-    monkeypatch.setattr("resources.samples.SHARD_SAMPLES", scripted.SHARD_SAMPLES)
+    monkeypatch.setattr("resources.store.sample_log.SHARD_SAMPLES", scripted.SHARD_SAMPLES)
     monkeypatch.setenv("GSR_EXPERIMENT", "")
     monkeypatch.setenv("GSR_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setenv("GSR_HOME", str(tmp_path / "home"))
@@ -238,7 +239,7 @@ def base_and_adapter(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def test_damaged_weights_in_the_cache_are_made_again(base_and_adapter, tmp_path, monkeypatch, caplog):
-    from resources.weights import merged
+    from resources.models.weights import merged
 
     monkeypatch.setenv("GSR_CACHE", str(tmp_path))
     folder = merged(*base_and_adapter)

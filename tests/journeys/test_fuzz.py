@@ -21,11 +21,13 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gsr_dagster.cli import main
+from gsr_dagster.commands.main import main
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment_file import ExperimentError, load_experiment
-from resources.grading_worker import seconds
-from resources.manifests import ArtifactKey, sha256, signed
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.loading import ExperimentError, load_experiment
+from resources.grading.worker import seconds
+from resources.store.hashes import sha256
+from resources.store.manifests import signed
 from tests import school
 from tests.journeys.audited import written
 from tests.journeys.reliability import times

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from assets.scoring import graded_rows
-from gsr_dagster.experiment import Model
+from assets.evaluation.scoring import graded_rows
+from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.diagnostics import copies
-from resources import grader
-from resources.grading_worker import seconds
+from resources.grading import grader
+from resources.grading.worker import seconds
 from tests.journeys.reliability import times
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gsr_dagster.cli import main
-from gsr_dagster.experiment import PROJECT
-from resources.artifacts import ArtifactStore
-from resources.manifests import ArtifactKey
+from gsr_dagster.commands.main import main
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.store.artifacts import ArtifactStore
 from tests.journeys.audited import Audit
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
+from tests.places import PROJECT
 
 MARK = "canary"
 MEBIBYTE = 1 << 20

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from resources.artifacts import ArtifactStore
-from resources.manifests import Manifest
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Manifest
 from tests.journeys.conftest import ROLLOUT, experiment_document
 from tests.journeys.forked import Forks
 from tests.journeys.killing import Attempt, Moment, lose_the_local_disk

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resources.recorded import Recorded, write_recorded
+from resources.problems.recorded_samples import Recorded, write_recorded
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
 
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 64}

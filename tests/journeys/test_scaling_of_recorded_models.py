@@ -14,13 +14,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.curves import at_k
+from assets.evaluation.gap_curves import at_k
+from assets.evaluation.scoring import pool_groups
 from assets.recipes import Recipes
-from assets.scoring import pool_groups
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment import Experiment
-from resources.artifacts import ArtifactStore
-from resources.manifests import ArtifactKey, Recipe
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 SHARES = {"0.5b": 0.0, "1.5b": 0.25, "3b": 0.5, "7b": 0.75, "14b": 1.0}

@@ -213,7 +213,7 @@ def test_a_planted_key_would_be_found(tmp_path):
 def test_an_address_that_holds_a_password_is_refused(tmp_path, address):
     from pydantic import ValidationError
 
-    from gsr_dagster.settings import OpenAI
+    from gsr_dagster.experiment.engines import OpenAI
 
     with pytest.raises(ValidationError):
         OpenAI(kind="openai", base_url=address, model="m")

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.answers import final_answer
-from resources.manifests import ArtifactKey
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from resources.manifests import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey
 
 POOL = ArtifactKey("base/candidate_pools", "sums|llama-tiny")
 

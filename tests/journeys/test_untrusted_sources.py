@@ -14,18 +14,24 @@ import jinja2.exceptions
 import pytest
 from click.testing import CliRunner
 
-from gsr_dagster.cli import main
-from gsr_dagster.experiment import PROJECT
-from gsr_dagster.settings import OpenAI, RolloutSettings
-from resources import rows, weights
-from resources.artifacts import ArtifactError, ArtifactStore
+from gsr_dagster.commands.main import main
+from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request
 from resources.engines.openai import OpenAIEngine
 from resources.engines.transformers import TransformersEngine
-from resources.manifests import ArtifactKey, Recipe, StoredFile, sha256, signed
-from resources.recorded import ImportFileError, read_recorded
-from resources.reward_model import RewardModel
-from resources.rows import read_rows
+from resources.models import weights
+from resources.models.reward_model import RewardModel
+from resources.problems.importers import read_recorded
+from resources.problems.recorded_samples import ImportFileError
+from resources.problems.row_files import read_rows
+from resources.problems.sources import row_files as rows
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
+from resources.store.hashes import sha256
+from resources.store.manifests import Recipe, StoredFile, signed
+from tests.places import PROJECT
 
 ESCAPE = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
 SETTINGS = RolloutSettings(temperature=0, max_new_tokens=2)
@@ -77,7 +83,7 @@ def test_pickled_weights_are_refused_with_the_reason(tmp_path, canary, name):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "llama"}')
     (tmp_path / "model" / name).write_bytes(pickle.dumps(Planted(canary)))
-    for use in (weights.fetch, weights.identify, weights.fetch_tokenizer):
+    for use in (weights.fetch, weights.weights_identity, weights.fetch_tokenizer):
         with pytest.raises(weights.SourceError, match=f"no \\*.safetensors file; {name} is not read, since unpickling"):
             use(f"path:{tmp_path / 'model'}")
     assert not canary.exists()

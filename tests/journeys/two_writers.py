@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gsr_dagster.experiment import Experiment
-from gsr_dagster.running import run_experiment
-from resources.artifacts import ArtifactError, ArtifactStore
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.running import run_experiment
 from resources.engines.loading import Engines
-from resources.manifests import ArtifactKey
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
 from tests import school
 
 FORK = multiprocessing.get_context("fork")
@@ -60,7 +61,7 @@ class Work:
         Engines().release()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("resources.engines.loading._engine", lambda *_: MeetingEngine(self))
-            patch.setattr("resources.trainer.Trainer.train", self.train)
+            patch.setattr("resources.training.trainer.Trainer.train", self.train)
             patch.setenv("GSR_ARTIFACTS", self.root)
             if what == "gsr run":
                 experiment = Experiment.model_validate(self.written)

@@ -13,7 +13,7 @@ from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.refinement_gap import by_correct, gap_parts, refinement_gap
 from gsr_dagster.method.scores import Graded, pool_scores, score_group
-from resources.grader import Grade, Grader, Question
+from resources.grading.grader import Grade, Grader, Reference
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 
@@ -27,7 +27,7 @@ def recorded(name: str) -> list[dict]:
 
 
 def graded(rows: list[dict], text) -> list[Grade]:
-    questions = {row["problem_id"]: Question(row["answer"], "math") for row in rows}
+    questions = {row["problem_id"]: Reference(row["answer"], "math") for row in rows}
     return Grader().grade("recorded", questions, [(row["problem_id"], final_answer(text(row))) for row in rows])
 
 
@@ -82,7 +82,7 @@ HOSTILE_TOO = ["\\sqrt{" * 60 + "2" + "}" * 60, "\\int_0^1 x^{8} e^{-x^2} dx"]
 
 def test_one_hostile_answer_in_a_hundred_hangs_nothing_and_changes_no_other_verdict():
     rows = recorded("qwen2.5-math-1.5b.math500")[:3000]
-    questions = {row["problem_id"]: Question(row["answer"], "math") for row in rows}
+    questions = {row["problem_id"]: Reference(row["answer"], "math") for row in rows}
     clean = [(row["problem_id"], final_answer(row["response"])) for row in rows]
     answers = [*map(hostile, range(28)), *HOSTILE_TOO]
     mixed = [*clean, *((rows[100 * number]["problem_id"], answer) for number, answer in enumerate(answers))]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.answers import choice_letter, final_answer, majority_vote, truth_assignment, vote_winner
+from gsr_dagster.method.answers import choice_letter, final_answer, truth_assignment
+from gsr_dagster.method.voting import majority_vote, vote_winner
 
 
 @pytest.mark.parametrize(

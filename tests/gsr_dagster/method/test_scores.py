@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.answers import majority_vote
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.scores import Graded, best_of_k, maj_at_k, pass_at_k, pool_scores, score_group
+from gsr_dagster.method.voting import majority_vote
 
 RIGHT = 0
 classes = st.lists(st.sampled_from([RIGHT, 1, 2, 3, None]), min_size=1, max_size=8)

@@ -9,12 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gsr_dagster.settings import OpenAI, RolloutSettings
-from resources.artifacts import ArtifactStore
+from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, sample_seed
 from resources.engines.openai import OpenAIEngine
-from resources.manifests import ArtifactKey, Recipe
-from resources.samples import Prompt, complete_samples
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt, complete_samples
 
 KEY = "sk-planted-key-for-the-test"
 SETTINGS = RolloutSettings(temperature=0.7, max_new_tokens=8)

@@ -8,12 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gsr_dagster.settings import Ray, RolloutSettings
-from resources import weights
-from resources.artifacts import ArtifactStore
+from gsr_dagster.experiment.engines import Ray
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request, Sample
-from resources.manifests import ArtifactKey, Recipe
-from resources.samples import Prompt, complete_samples
+from resources.models import weights
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt, complete_samples
 from tests.resources.engines.asked import requests
 
 pytestmark = [

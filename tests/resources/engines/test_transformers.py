@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
-from gsr_dagster.settings import RolloutSettings
 from resources.engines.base import Request, sample_seed
 from resources.engines.transformers import NucleusSampler, TransformersEngine
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gsr_dagster.settings import VLLM, OpenAI, RolloutSettings
-from resources import weights
+from gsr_dagster.experiment.engines import VLLM, OpenAI
+from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request, Sample
+from resources.models import weights
 from tests.resources.engines.asked import requests
 
 pytestmark = [
@@ -120,9 +121,9 @@ def server(model, adapter) -> Iterator[str]:
 
 
 def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter, tmp_path, monkeypatch):
-    from resources import weights
     from resources.engines.transformers import TransformersEngine
     from resources.engines.vllm import VLLMEngine
+    from resources.models import weights
 
     asked = requests(4, 1)
     base = drawn(engine, asked, GREEDY)

@@ -1,0 +1,100 @@
+"""One aggregation of a subject's groups on a benchmark, while its artifact is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from assets.evaluation.evaluation_run import EvaluationRun
+from assets.materializing import ArtifactContents
+from assets.sampling import draw_samples
+from gsr_dagster.experiment.aggregations.base import Aggregation, GroupPrompt, PromptWriter
+from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.prompts import Message, fit_candidates
+from gsr_dagster.method.rows import Row
+from resources.engines.base import Engine
+from resources.engines.loading import Engines
+from resources.models.reward_model import RewardModel, complete_scores
+from resources.models.weights import fetch
+from resources.problems.score_files import read_scores
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt
+
+
+@dataclass(frozen=True)
+class AggregationRun:
+    """What an aggregation's kind can ask for: a model's answers, or scores. See ``Work`` of its base class."""
+
+    run: EvaluationRun
+    recipe: Recipe
+    aggregation: Aggregation
+    engines: Engines
+
+    def make(self) -> ArtifactContents:
+        return self.aggregation.make(self, self.pool)
+
+    @cached_property
+    def pool(self) -> CandidatePool:
+        return self.run.scored_pool()
+
+    @property
+    def thinking_end(self) -> str | None:
+        return self.run.model.thinking_end
+
+    def ask(self, prompts: Sequence[GroupPrompt], write: PromptWriter, samples: int = 1) -> ArtifactContents:
+        """Draw answers to the groups, by the subject or by the model that the aggregation names."""
+        load, rollout = self._refiner()
+        engine, budget = load(), self.run.experiment.evaluation.candidate_tokens
+        written, shortened = [], 0
+        for prompt in prompts:
+            shown, cut = fit_candidates(prompt.summaries, budget, engine.tokenize, engine.detokenize)
+            columns = {"problem_id": prompt.problem_id, "candidate_ids": list(prompt.shown_ids)}
+            written.append(Prompt(prompt.id, write(self._problems[prompt.problem_id], shown), samples, columns))
+            shortened += cut
+        store = self.run.store
+        return draw_samples(store, self.recipe, written, "sample_id", rollout, load, shortened_candidates=shortened)
+
+    def answers(self, contents: ArtifactContents) -> dict[str, Row]:
+        rows = self.run.store.read_shards(self.recipe.key, self.recipe.fingerprint, contents.shards)
+        return {row["sample_id"]: row for row in rows}
+
+    def reward_scores(self, source: str, batch_size: int) -> ArtifactContents:
+        """Score every candidate's summary as a response to its problem; one without is shown as "(no answer)"."""
+
+        def chat(row: Row) -> list[Message]:
+            response = row["summary"] or "(no answer)"
+            problem = self._problems[row["problem_id"]]
+            return [{"role": "user", "content": problem}, {"role": "assistant", "content": response}]
+
+        def load() -> RewardModel:
+            self.engines.release()  # two models may not fit
+            return RewardModel(fetch(source), batch_size)
+
+        store, recipe = self.run.store, self.recipe
+        shards = complete_scores(store, recipe, [Prompt(r["candidate_id"], chat(r), 1) for r in self._candidates], load)
+        rows = store.read_shards(recipe.key, recipe.fingerprint, shards, "scored_tokens")
+        tokens = [row["scored_tokens"] for row in rows]
+        return ArtifactContents(shards=shards, summary={"scores": len(tokens), "scored_tokens": sum(tokens)})
+
+    def recorded_scores(self, path: Path) -> ArtifactContents:
+        scores = read_scores(path, [row["candidate_id"] for row in self._candidates])
+        return ArtifactContents(
+            [{"candidate_id": id_, "score": score, "scored_tokens": 0} for id_, score in scores.items()]
+        )
+
+    @cached_property
+    def _problems(self) -> dict[str, str]:
+        return {row["problem_id"]: row["problem"] for row in self.run.problems()}
+
+    @property
+    def _candidates(self) -> list[Row]:
+        return [row for rows in self.pool.by_problem.values() for row in rows]
+
+    def _refiner(self) -> tuple[Callable[[], Engine], RolloutSettings]:
+        """Return what loads the model that answers, and how it is sampled."""
+        name = self.aggregation.refiner
+        if name is None:
+            return self.run.engine(self.engines), self.run.rollout("refinement")
+        experiment = self.run.experiment
+        return self.engines.loader(experiment.models[name]), experiment.rollout("refinement", name)

@@ -1,0 +1,88 @@
+"""How aggregations are made: the samples or scores of each that the experiment names, and the table of all."""
+
+from pathlib import Path
+from typing import Any
+
+from assets.evaluation.recipes import EvaluationStep, GapReports, GradedCandidates, SelfRefinements, model_settings
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey, LaneName
+from resources.grading.grader import grader_version
+from resources.models.weights import weights_identity
+from resources.store.artifacts import ArtifactStore
+from resources.store.hashes import input_sha256
+
+
+class NamedAggregation(EvaluationStep):
+    """One named aggregation. Its settings hold nothing of the others, so that one more does not redo them."""
+
+    def __init__(self, experiment: Experiment, lane: LaneName, name: str):
+        self.name = f"aggregation/{name}"
+        super().__init__(experiment, lane)
+        self.aggregation = experiment.aggregations[name]
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return SelfRefinements(self.experiment, self.lane).upstream(partition)
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        fingerprints = StoredFingerprints(self.experiment, store, self.lane, partition)
+        return {"kind": self.aggregation.kind, **self.aggregation.settings(fingerprints)}
+
+    def wanted(self, partition: str) -> dict[str, Any]:
+        return {**SelfRefinements(self.experiment, self.lane).wanted(partition), **self.aggregation.wanted()}
+
+
+class Aggregations(EvaluationStep):
+    """The table of all aggregations beside the vote."""
+
+    name = "aggregations"
+
+    @property
+    def named(self) -> dict[str, NamedAggregation]:
+        return {name: NamedAggregation(self.experiment, self.lane, name) for name in self.experiment.aggregations}
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        evaluation = self.of(partition)
+        read = (evaluation.artifact(step.name) for step in (GradedCandidates, GapReports))
+        return (evaluation.problems, *read, *(step.key(partition) for step in self.named.values()))
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        return {
+            "aggregations": {name: step.recipe(store, partition).fingerprint for name, step in self.named.items()},
+            "grader": grader_version(self.experiment.evaluation.grader),
+            "report": GapReports(self.experiment, self.lane).recipe(store, partition).fingerprint,
+        }
+
+    def wanted(self, partition: str) -> dict[str, Any]:
+        named = {name: step.wanted(partition) for name, step in self.named.items()}
+        return {**GapReports(self.experiment, self.lane).wanted(partition), "aggregations": named}
+
+
+def aggregation_steps(experiment: Experiment, lane: LaneName) -> list[EvaluationStep]:
+    """Return the steps of a lane's aggregations, the table last; none where the experiment names no aggregation."""
+    if not experiment.aggregations:
+        return []
+    table = Aggregations(experiment, lane)
+    return [*table.named.values(), table]
+
+
+class StoredFingerprints:
+    """What pins the things that an aggregation is made from, as a store and the experiment have them."""
+
+    def __init__(self, experiment: Experiment, store: ArtifactStore, lane: LaneName, partition: str):
+        self.experiment = experiment
+        self.grader = grader_version(experiment.evaluation.grader)
+        self._refinement = SelfRefinements(experiment, lane).settings(store, partition)
+        self.pool: str = self._refinement["pool"]
+
+    def self_refinement(self) -> dict[str, Any]:
+        return dict(self._refinement)
+
+    def refiner(self, model: str) -> dict[str, Any]:
+        rollout = self.experiment.rollout("refinement", model)
+        return {"model": model_settings(self.experiment, model), "rollout": rollout.model_dump()}
+
+    def weights(self, source: str) -> str:
+        return weights_identity(source)
+
+    def file(self, path: Path) -> str:
+        return input_sha256(path)

@@ -1,0 +1,102 @@
+"""The aggregations of the same groups beside the vote: row by row, and summed up.
+
+A row is what ``group_row`` of gsr_dagster/experiment/aggregations/base.py makes, with
+``answer_class``, numbered over all rows of a problem.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from assets.evaluation.evaluation_run import EvaluationRun
+from assets.grading import references
+from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, MAJORITY, SELF_REFINEMENT
+from gsr_dagster.experiment.aggregations.base import group_row
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.method.aggregation_summary import AggregationScore, AggregationSummary
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.intervals import bootstrap_mean
+from gsr_dagster.method.rows import Row
+from gsr_dagster.method.voting import vote_winner
+from resources.grading.grader import Grader
+from resources.reporting.numbers import between, points
+
+
+def aggregated_rows(run: EvaluationRun, grader: Grader, named: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Return the rows of the vote, of one refinement, and of every named aggregation's samples or scores."""
+    experiment, pool = run.experiment, run.scored_pool()
+    rows = list(_always(pool, run.read("gap_reports")))
+    for name, aggregation in experiment.aggregations.items():
+        refiner = experiment.models[aggregation.refiner] if aggregation.refiner else run.model
+        rows += aggregation.rows(name, pool, named[name], refiner.thinking_end)
+    answers = [(row["problem_id"], row["answer"]) for row in rows]
+    grades = grader.grade(f"aggregations {run.subject}", references(run.problems()), answers)
+    for row, grade in zip(rows, grades, strict=True):
+        row["answer_class"] = grade.answer_class
+        if row["correct"] is None:
+            row["correct"] = float(grade.correct)
+    return rows
+
+
+def _always(pool: CandidatePool, gaps: Sequence[Row]) -> Iterator[Row]:
+    """Yield the vote and the one refinement of each group, from the gap report's rows."""
+    by_group = {row["group_id"]: row for row in gaps}
+    for group, members in pool.groups:
+        gap = by_group[group.id]
+        winner = vote_winner([row["answer_class"] for row in members])
+        voted = next((row["answer"] for row in members if winner is not None and row["answer_class"] == winner), None)
+        yield group_row(MAJORITY, group, members, correct=gap["vote"], answer=voted)
+        refined = {"correct": float(gap["refined"]), "answer": gap["answer"], "generated": gap["refinement_tokens"]}
+        yield group_row(SELF_REFINEMENT, group, members, **refined)
+
+
+def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> AggregationSummary:
+    """Return every aggregation's score, its difference to the vote on the same groups, and its cost."""
+    k, seed = experiment.k, experiment.seed
+    by_name: dict[str, list[Row]] = {name: [] for name in (*ALWAYS_AGGREGATED, *experiment.aggregations)}
+    for row in rows:
+        by_name.setdefault(row["aggregation"], []).append(row)
+    vote = {row["group_id"]: row["correct"] for row in by_name[MAJORITY]}
+    scores = [_score(name, name, by_name[name], vote, seed) for name in ALWAYS_AGGREGATED]
+    figures: dict[str, dict[str, Any]] = {"planned": {}, "order": {}}
+    for name, aggregation in experiment.aggregations.items():
+        if aggregation.paired:
+            scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
+        for figure, value in aggregation.figures(name, by_name, k, seed).items():
+            figures[figure][name] = value
+    return AggregationSummary(len(vote), scores, **figures)
+
+
+def score_table(scores: Sequence[AggregationScore]) -> dg.MetadataValue:
+    """Return the aggregations for the page, in percent and points."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "aggregation": score.aggregation,
+                    "score": f"{100 * score.score.estimate:.1f} {between(score.score)}",
+                    "minus majority": "–"
+                    if score.difference is None
+                    else f"{points(score.difference.estimate)} {between(score.difference)}",
+                    "tokens": round(score.tokens),
+                }
+            )
+            for score in scores
+        ]
+    )
+
+
+def _score(name: str, kind: str, rows: Sequence[Row], vote: Mapping[str, float], seed: int) -> AggregationScore:
+    problems = [row["problem_id"] for row in rows]
+    gains = [row["correct"] - vote[row["group_id"]] for row in rows]
+    return AggregationScore(
+        aggregation=name,
+        kind=kind,
+        score=bootstrap_mean(problems, [row["correct"] for row in rows], seed),
+        difference=None if name == MAJORITY else bootstrap_mean(problems, gains, seed),
+        tokens=float(np.mean([row["tokens"] for row in rows])),
+        scored_tokens=float(np.mean([row["scored_tokens"] for row in rows])),
+        unread=sum(row["unread"] for row in rows),
+    )

@@ -1,0 +1,107 @@
+"""Candidate pools, and the grades of their candidates."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import accumulate, groupby
+from typing import Any
+
+import dagster as dg
+
+from assets.evaluation.evaluation_run import EvaluationRun
+from assets.evaluation.recipes import CandidatePools, GradedCandidates
+from assets.grading import graded_rows
+from assets.materializing import ArtifactContents, asset_of, materialize
+from assets.refusals import refuse_broken_chain, refuse_incomplete
+from assets.sampling import draw_samples
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import EvaluationKey, LaneName
+from gsr_dagster.method.candidate_pool import in_order
+from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.rows import Row
+from resources.engines.loading import Engines
+from resources.grading.grader import Grader
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt
+
+# What grading holds in memory of a pool.
+CANDIDATES_AT_ONCE = 2048
+
+
+def candidate_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
+    """Return a lane's pools and graded candidates."""
+    drawing, grading = CandidatePools(experiment, lane), GradedCandidates(experiment, lane)
+
+    @asset_of(drawing, kinds={"transformers"}, pool=experiment.pool, **shared)
+    def candidate_pools(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+    ) -> dg.MaterializeResult:
+        """N direct samples of every problem of a benchmark: the candidates."""
+        run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
+        recipe = drawing.recipe(store, context.partition_key)
+        return materialize(context, store, recipe, lambda: draw_candidates(run, recipe, engines))
+
+    @asset_of(grading, kinds={"python"}, **shared)
+    def graded_candidates(
+        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader
+    ) -> dg.MaterializeResult:
+        """Every candidate's answer, whether it is right, and which answers are equal."""
+        run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
+        recipe = grading.recipe(store, context.partition_key)
+        return materialize(context, store, recipe, lambda: grade_candidates(run, recipe, grader))
+
+    return [candidate_pools, graded_candidates]
+
+
+def draw_candidates(run: EvaluationRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
+    """Draw a pool. Raises ArtifactError for a student whose chain is broken."""
+    if run.key.is_student:
+        refuse_broken_chain(run.store, run.subject)
+    benchmark = run.experiment.benchmarks[run.key.benchmark]
+    examples = [(example.problem, example.solution) for example in benchmark.worked_examples]
+    prompts = [
+        Prompt(
+            f"{run.subject}/{row['problem_id']}",
+            direct_messages(row["problem"], examples),
+            benchmark.samples,
+            {"problem_id": row["problem_id"]},
+        )
+        for row in run.problems()
+    ]
+    return draw_samples(run.store, recipe, prompts, "candidate_id", run.rollout("direct"), run.engine(engines))
+
+
+def grade_candidates(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactContents:
+    """Grade a pool, some problems at a time. The texts stay in the pool. Raises ArtifactError where samples are missing."""
+    refuse_incomplete(run.experiment, run.store, run.key.artifact("candidate_pools"))
+    problems = run.problems()
+    shards, verdicts = [], Counter()
+    for candidates in wanted_candidates(run):
+        rows = graded_rows(grader, str(recipe.key), problems, candidates, run.model)
+        verdicts.update(row["verdict"] for row in rows)
+        for row in rows:
+            del row["text"]
+        shards.append(run.store.put_shard(recipe, rows))
+    return ArtifactContents(shards=shards, summary=dict(sorted(verdicts.items())))
+
+
+def wanted_candidates(run: EvaluationRun) -> Iterator[list[Row]]:
+    """Yield the candidates of a pool that the experiment asks for, by problem and sample index.
+
+    A list holds whole problems, CANDIDATES_AT_ONCE or a few more. The pool may hold more samples: N can be lowered again.
+    """
+    store, key = run.store, run.key.artifact("candidate_pools")
+    manifest = store.existing(key)
+    samples = run.experiment.benchmarks[run.key.benchmark].samples
+    shards_of: dict[str, set[int]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for number, shard in enumerate(manifest.shards):
+        for row in store.read_shards(key, manifest.fingerprint, [shard], "problem_id"):
+            shards_of[row["problem_id"]].add(number)
+            counts[row["problem_id"]] += 1
+    ends = dict(zip(counts, accumulate(counts.values()), strict=True))
+    for _, group in groupby(counts, lambda problem: ends[problem] // CANDIDATES_AT_ONCE):
+        problems = set(group)
+        numbers = sorted({number for problem in problems for number in shards_of[problem]})
+        rows = store.read_shards(key, manifest.fingerprint, [manifest.shards[number] for number in numbers])
+        yield in_order([row for row in rows if row["problem_id"] in problems and row["sample_index"] < samples])

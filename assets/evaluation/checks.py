@@ -1,0 +1,105 @@
+"""Checks of an evaluation: its samples, its grades, and a student against its base."""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from assets import quality
+from assets.checking import ERROR, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.grading import per_problem, scored, unscored_problems
+from assets.sample_checks import DRAWN, few_truncated, samples_complete, thinking_closed
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import EvaluationKey, LaneName
+from gsr_dagster.experiment.partitions import Partitions
+from gsr_dagster.method.intervals import Interval, in_points, paired_difference
+from gsr_dagster.method.rows import Row
+
+# Graded rows
+
+
+def golds_readable(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Every problem's gold can be read. One that cannot leaves its problem unscored."""
+    unscored = unscored_problems(artifact.verdicts())
+    text = f"{len(unscored)} problems are not scored: their gold cannot be read" if unscored else None
+    return wrong(text, unscored_problems=unscored)._replace(severity=WARN)
+
+
+def few_without_answer(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Few samples end without an answer."""
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "no answer")
+    return within(artifact, "most_without_answer", {"without an answer": share})
+
+
+def few_timed_out(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The grader gave up on few answers. They count as not correct."""
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "timed out")
+    return within(artifact, "most_timed_out", {"that timed out in the grader": share})
+
+
+# A student against its base
+
+
+def pass_at_1_held(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The student's pass@1 is not significantly below its base's: an error only where the whole interval is below."""
+    line = artifact.experiment.checks.most_pass_at_1_lost
+    return against_base(
+        artifact,
+        "graded_candidates",
+        lambda row: row["correct"],
+        lambda change: (change.high >= -line, ERROR),
+        f"pass@1; checks.most_pass_at_1_lost is {line:.1%}",
+    )
+
+
+def gap_gained(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The student's Refinement Gap is significantly above its base's; an error where it is significantly below."""
+    line = artifact.experiment.checks.least_gap_gained
+    return against_base(
+        artifact,
+        "gap_reports",
+        lambda row: row["refined"] - row["vote"],
+        lambda change: (change.low > line, ERROR if change.high < 0 else WARN),
+        f"Refinement Gap; checks.least_gap_gained is {line:.1%}",
+    )
+
+
+def against_base(
+    artifact: CheckedArtifact,
+    asset: str,
+    value: Callable[[Row], float],
+    judge: Callable[[Interval], tuple[bool, dg.AssetCheckSeverity]],
+    what: str,
+) -> dg.AssetCheckResult:
+    """Return a judgement on the difference of a student to its base, paired over the problems of a benchmark."""
+    experiment, store, student = artifact.experiment, artifact.store, EvaluationKey.of(artifact.key)
+    base = EvaluationKey("base", student.benchmark, experiment.students[student.subject].base)
+    if store.manifest(base.artifact(asset)) is None:
+        return unmeasured(f"{base.artifact(asset)} is missing, materialize it")
+    try:
+        after, before = (per_problem(scored(store.read(key.artifact(asset))), value) for key in (student, base))
+        change = paired_difference(after, before, experiment.seed)
+    except ValueError as error:
+        return unmeasured(str(error))
+    passed, severity = judge(change)
+    text = f"{in_points(change)} points of {what}"
+    metadata = {"difference": change.estimate, "low": change.low, "high": change.high, "problems": len(before)}
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=text, metadata=metadata)
+
+
+GRADED: list[Check] = [few_without_answer, few_timed_out]
+EVALUATION: dict[str, list[Check]] = {
+    "candidate_pools": DRAWN,
+    "graded_candidates": [golds_readable, *GRADED],
+    "self_refinements": [samples_complete, few_truncated, thinking_closed],
+    "gap_reports": GRADED,
+}
+AGAINST_BASE: list[Check] = [pass_at_1_held, gap_gained]
+
+
+def evaluation_checks(experiment: Experiment, partitions: Partitions, lane: LaneName) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of a lane; a student's gap reports are also held against its base."""
+    further = {"gap_reports": AGAINST_BASE} if lane == "student" else {}
+    return [
+        asset_checks(experiment, partitions.lane(lane), f"{lane}/{name}", [*checks, *further.get(name, [])])
+        for name, checks in EVALUATION.items()
+    ]

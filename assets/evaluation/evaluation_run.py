@@ -1,0 +1,62 @@
+"""The evaluation of one subject on one benchmark, while its artifacts are made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assets.evaluation.recipes import checkpoint_key
+from assets.grading import scored
+from gsr_dagster.experiment.experiment import Experiment, Model, Stage
+from gsr_dagster.experiment.keys import EvaluationKey
+from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.rows import Row
+from resources.engines.base import Engine
+from resources.engines.loading import Engines
+from resources.store.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """A subject on a benchmark: what the experiment says of it, and what the store holds of it."""
+
+    experiment: Experiment
+    store: ArtifactStore
+    key: EvaluationKey
+
+    @property
+    def subject(self) -> str:
+        return self.key.subject
+
+    @property
+    def model(self) -> Model:
+        """The subject's model; a student's is its base, with the student's way to end its thinking."""
+        return self.experiment.subject_model(self.subject)
+
+    def rollout(self, stage: Stage) -> RolloutSettings:
+        return self.experiment.rollout(stage, self.subject)
+
+    def problems(self) -> list[Row]:
+        """Return the benchmark's problems."""
+        return self.store.read(self.key.problems)
+
+    def read(self, name: str) -> list[Row]:
+        """Return the rows of one of this evaluation's artifacts, as in ``read("graded_candidates")``."""
+        return self.store.read(self.key.artifact(name))
+
+    def engine(self, engines: Engines) -> Callable[[], Engine]:
+        """Return what loads the subject's engine, a student's with its checkpoint."""
+
+        def checkpoint() -> Path:
+            return self.store.local_files(checkpoint_key(self.subject))
+
+        return engines.loader(self.model, checkpoint if self.key.is_student else None)
+
+    def pool(self, graded: Sequence[Row], k: int | None = None) -> CandidatePool:
+        """Return graded candidates in their groups; those of a further size ``k`` carry it in their ids."""
+        label = self.subject if k is None else f"{self.subject}/k{k}"
+        return CandidatePool.of(label, graded, k or self.experiment.k, self.experiment.seed)
+
+    def scored_pool(self) -> CandidatePool:
+        """Return the stored candidates of the problems that can be scored, in their groups."""
+        return self.pool(scored(self.read("graded_candidates")))

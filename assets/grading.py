@@ -1,0 +1,61 @@
+"""From samples to graded rows."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from gsr_dagster.experiment.experiment import Model
+from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.rows import Row
+from resources.grading.grader import Grader, Reference
+from resources.store.errors import ArtifactError
+
+
+def references(problems: Sequence[Row]) -> dict[str, Reference]:
+    """Return what the answers of each problem are held against."""
+    return {row["problem_id"]: Reference(row["answer"], row["domain"]) for row in problems}
+
+
+def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
+    """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``."""
+    summaries = [summarise(row["text"], model.thinking_end) for row in samples]
+    answers = [final_answer(summary) for summary in summaries]
+    pairs = [(row["problem_id"], answer) for row, answer in zip(samples, answers, strict=True)]
+    grades = grader.grade(label, references(problems), pairs)
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},
+            "summary": summary,
+            "answer": answer,
+            "verdict": grade.verdict,
+            "correct": grade.correct,
+            "answer_class": grade.answer_class,
+        }
+        for row, summary, answer, grade in zip(samples, summaries, answers, grades, strict=True)
+    ]
+
+
+def unscored_problems(graded: Iterable[Row]) -> list[str]:
+    """Return the problems whose gold cannot be read: nothing about them is right or wrong."""
+    return sorted({row["problem_id"] for row in graded if row["verdict"] == "gold unparseable"})
+
+
+def scored(graded: Sequence[Row]) -> list[Row]:
+    """Return the rows of the problems whose gold can be read."""
+    unscored = set(unscored_problems(graded))
+    return [row for row in graded if row["problem_id"] not in unscored]
+
+
+def scorable(graded: Sequence[Row]) -> list[Row]:
+    """Return the rows of the problems whose gold can be read. Raises ArtifactError where there are none."""
+    rows = scored(graded)
+    if not rows:
+        raise ArtifactError(f"none of {len(unscored_problems(graded))} golds can be read: nothing can be scored")
+    return rows
+
+
+def per_problem(rows: Iterable[Row], value: Callable[[Row], float]) -> dict[str, list[float]]:
+    """Return a value of each row, those of a problem together."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["problem_id"], []).append(float(value(row)))
+    return values

@@ -1,0 +1,80 @@
+"""Reports: how the gap of base models scales, and every student beside its base."""
+
+import dataclasses
+from typing import Any
+
+import dagster as dg
+
+from assets.materializing import ArtifactContents, asset_of, materialize
+from assets.reports.collecting import by_benchmark, correlations, reported_aggregations, reported_curves, reported_gaps
+from assets.reports.recipes import RefinementGapScaling, StudentComparison
+from assets.reports.student_comparison import ablations, compared_students, student_facts
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import LANES
+from gsr_dagster.method.correlation import Correlation
+from resources.reporting.plots import markdown_image
+from resources.reporting.report_page import Report, render_report
+from resources.reporting.report_rows import stored_gap, stored_student
+from resources.store.artifacts import ArtifactStore
+from resources.store.files import scratch_folder
+from resources.store.manifests import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class ScalingSummary:
+    """Spearman's rho of the gap, by benchmark, with the models' ``parameters`` and with their ``pass_at_1``."""
+
+    correlations: dict[str, dict[str, Correlation | None]]
+
+
+def report_assets(experiment: Experiment) -> list[dg.AssetsDefinition]:
+    """Return the assets of the group "reports"."""
+    scaling, comparison = RefinementGapScaling(experiment), StudentComparison(experiment)
+
+    @asset_of(scaling, group_name="reports", kinds={"matplotlib"})
+    def refinement_gap_scaling(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
+        """The Refinement Gap of every base model against its parameters, its pass@1 and the group size."""
+        return materialize(context, store, scaling.recipe(store), lambda: report_scaling(experiment, store))
+
+    @asset_of(comparison, group_name="reports", kinds={"matplotlib"})
+    def student_comparison(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
+        """Every student beside its base, paired on the same problems; and report.html with all of it."""
+        recipe = comparison.recipe(store)
+        return materialize(context, store, recipe, lambda: report_students(experiment, store, recipe))
+
+    return [refinement_gap_scaling, student_comparison]
+
+
+def report_scaling(experiment: Experiment, store: ArtifactStore) -> ArtifactContents:
+    """Return the gaps of all base models, with their correlations and figures."""
+    gaps = reported_gaps(experiment, store, "base")
+    found = correlations(experiment, gaps)
+    report = Report(experiment, gaps, curves=reported_curves(experiment, store, "base"), correlations=found)
+    summary = dataclasses.asdict(ScalingSummary(found))
+    return ArtifactContents(
+        [stored_gap(gap) for gap in gaps], summary=summary, metadata=_images(report.scaling_figures())
+    )
+
+
+def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe) -> ArtifactContents:
+    """Return every student beside its base, and report.html."""
+    scaling = store.summary(RefinementGapScaling(experiment).key(), ScalingSummary)
+    report = Report(
+        experiment,
+        gaps=by_benchmark(experiment, [gap for lane in LANES for gap in reported_gaps(experiment, store, lane)]),
+        curves=[point for lane in LANES for point in reported_curves(experiment, store, lane)],
+        correlations=scaling.correlations,
+        comparison=compared_students(experiment, store),
+        facts=student_facts(experiment, store),
+        ablations=ablations(experiment),
+        aggregations=reported_aggregations(experiment, store),
+    )
+    with scratch_folder() as scratch:
+        (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
+        files = store.put_files(recipe, scratch)
+    metadata = {"report": store.address(recipe, files[0].name), **_images(report.figures())}
+    return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
+
+
+def _images(figures: dict[str, Any]) -> dict[str, dg.MetadataValue]:
+    return {name: dg.MetadataValue.md(markdown_image(figure)) for name, figure in figures.items()}

@@ -1,0 +1,77 @@
+"""What the reports are made of, collected from the evaluations' artifacts."""
+
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import LANES, LaneName
+from gsr_dagster.method.aggregation_summary import AggregationSummary
+from gsr_dagster.method.correlation import Correlation, spearman
+from gsr_dagster.method.gap_summary import GapSummary
+from resources.reporting.report_rows import ReportedAggregations, ReportedCurvePoint, ReportedGap
+from resources.store.artifacts import ArtifactStore
+
+
+def reported_gaps(experiment: Experiment, store: ArtifactStore, lane: LaneName) -> list[ReportedGap]:
+    """Return every gap report of a lane. Raises ArtifactError where one is missing."""
+    models = experiment.subjects(lane)
+    return [
+        ReportedGap(
+            benchmark=evaluation.benchmark,
+            subject=evaluation.subject,
+            lane=lane,
+            family=experiment.family(evaluation.subject),
+            parameters=experiment.models[models[evaluation.subject]].parameters,
+            **vars(store.summary(evaluation.artifact("gap_reports"), GapSummary)),
+        )
+        for evaluation in experiment.evaluations(lane)
+    ]
+
+
+def by_benchmark(experiment: Experiment, gaps: Sequence[ReportedGap]) -> list[ReportedGap]:
+    """Return the gaps of each benchmark together, in the order of the experiment file."""
+    order = list(experiment.benchmarks)
+    return sorted(gaps, key=lambda gap: order.index(gap.benchmark))
+
+
+def reported_curves(experiment: Experiment, store: ArtifactStore, lane: LaneName) -> list[ReportedCurvePoint]:
+    """Return a point for every evaluation and further group size; none where no size is named."""
+    if not experiment.further_ks:
+        return []
+    rows = [
+        {"benchmark": evaluation.benchmark, "subject": evaluation.subject, **row}
+        for evaluation in experiment.evaluations(lane)
+        for row in store.read(evaluation.artifact("gap_curves"))
+    ]
+    return TypeAdapter(list[ReportedCurvePoint]).validate_python(rows)
+
+
+def correlations(experiment: Experiment, gaps: Sequence[ReportedGap]) -> dict[str, dict[str, Correlation | None]]:
+    """Return, by benchmark, Spearman's rho of the models' gaps with their parameters and with their pass@1."""
+    found = {}
+    for benchmark in experiment.benchmarks:
+        of_benchmark = [gap for gap in gaps if gap.benchmark == benchmark]
+        values = [gap.refinement_gap for gap in of_benchmark]
+        against = {
+            "parameters": [gap.parameters for gap in of_benchmark],
+            "pass_at_1": [gap.pass_at_1 for gap in of_benchmark],
+        }
+        found[benchmark] = {name: spearman(x, values, experiment.seed) for name, x in against.items()}
+    return found
+
+
+def reported_aggregations(experiment: Experiment, store: ArtifactStore) -> list[ReportedAggregations]:
+    """Return the summary of every table of aggregations; none where the experiment names none."""
+    if not experiment.aggregations:
+        return []
+    evaluations = [evaluation for lane in LANES for evaluation in experiment.evaluations(lane)]
+    order = list(experiment.benchmarks)
+    return [
+        ReportedAggregations(
+            **vars(store.summary(evaluation.artifact("aggregations"), AggregationSummary)),
+            benchmark=evaluation.benchmark,
+            subject=evaluation.subject,
+        )
+        for evaluation in sorted(evaluations, key=lambda evaluation: order.index(evaluation.benchmark))
+    ]

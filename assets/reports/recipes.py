@@ -1,0 +1,66 @@
+"""How the reports are made: from the gap reports of all models and students."""
+
+from typing import Any
+
+from assets.aggregation.recipes import Aggregations
+from assets.evaluation.recipes import REPORT_VERSION, EvaluationStep, GapCurves, GapReports, GradedCandidates
+from assets.steps import UnpartitionedStep
+from assets.teaching.recipes import LoraCheckpoints, TrainingSets
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey, LaneName
+from resources.store.artifacts import ArtifactStore
+
+ROLES = {"base", "teacher", "candidates_from", "rows", "most_rows"}
+
+
+class ReportStep(UnpartitionedStep):
+    def reported(self, lane: LaneName) -> list[EvaluationStep]:
+        """Return the steps of a lane that hold its gaps."""
+        curves = (GapCurves,) if self.experiment.further_ks else ()
+        return [step(self.experiment, lane) for step in (GapReports, *curves)]
+
+
+class RefinementGapScaling(ReportStep):
+    asset = "refinement_gap_scaling"
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return _all_of(self.reported("base"))
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        return {
+            "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
+            "report": REPORT_VERSION,
+        }
+
+
+class StudentComparison(ReportStep):
+    asset = "student_comparison"
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return (
+            ArtifactKey(RefinementGapScaling.asset),
+            *_all_of([LoraCheckpoints(self.experiment), TrainingSets(self.experiment)]),
+            *_all_of(self.compared("base")),
+            *_all_of(self.compared("student")),
+        )
+
+    def compared(self, lane: LaneName) -> list[EvaluationStep]:
+        tables = [Aggregations(self.experiment, lane)] if self.experiment.aggregations else []
+        return [GradedCandidates(self.experiment, lane), *self.reported(lane), *tables]
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        return {
+            "students": {name: s.model_dump(include=ROLES) for name, s in self.experiment.students.items()},
+            "out_of_distribution": {
+                name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
+            },
+            "report": REPORT_VERSION,
+        }
+
+
+def report_steps(experiment: Experiment) -> list[ReportStep]:
+    return [RefinementGapScaling(experiment), StudentComparison(experiment)]
+
+
+def _all_of(steps: list) -> tuple[ArtifactKey, ...]:
+    return tuple(step.key(partition) for step in steps for partition in step.partitions)

@@ -1,0 +1,20 @@
+"""The assets of teaching: all that makes a student."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.teaching.lora_checkpoints import checkpoint_assets
+from assets.teaching.teacher_samples import teacher_sample_assets
+from assets.teaching.training_sets import training_set_assets
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.partitions import Partitions
+
+
+def teaching_assets(experiment: Experiment, partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """Return the assets of the group "teaching"; none without students."""
+    if not experiment.students:
+        return []
+    shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
+    made = (teacher_sample_assets, training_set_assets, checkpoint_assets)
+    return [asset for assets in made for asset in assets(experiment, shared)]

@@ -1,0 +1,190 @@
+"""Checks of teaching: the teacher's samples, the training set, the checkpoint."""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import isfinite
+
+import dagster as dg
+
+from assets import quality
+from assets.checking import WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.problems.recipes import TrainingProblems
+from assets.quality import Share
+from assets.sample_checks import DRAWN
+from assets.teaching.training_sets import TrainingSetCounts
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
+from gsr_dagster.experiment.partitions import Partitions
+from gsr_dagster.method.intervals import Interval, in_points
+from gsr_dagster.method.mixture import is_mixed
+from gsr_dagster.method.prompts import summarise
+from resources.models.weights import fetch
+from resources.store.lineage import broken_links
+from resources.training.weight_change import WeightChange, adapter_change, full_change
+
+
+@dataclass(frozen=True)
+class MeasuredGap:
+    """What is read here of a gap report's summary."""
+
+    intervals: dict[str, Interval]
+
+
+def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The teacher's Refinement Gap is above that of the student's base, in the mean over the benchmarks.
+
+    A teacher that gains by refining is the paper's reason to choose it.
+    """
+    experiment, store = artifact.experiment, artifact.store
+    student = experiment.students[artifact.key.partition]
+    line = experiment.checks.least_gap_lead
+    reports = [
+        EvaluationKey("base", benchmark, model)
+        for benchmark in experiment.benchmarks
+        for model in dict.fromkeys((student.teacher, student.base))
+    ]
+    gaps = {
+        report: store.summary(report.artifact("gap_reports"), MeasuredGap).intervals["refinement_gap"]
+        for report in reports
+        if store.manifest(report.artifact("gap_reports"))
+    }
+    metadata = {f"{report.subject} on {report.benchmark}": in_points(gap) for report, gap in gaps.items()}
+    missing = [report.partition for report in reports if report not in gaps]
+    if student.teacher == student.base:
+        lead, text = 0.0, "the teacher is the student's own base: only its correct answers teach"
+    elif missing:
+        return unmeasured(f"{', '.join(missing)} of base/gap_reports are missing, materialize them")._replace(
+            metadata=metadata
+        )
+    else:
+        ahead = [gap.estimate if report.subject == student.teacher else -gap.estimate for report, gap in gaps.items()]
+        lead = sum(ahead) / len(experiment.benchmarks)
+        text = f"the teacher's gap is {lead * 100:+.1f} points from the base's; checks.least_gap_lead is {line:.1%}"
+    return dg.AssetCheckResult(passed=lead > line, severity=WARN, description=text, metadata={**metadata, "lead": lead})
+
+
+def teacher_yields(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Enough of the teacher's refinements and of its solutions are right."""
+    counts = artifact.store.summary(artifact.key, TrainingSetCounts)
+    measured = {
+        "of the teacher's refinements are right": Share(counts.correct_refinements, counts.teacher_refinements),
+        "of the teacher's solutions are right": Share(counts.correct_solutions, counts.teacher_solutions),
+    }
+    return within(artifact, "least_teacher_yield", measured)
+
+
+def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The grader gave up on few of the teacher's answers. They are not learned from."""
+    counts = artifact.store.summary(artifact.key, TrainingSetCounts)
+    if counts.timed_out is None:
+        return unmeasured("this training set was made before time-outs were counted")
+    share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions)
+    return within(artifact, "most_timed_out", {"of the teacher's answers timed out in the grader": share})
+
+
+def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
+    share = quality.all_wrong_kept(artifact.of_student("teacher_refinements"), artifact.rows)
+    return within(artifact, "least_all_wrong_kept", {"all-wrong groups have a row in the training set": share})
+
+
+def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The training set holds as many refinements as direct solutions, or one kind alone where that is wanted."""
+    kinds = [row["kind"] for row in artifact.rows]
+    wanted = artifact.experiment.students[artifact.key.partition].rows
+    counts = Counter(kinds)
+    text = f"{counts['refinement']} refinements, {counts['direct']} direct solutions: {wanted} rows are wanted"
+    metadata = {"refinement": counts["refinement"], "direct": counts["direct"]}
+    return wrong(None if is_mixed(kinds, wanted) else text, **metadata)
+
+
+def few_overlong(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Few training rows are longer than the student's max_length: what is over it, the answer, would not be learned."""
+    teacher = {row["refinement_id"]: row for row in artifact.of_student("teacher_refinements")}
+    teacher |= {row["solution_id"]: row for row in artifact.of_student("teacher_solutions")}
+    longest = artifact.experiment.students[artifact.key.partition].training.max_length
+    share = quality.overlong(artifact.rows, teacher, longest)
+    result = within(artifact, "most_overlong", {f"longer than {longest} tokens": share}, "raise training.max_length")
+    dropped = artifact.store.summary(artifact.key, TrainingSetCounts).over_long_refinements
+    return result._replace(metadata={**(result.metadata or {}), "left_out_with_their_prompt": dropped})
+
+
+def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """A training prompt holds its instruction, its problem and the candidates shown, and no more: no gold has a place."""
+    experiment, store = artifact.experiment, artifact.store
+    student = experiment.students[artifact.key.partition]
+    problem_set = TrainingProblems(experiment).problem_set
+    thinking_end = experiment.models[student.sampler].thinking_end
+    candidates = artifact.of_student("training_candidates")
+    found = quality.surplus_texts(
+        artifact.rows,
+        {row["problem_id"]: row for row in store.read(TRAINING_PROBLEMS)},
+        [(example.problem, example.solution) for example in problem_set.worked_examples],
+        {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
+    )
+    with_gold = sum(surplus.holds_gold for surplus in found)
+    text = f"{len(found)} prompts hold text that nothing accounts for, {with_gold} of these the gold"
+    such_as = {surplus.row_id: surplus.text[:200] for surplus in found[: quality.WORST]}
+    return wrong(text if found else None, rows=len(artifact.rows), with_gold=with_gold, such_as=such_as)
+
+
+def weight_change(artifact: CheckedArtifact) -> WeightChange:
+    """Return how a checkpoint changes its base."""
+    student = artifact.experiment.students[artifact.key.partition]
+    folder = artifact.store.local_files(artifact.key)
+    if student.lora:
+        return adapter_change(folder)
+    return full_change(folder, fetch(str(artifact.experiment.models[student.base].source)))
+
+
+def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The student is not its base: a layer of the adapter, or a tensor of all weights, changes it."""
+    change = artifact.once(weight_change)
+    text = f"none of {change.tensors} tensors changes the base: the student is its base"
+    return wrong(None if change.changed else text, tensors=change.tensors, changed=change.changed)
+
+
+def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """Every step's loss and every weight is finite."""
+    steps = [row["step"] for row in artifact.rows if not isfinite(row["loss"])]
+    tensors = list(artifact.once(weight_change).not_finite)
+    text = f"the loss of {len(steps)} steps and values of {len(tensors)} tensors are not finite"
+    return wrong(text if steps or tensors else None, steps=steps[: quality.WORST], tensors=tensors[: quality.WORST])
+
+
+def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The mean loss of the second half of the steps is below that of the first half."""
+    losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
+    half = max(len(losses) // 2, 1)
+    first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
+    text = f"the mean loss of the halves of {len(losses)} steps: {first:.4g}, then {second:.4g}"
+    metadata = {"first_half": first, "second_half": second}
+    return dg.AssetCheckResult(passed=second < first, severity=WARN, description=text, metadata=metadata)
+
+
+def lineage_intact(artifact: CheckedArtifact) -> dg.AssetCheckResult:
+    """The checkpoint's training set, teacher samples, candidates and problems are still those it was made from."""
+    broken = [link.text for link in broken_links(artifact.store, artifact.key.asset, artifact.key.partition)]
+    text = f"{len(broken)} links are broken, first {broken[0]}" if broken else None
+    return wrong(text, broken=broken[: quality.WORST])
+
+
+TEACHING: dict[str, list[Check]] = {
+    "training_candidates": DRAWN,
+    "teacher_refinements": [*DRAWN, teacher_gap_leads],
+    "teacher_solutions": DRAWN,
+    "training_sets": [
+        mixed_as_wanted,
+        no_gold_in_prompts,
+        teacher_yields,
+        all_wrong_kept,
+        few_overlong,
+        teacher_graded_in_time,
+    ],
+    "lora_checkpoints": [lineage_intact, differs_from_base, training_finite, loss_fell],
+}
+
+
+def teaching_checks(experiment: Experiment, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of all that makes a student."""
+    return [asset_checks(experiment, partitions.student, name, checks) for name, checks in TEACHING.items()]

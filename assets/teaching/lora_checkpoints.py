@@ -1,0 +1,76 @@
+"""Students: a LoRA checkpoint of each."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.materializing import ArtifactContents, asset_of, materialize
+from assets.refusals import refuse_unbalanced
+from assets.teaching.recipes import LoraCheckpoints
+from assets.teaching.teaching_run import TeachingRun
+from gsr_dagster.experiment.experiment import Experiment
+from resources.engines.loading import Engines
+from resources.reporting.plots import markdown_image, training_curve
+from resources.store.artifacts import ArtifactStore
+from resources.store.files import scratch_folder
+from resources.store.lineage import recorded_versions
+from resources.store.manifests import Recipe
+from resources.training.trainer import Trainer
+
+
+def checkpoint_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
+    """Return the asset of the checkpoints."""
+    step = LoraCheckpoints(experiment)
+
+    @asset_of(step, kinds={"peft"}, pool=experiment.pool, **shared)
+    def lora_checkpoints(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, trainer: Trainer
+    ) -> dg.MaterializeResult:
+        """The student: its base, trained on its training set, by an adapter or whole. The rows are the training curve."""
+        run = TeachingRun(experiment, store, context.partition_key)
+        recipe = step.recipe(store, run.name)
+        result = materialize(context, store, recipe, lambda: train_student(run, recipe, engines, trainer))
+        context.add_output_metadata(made_from(run))
+        return result
+
+    return [lora_checkpoints]
+
+
+def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: Trainer) -> ArtifactContents:
+    """Train a student on its rows. Raises ArtifactError where these are of another mixture than is wanted."""
+    student, rows = run.student, run.read("training_sets")
+    refuse_unbalanced(run.key("training_sets"), rows, student.rows)
+    source = str(run.experiment.models[student.base].source)
+    engines.release()
+    with scratch_folder() as scratch:
+        folder, history = trainer.train(str(recipe.key), student, source, rows, run.experiment.seed, scratch)
+        files = run.store.put_files(recipe, folder)
+    return ArtifactContents(
+        history,
+        files=files,
+        summary={
+            "training_rows": len(rows),
+            "steps": history[-1]["step"],
+            "first_loss": history[0]["loss"],
+            "last_loss": history[-1]["loss"],
+        },
+        metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
+    )
+
+
+def made_from(run: TeachingRun) -> dict[str, Any]:
+    """Return a checkpoint's lineage for the page: what made it, by data version, with links to the assets."""
+    versions = recorded_versions(run.store, run.key(LoraCheckpoints.asset))
+    parts = {
+        "training set": ("training_sets", ""),
+        "teacher's refinements": ("teacher_refinements", run.student.teacher),
+        "teacher's solutions": ("teacher_solutions", run.student.teacher),
+        "candidates": ("training_candidates", run.student.sampler),
+    }
+    rows = []
+    for part, (asset, model) in parts.items():
+        key = str(run.key(asset))
+        version = versions.get(key, "not known: what was made from it is missing")
+        rows.append(dg.TableRecord({"part": part, "artifact": key, "model": model, "data version": version}))
+    links = {part: dg.MetadataValue.asset(dg.AssetKey(asset)) for part, (asset, _) in parts.items()}
+    return {"made_from": dg.MetadataValue.table(rows), **links}

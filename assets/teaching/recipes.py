@@ -1,0 +1,133 @@
+"""How a student is made: its candidates, its teacher's samples, its training set and its checkpoint."""
+
+from typing import Any
+
+from assets.evaluation.recipes import checkpoint_key, direct_prompt_settings, model_settings, sampled_weights
+from assets.problems.recipes import TrainingProblems
+from assets.steps import Step
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.settings import Rollouts
+from gsr_dagster.experiment.students import NOT_LEARNED, Student
+from resources.grading.grader import grader_version
+from resources.store.artifacts import ArtifactStore
+
+
+class TeachingStep(Step):
+    """A step whose partitions are the students."""
+
+    @property
+    def partitions(self) -> list[str]:
+        return list(self.experiment.students)
+
+    def student(self, partition: str) -> Student:
+        return self.experiment.students[partition]
+
+
+class TeachingSamples(TeachingStep):
+    """Samples for a training set: a new folder whenever what is upstream changes."""
+
+    def rollouts(self, student: Student) -> Rollouts:
+        raise NotImplementedError
+
+    def sampler(self, student: Student) -> str:
+        """Return the model that writes the samples."""
+        return student.teacher
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return (TRAINING_PROBLEMS,)
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        student = self.student(partition)
+        return {
+            **direct_prompt_settings(TrainingProblems(self.experiment).problem_set),
+            "rollout": self.rollouts(student).model_dump(exclude={"samples"}),
+            "model": model_settings(self.experiment, self.sampler(student)),
+            "seed": self.experiment.seed,
+            "upstream": [store.content(key) for key in self.upstream(partition)],
+        }
+
+    def wanted(self, partition: str) -> dict[str, Any]:
+        return {"samples": self.rollouts(self.student(partition)).samples}
+
+
+class TrainingCandidates(TeachingSamples):
+    asset = "training_candidates"
+    gates = (CONTAMINATION.asset,)
+
+    def rollouts(self, student: Student) -> Rollouts:
+        return student.candidates
+
+    def sampler(self, student: Student) -> str:
+        return student.sampler
+
+
+class TeacherRefinements(TeachingSamples):
+    asset = "teacher_refinements"
+
+    def rollouts(self, student: Student) -> Rollouts:
+        return student.refinements
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return (TRAINING_PROBLEMS, ArtifactKey(TrainingCandidates.asset, partition))
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        return {
+            **super().settings(store, partition),
+            "k": self.experiment.k,
+            "candidate_tokens": self.experiment.evaluation.candidate_tokens,
+            "grader": grader_version(self.experiment.evaluation.grader),
+        }
+
+
+class TeacherSolutions(TeachingSamples):
+    asset = "teacher_solutions"
+    gates = (CONTAMINATION.asset,)
+
+    def rollouts(self, student: Student) -> Rollouts:
+        return student.solutions
+
+
+class TrainingSets(TeachingStep):
+    asset = "training_sets"
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        samples = (TeacherRefinements.asset, TeacherSolutions.asset)
+        return (TRAINING_PROBLEMS, *(ArtifactKey(asset, partition) for asset in samples))
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        student = self.student(partition)
+        return {
+            "samples": [student.refinements.samples, student.solutions.samples],
+            "keep_when_all_correct": student.keep_when_all_correct,
+            "prompt_tokens": student.prompt_tokens,
+            "rows": student.rows,
+            "most_rows": student.most_rows,
+            "grader": grader_version(self.experiment.evaluation.grader),
+            "seed": self.experiment.seed,
+            "upstream": [store.content(key) for key in self.upstream(partition)],
+        }
+
+
+class LoraCheckpoints(TeachingStep):
+    asset = checkpoint_key("").asset
+
+    def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        return (ArtifactKey(TrainingSets.asset, partition),)
+
+    def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        student = self.student(partition)
+        (rows,) = self.upstream(partition)
+        return {
+            "base": sampled_weights(self.experiment.models[student.base]),
+            "lora": student.lora and student.lora.model_dump(),
+            "training": student.training.model_dump(exclude=set(NOT_LEARNED)),
+            "seed": self.experiment.seed,
+            "training_set": store.content(rows),
+        }
+
+
+def teaching_steps(experiment: Experiment) -> list[TeachingStep]:
+    """Return the steps that make a student, in their order."""
+    kinds = (TrainingCandidates, TeacherRefinements, TeacherSolutions, TrainingSets, LoraCheckpoints)
+    return [step(experiment) for step in kinds]

@@ -1,0 +1,127 @@
+"""What a student learns from, before it is chosen: candidates, and the teacher's refinements and solutions."""
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.grading import graded_rows, scored
+from assets.materializing import ArtifactContents, asset_of, materialize
+from assets.problems.contamination_gate import refuse_contaminated
+from assets.refusals import refuse_incomplete
+from assets.sampling import refinement_chat
+from assets.teaching.recipes import TeacherRefinements, TeacherSolutions, TrainingCandidates
+from assets.teaching.teaching_run import TeachingRun
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.settings import Rollouts
+from gsr_dagster.method.candidate_pool import by_problem
+from gsr_dagster.method.groups import choose_for_training
+from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.rows import Row
+from resources.engines.base import Engine
+from resources.engines.loading import Engines
+from resources.grading.grader import Grader
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt
+
+
+def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
+    """Return the assets of the candidates and of the teacher's samples."""
+    drawing, refining, solving = (
+        step(experiment) for step in (TrainingCandidates, TeacherRefinements, TeacherSolutions)
+    )
+    sampled: dict[str, Any] = {"kinds": {"transformers"}, "pool": experiment.pool, **shared}
+
+    @asset_of(drawing, **sampled)
+    def training_candidates(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+    ) -> dg.MaterializeResult:
+        """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
+        refuse_contaminated(experiment, store)
+        run = TeachingRun(experiment, store, context.partition_key)
+        recipe = drawing.recipe(store, run.name)
+        return materialize(context, store, recipe, lambda: draw_training_candidates(run, recipe, engines))
+
+    @asset_of(refining, **sampled)
+    def teacher_refinements(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
+    ) -> dg.MaterializeResult:
+        """The teacher's refinements of k candidates a problem: correct ones first, all-wrong groups kept."""
+        run = TeachingRun(experiment, store, context.partition_key)
+        recipe = refining.recipe(store, run.name)
+        return materialize(context, store, recipe, lambda: draw_teacher_refinements(run, recipe, engines, grader))
+
+    @asset_of(solving, **sampled)
+    def teacher_solutions(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+    ) -> dg.MaterializeResult:
+        """The teacher's direct solutions of the training problems."""
+        refuse_contaminated(experiment, store)
+        run = TeachingRun(experiment, store, context.partition_key)
+        recipe = solving.recipe(store, run.name)
+        return materialize(context, store, recipe, lambda: draw_teacher_solutions(run, recipe, engines))
+
+    return [training_candidates, teacher_refinements, teacher_solutions]
+
+
+def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
+    """Draw candidates of the training problems."""
+    model, rollouts = run.student.sampler, run.student.candidates
+    load = engines.loader(run.experiment.models[model])
+    return run.draw(recipe, direct_prompts(run, model, rollouts), "candidate_id", rollouts, load)
+
+
+def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
+    """Draw the teacher's direct solutions of the training problems."""
+    model, rollouts = run.student.teacher, run.student.solutions
+    load = engines.loader(run.experiment.models[model])
+    return run.draw(recipe, direct_prompts(run, model, rollouts), "solution_id", rollouts, load)
+
+
+def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines, grader: Grader) -> ArtifactContents:
+    """Draw the teacher's refinements of graded candidates. Raises ArtifactError where candidates are missing."""
+    refuse_incomplete(run.experiment, run.store, run.key("training_candidates"))
+    problems, models = run.problems(), run.experiment.models
+    candidates = run.read("training_candidates")
+    graded = graded_rows(grader, str(recipe.key), problems, candidates, models[run.student.sampler])
+    load = engines.loader(models[run.student.teacher])
+    prompts, counts = refinement_prompts(run, problems, graded, load())
+    return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
+
+
+def direct_prompts(run: TeachingRun, model: str, rollouts: Rollouts) -> list[Prompt]:
+    """Return the direct prompts of the training problems; their rows carry the chat."""
+    prompts = []
+    for row in run.problems():
+        messages = direct_messages(row["problem"], run.worked_examples)
+        columns = {"problem_id": row["problem_id"], "messages": json.dumps(messages)}
+        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, rollouts.samples, columns))
+    return prompts
+
+
+def refinement_prompts(
+    run: TeachingRun, problems: Sequence[Row], graded: Sequence[Row], engine: Engine
+) -> tuple[list[Prompt], dict[str, int]]:
+    """Return one refinement prompt a problem, and counts of all-wrong groups and shortened candidates."""
+    experiment, student = run.experiment, run.student
+    texts = {row["problem_id"]: row["problem"] for row in problems}
+    prompts, shortened, all_wrong = [], 0, 0
+    for problem_id, samples in by_problem(scored(graded)).items():
+        rows = samples[: student.candidates.samples]
+        rng = random.Random(f"{experiment.seed}:{problem_id}")
+        chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
+        messages, cut = refinement_chat(experiment, engine, texts[problem_id], chosen)
+        n_correct = sum(row["correct"] for row in chosen)
+        shortened += cut
+        all_wrong += n_correct == 0
+        columns = {
+            "problem_id": problem_id,
+            "messages": json.dumps(messages),
+            "candidate_ids": [row["candidate_id"] for row in chosen],
+            "n_correct": n_correct,
+        }
+        prompts.append(Prompt(f"{student.teacher}/{problem_id}/g0", messages, student.refinements.samples, columns))
+    return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}

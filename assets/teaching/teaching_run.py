@@ -1,0 +1,63 @@
+"""The teaching of one student, while its artifacts are made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assets.materializing import ArtifactContents
+from assets.problems.recipes import TrainingProblems
+from assets.sampling import draw_samples
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.settings import Rollouts
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.rows import Row
+from resources.engines.base import Engine
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+from resources.store.sample_log import Prompt, adopt_shards
+
+
+@dataclass(frozen=True)
+class TeachingRun:
+    """A student in the making: what the experiment says of it, and what the store holds of it."""
+
+    experiment: Experiment
+    store: ArtifactStore
+    name: str
+
+    @property
+    def student(self) -> Student:
+        return self.experiment.students[self.name]
+
+    @property
+    def worked_examples(self) -> list[tuple[str, str]]:
+        examples = TrainingProblems(self.experiment).problem_set.worked_examples
+        return [(example.problem, example.solution) for example in examples]
+
+    def key(self, asset: str) -> ArtifactKey:
+        return ArtifactKey(asset, self.name)
+
+    def problems(self) -> list[Row]:
+        """Return the training problems."""
+        return self.store.read(TRAINING_PROBLEMS)
+
+    def read(self, asset: str) -> list[Row]:
+        """Return the rows of one of this student's artifacts."""
+        return self.store.read(self.key(asset))
+
+    def read_wanted(self, asset: str, rollouts: Rollouts) -> list[Row]:
+        """Return the samples that the student asks for: it may share more with another."""
+        return [row for row in self.store.rows(self.key(asset)) if row["sample_index"] < rollouts.samples]
+
+    def draw(
+        self,
+        recipe: Recipe,
+        prompts: Sequence[Prompt],
+        id_column: str,
+        rollouts: Rollouts,
+        load: Callable[[], Engine],
+        **counted: int,
+    ) -> ArtifactContents:
+        """Draw a recipe's samples. Students with one teacher's settings share what was drawn."""
+        adopt_shards(self.store, recipe, self.experiment.students)
+        return draw_samples(self.store, recipe, prompts, id_column, rollouts, load, **counted)

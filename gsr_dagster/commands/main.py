@@ -1,0 +1,73 @@
+"""The gsr command: its tree, and the one place where what a user can put right is shown in place of a traceback.
+
+gsr -e demo run                     materialize an experiment, with progress bars
+gsr plan                            print what a run would cost, before it starts
+gsr report                          print its table again, and where report.html is
+gsr regrade --grader exact          grade stored samples again, and show what changes
+gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
+gsr backfill --family smollm2       launch a family's partitions on the page
+gsr lineage smollm2-135m-gsr        walk a student back to the problems
+gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
+gsr verify                          hold every stored file against its hash
+gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
+gsr page                            serve the Dagster page
+"""
+
+import os
+from importlib import import_module
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.exc import OperationalError
+
+from gsr_dagster.experiment.errors import UserError
+from resources.texts import printable
+
+COMMANDS = {
+    name: f"gsr_dagster.commands.{module}"
+    for name, module in {
+        "run": "run",
+        "plan": "plan",
+        "report": "report",
+        "regrade": "regrade",
+        "import": "import_samples",
+        "backfill": "backfill",
+        "lineage": "lineage",
+        "verify": "verify",
+        "sql": "sql",
+        "page": "page",
+    }.items()
+}
+
+
+class Commands(click.Group):
+    """The commands, each loaded when it is asked for. What went wrong may hold a model's output: it is made printable."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return import_module(COMMANDS[cmd_name]).command if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            said = error.message
+        except (UserError, OSError) as error:  # an OSError is of a disk, a folder or a connection
+            said = str(error)
+        except (BotoCoreError, ClientError) as error:
+            said = f"{os.environ.get('GSR_ARTIFACTS')}: {error}"
+        except OperationalError as error:
+            from gsr_dagster.operations.failures import records_failed
+
+            said = records_failed(error.orig)
+        raise click.ClickException(printable(said))
+
+
+@click.group(cls=Commands)
+@click.option("--experiment", "-e", help="A YAML file, or the name of one that is shipped. [$GSR_EXPERIMENT]")
+def main(experiment: str | None) -> None:
+    """Generative Self-Refinement, from problems to the Refinement Gap."""

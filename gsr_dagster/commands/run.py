@@ -1,0 +1,51 @@
+"""`gsr run`: materialize an experiment in this process."""
+
+import time
+
+import click
+import dagster as dg
+
+from gsr_dagster.commands.options import console, with_experiment
+from gsr_dagster.commands.report import print_report
+from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.operations.failed_checks import CheckResult, last_checks
+from gsr_dagster.operations.home import artifact_store
+from gsr_dagster.operations.instance import prepare_instance
+from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.running import Run
+from resources.progress import terminal_bars
+from resources.texts import printable
+
+
+@click.command("run")
+@with_experiment
+def command(experiment: Experiment) -> None:
+    """Materialize what is not current, in this process, and print the table and the checks that fail."""
+    started = time.monotonic()
+    prepare_instance()
+    definitions = build_definitions(experiment)
+    with dg.DagsterInstance.get() as instance:
+        with terminal_bars() as bars:
+            run = Run(definitions, instance, lanes(experiment), artifact_store(experiment), bars.console)
+            materialized = run.materialize_all()
+        print_report(experiment)
+        print_failed(list(last_checks(definitions, instance, run.lanes)))
+    seconds = time.monotonic() - started
+    if materialized:
+        console.print(f"{materialized} assets materialized in {seconds:.0f} s.")
+    else:
+        console.print(f"Nothing to do: every asset of {experiment.name} is current ({seconds:.1f} s).")
+
+
+def print_failed(results: list[CheckResult]) -> None:
+    """Print the checks that fail, errors first, each with what was measured."""
+    failed = [result for result in results if not result.passed]
+    if not failed:
+        console.print(f"\nAll {len(results)} checks pass.")
+        return
+    console.print(f"\n{len(failed)} of {len(results)} checks fail (an error is a wrong result, a warning a poor one):")
+    for result in sorted(failed, key=lambda result: not result.is_error):
+        severity = "error  " if result.is_error else "warning"
+        text = f": {result.description}" if result.description else ""
+        console.print(printable(f"{severity} {result.check} of {result.artifact}{text}"), soft_wrap=True)

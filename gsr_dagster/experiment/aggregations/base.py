@@ -1,0 +1,182 @@
+"""What a kind of aggregation is: its settings in the experiment file, what it asks of a model, and its score.
+
+A kind is one module in kinds/ with one class. The experiment file, the recipes, the plan
+and the table all read it from there, so that adding a kind adds a file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from gsr_dagster.experiment.settings import Section
+from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
+from gsr_dagster.method.groups import Group
+from gsr_dagster.method.prompts import Message, refinement_messages
+from gsr_dagster.method.rows import Row
+
+# What an artifact will hold, as the assets have it: a kind only passes it on.
+Contents = Any
+# From a problem and the candidates' summaries to the chat that asks about them.
+PromptWriter = Callable[[str, Sequence[str]], list[Message]]
+REFINE: PromptWriter = refinement_messages
+
+
+@dataclass(frozen=True)
+class GroupPrompt:
+    """A group as it is put to a model: the ids and summaries of what is shown, in this order."""
+
+    id: str
+    problem_id: str
+    shown_ids: tuple[str, ...]
+    summaries: tuple[str | None, ...]
+
+
+class Fingerprints(Protocol):
+    """What pins the things that an aggregation can be made from, for its recipe."""
+
+    @property
+    def pool(self) -> str:
+        """The fingerprint of the candidate pool."""
+        ...
+
+    @property
+    def grader(self) -> str:
+        """The grader's name and version."""
+        ...
+
+    def self_refinement(self) -> dict[str, Any]:
+        """The settings of one refinement of each group by the subject itself."""
+        ...
+
+    def refiner(self, model: str) -> dict[str, Any]:
+        """The ``model`` and ``rollout`` of another model of the file that refines."""
+        ...
+
+    def weights(self, source: str) -> str:
+        """The identity of a model's weights."""
+        ...
+
+    def file(self, path: Path) -> str:
+        """The sha256 of a file."""
+        ...
+
+
+class Work(Protocol):
+    """What an aggregation can ask for while its artifact is made."""
+
+    @property
+    def thinking_end(self) -> str | None:
+        """What ends the subject's thinking."""
+        ...
+
+    def ask(self, prompts: Sequence[GroupPrompt], write: PromptWriter, samples: int = 1) -> Contents:
+        """Draw ``samples`` answers to each prompt, by the refiner."""
+        ...
+
+    def answers(self, contents: Contents) -> dict[str, Row]:
+        """Return the drawn samples by their id, PROMPT-ID/INDEX."""
+        ...
+
+    def reward_scores(self, source: str, batch_size: int) -> Contents:
+        """Score every candidate by a sequence classifier."""
+        ...
+
+    def recorded_scores(self, path: Path) -> Contents:
+        """Read every candidate's score from a file."""
+        ...
+
+
+class Aggregation(Section, ABC):
+    """One way to make an answer of a group of candidates."""
+
+    # Whether it samples a model; one that only scores what is there does not.
+    draws: ClassVar[bool] = True
+    # Whether it answers the pool's own groups, so that it can be held against the vote on them.
+    paired: ClassVar[bool] = True
+    # Candidates that a group must have.
+    least_k: ClassVar[int] = 1
+
+    kind: Any  # each kind's own literal
+
+    @property
+    def refiner(self) -> str | None:
+        """The model of the file that answers, None for the subject itself."""
+        return None
+
+    @abstractmethod
+    def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
+        """Return what shapes its rows, without its kind. It holds nothing of other aggregations."""
+
+    def wanted(self) -> dict[str, Any]:
+        """Return what only says how many rows there are."""
+        return {}
+
+    def cost(self, groups: int, k: int, benchmarks: int) -> tuple[int, int]:
+        """Return how many prompts and samples it asks for, of ``groups`` in the pools of ``benchmarks``."""
+        return groups, groups
+
+    def groups(self, pool: CandidatePool) -> list[ShownGroup]:
+        """Return the groups it answers: the pool's own, where it says nothing else."""
+        return pool.groups
+
+    @abstractmethod
+    def make(self, work: Work, pool: CandidatePool) -> Contents:
+        """Return the samples or scores of its groups."""
+
+    @abstractmethod
+    def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
+        """Yield the row of every group (see ``group_row``), from the samples or scores that ``make`` gave.
+
+        ``correct`` is None for an answer that is still to be graded.
+        """
+
+    def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
+        """Return what its summary holds beside the score, from the rows of all aggregations by name."""
+        return {}
+
+
+def group_prompts(groups: Sequence[ShownGroup], ending: str = "") -> list[GroupPrompt]:
+    """Return the groups as they are put to a model, ``ending`` behind their ids."""
+    return [
+        GroupPrompt(
+            f"{group.id}{ending}",
+            group.problem_id,
+            tuple(row["candidate_id"] for row in members),
+            tuple(row["summary"] for row in members),
+        )
+        for group, members in groups
+    ]
+
+
+def group_row(
+    name: str,
+    group: Group,
+    members: Sequence[Row],
+    correct: float | None = None,
+    chosen: str | None = None,
+    answer: str | None = None,
+    generated: int = 0,
+    scored_tokens: int = 0,
+    unread: bool = False,
+) -> Row:
+    """Return what an aggregation made of one group.
+
+    ``aggregation``, ``group_id``, ``problem_id``, ``n_correct``, ``correct`` (0..1, a tie by
+    its share), ``tokens`` (generated, candidates included), ``scored_tokens`` (read by a
+    reward model), ``chosen`` (a candidate's id where one was picked), ``answer``, and
+    ``unread`` (a choice that could not be read, which counts as wrong).
+    """
+    return {
+        "aggregation": name,
+        "group_id": group.id,
+        "problem_id": group.problem_id,
+        "n_correct": sum(row["correct"] for row in members),
+        "correct": correct,
+        "tokens": sum(row["generated_tokens"] for row in members) + generated,
+        "scored_tokens": scored_tokens,
+        "chosen": chosen,
+        "answer": answer,
+        "unread": unread,
+    }

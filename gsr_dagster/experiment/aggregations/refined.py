@@ -1,0 +1,43 @@
+"""Aggregations in which a model reads the candidates and writes a new answer."""
+
+from abc import ABC
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gsr_dagster.experiment.aggregations.base import (
+    REFINE,
+    Aggregation,
+    Contents,
+    Fingerprints,
+    Work,
+    group_prompts,
+    group_row,
+)
+from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.groups import Group
+from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.rows import Row
+
+
+class Refined(Aggregation, ABC):
+    """A new answer to each group, graded later."""
+
+    def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
+        return fingerprints.self_refinement()
+
+    def make(self, work: Work, pool: CandidatePool) -> Contents:
+        return work.ask(group_prompts(self.groups(pool)), REFINE)
+
+    def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
+        by_id = {(row["prompt_id"], row["sample_index"]): row for row in made}
+        for group, members in self.groups(pool):
+            yield refined_row(name, group, members, by_id[group.id, 0], thinking_end)
+
+
+def refined_row(
+    name: str, group: Group, members: Sequence[Row], sample: Row, thinking_end: str | None, before: int = 0
+) -> Row:
+    """Return the row of a new answer; ``before`` are the tokens of the rounds that led to it."""
+    answer = final_answer(summarise(sample["text"], thinking_end))
+    return group_row(name, group, members, answer=answer, generated=sample["generated_tokens"] + before)

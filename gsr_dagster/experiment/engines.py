@@ -1,0 +1,66 @@
+"""Engines of the experiment file: what samples a model, and its settings."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from gsr_dagster.experiment.settings import Count, Section, from_folder
+
+# The ranks of an adapter for which vLLM makes room.
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
+class Transformers(Section):
+    """The embedded engine: ``batch_size`` samples are decoded together."""
+
+    kind: Literal["transformers"] = "transformers"
+    batch_size: Count = 32
+
+
+class VLLM(Section):
+    """vLLM in this process. What is not set is vLLM's own default."""
+
+    kind: Literal["vllm"]
+    tensor_parallel_size: Count = 1
+    data_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
+class Ray(Section):
+    """vLLM on a Ray cluster, ``replicas`` of it. Without an address a local Ray is started for the run."""
+
+    kind: Literal["ray"]
+    address: str | None = None
+    replicas: Count = 1
+    tensor_parallel_size: Count = 1
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    max_model_len: Count | None = None
+
+
+class OpenAI(Section):
+    """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment;
+    an address that holds a name and password, or a query, is refused, as it stands in logs.
+
+    ``timeout`` is in seconds an attempt; a request that fails is tried again up to
+    ``retries`` times, whatever was in its samples.
+    """
+
+    kind: Literal["openai"]
+    base_url: str = Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")
+    model: str
+    api_key_variable: str = "OPENAI_API_KEY"
+    concurrency: Count = 32
+    timeout: float = Field(default=600, gt=0)
+    retries: Annotated[int, Field(ge=0)] = 8
+
+
+class RecordedSamples(Section):
+    """Samples drawn before, from a folder that ``gsr import`` wrote: no model is needed."""
+
+    kind: Literal["recorded"]
+    path: Annotated[Path, AfterValidator(from_folder)]
+
+
+EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples, Field(discriminator="kind")]

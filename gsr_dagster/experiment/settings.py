@@ -1,0 +1,78 @@
+"""What the sections of an experiment file share: their numbers and paths, rollout settings, the lines of the checks."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and Trainer take
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the experiment file: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def from_folder(path: Path, info: ValidationInfo) -> Path:
+    """Return a path of the experiment file, which stands relative to the file's folder."""
+    folder = (info.context or {}).get("folder", Path.cwd())
+    try:
+        return (folder / path.expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # a home or a loop of links that there is not
+        raise ValueError(f"{str(path)!r}: {error}") from None
+
+
+HUB_SOURCE = r"hf:[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*"
+
+
+def refuse_path(source: str) -> str:
+    """Return a source KIND:PATH-OR-NAME. Raises ValueError where the path cannot be one, or a hub's name leads up."""
+    kind, _, name = source.partition(":")
+    if "\0" in name or (kind == "hf" and ".." in name):
+        raise ValueError(f"{source!r} is not {kind}: with a name that can be one")
+    try:
+        Path(name).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{source!r}: {error}") from None
+    return source
+
+
+class RolloutSettings(Section):
+    """How a model is sampled. Temperature 0 decodes greedily."""
+
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_new_tokens: Count
+
+
+class Rollouts(RolloutSettings):
+    """Rollout settings with the number of samples per prompt."""
+
+    samples: Count
+
+
+class Checks(Section):
+    """Where the asset checks draw their lines, as shares 0..1; they change no artifact.
+
+    Of samples: those cut off by the token limit, with thinking that never ends, with a text
+    that their problem has already, without an answer, timed out in the grader. Of the
+    teacher: right refinements, right solutions, all-wrong groups with a row in the training
+    set, rows longer than the student reads. ``least_gap_lead`` is of the teacher's gap to
+    the student's base's; the last two are of a student to its base, where the whole
+    interval must say so.
+    """
+
+    most_truncated: Fraction = 0.1
+    most_unclosed: Fraction = 0.05
+    most_repeated: Fraction = 0.5
+    most_without_answer: Fraction = 0.2
+    most_timed_out: Fraction = 0.01
+    least_teacher_yield: Fraction = 0.1
+    least_all_wrong_kept: Fraction = 0.1
+    most_overlong: Fraction = 0.0
+    least_gap_lead: Fraction = 0.0
+    most_pass_at_1_lost: Fraction = 0.0
+    least_gap_gained: Fraction = 0.0

@@ -1,0 +1,41 @@
+"""What a table of aggregations says: each one's score beside the vote on the same groups, and its cost."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from gsr_dagster.method.intervals import Interval
+from gsr_dagster.method.rows import Row
+
+
+@dataclass(frozen=True)
+class AggregationScore:
+    """An aggregation's score and its difference to the vote, as fractions, and what an answer cost in mean tokens.
+
+    ``difference`` is None for the vote itself; ``unread`` counts choices that could not be read.
+    """
+
+    aggregation: str
+    kind: str
+    score: Interval
+    difference: Interval | None
+    tokens: float
+    scored_tokens: float
+    unread: int
+
+
+@dataclass(frozen=True)
+class AggregationSummary:
+    """All aggregations of a pool's groups.
+
+    ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
+    how often an answer changes when a group is refined again.
+    """
+
+    groups: int
+    aggregations: list[AggregationScore]
+    planned: dict[str, list[Row]]
+    order: dict[str, dict[str, Interval]]
+
+    def document(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

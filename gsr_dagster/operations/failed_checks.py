@@ -1,0 +1,45 @@
+"""Which checks of an experiment fail today, as Dagster's records of their last evaluations say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.lanes import Lane
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The last evaluation of a check of one artifact: whether it is an error where it failed, and what was measured."""
+
+    check: str
+    artifact: ArtifactKey
+    passed: bool
+    is_error: bool
+    description: str
+
+
+def last_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, lanes: list[Lane]) -> Iterator[CheckResult]:
+    """Yield the last evaluation of every check of every artifact, in the order of the lanes."""
+    keys = [key for checks in definitions.asset_checks or () for key in checks.check_keys]
+    for lane in lanes:
+        of_lane = [key for asset in lane.assets for key in keys if "/".join(key.asset_key.path) == asset]
+        for partition in lane.partitions if of_lane else ():
+            records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+                of_lane, PartitionKeyFilter(key=partition or None)
+            )
+            for key in of_lane:
+                record = records.get(key)
+                if record is None or record.evaluation is None:
+                    continue
+                evaluation = record.evaluation
+                yield CheckResult(
+                    key.name,
+                    ArtifactKey("/".join(key.asset_key.path), partition),
+                    record.status is AssetCheckExecutionRecordStatus.SUCCEEDED,
+                    evaluation.severity is dg.AssetCheckSeverity.ERROR,
+                    evaluation.description or "",
+                )

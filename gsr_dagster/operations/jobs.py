@@ -1,0 +1,54 @@
+"""The jobs: one a lane, so that a run holds the steps of one partition.
+
+They are what the page, `gsr run` and `gsr backfill` launch. Nothing here starts by
+itself: the weekly schedule is off until someone turns it on.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import subject_of
+from gsr_dagster.experiment.partitions import Partitions
+from gsr_dagster.operations.lanes import Lane, lanes
+from resources.store.artifacts import ArtifactStore
+
+EXPERIMENT_TAG = "gsr/experiment"
+FAMILY_TAG = "gsr/family"
+MONDAY_AT_SIX = "0 6 * * 1"
+
+
+def lane_job(experiment: Experiment, lane: Lane):
+    """Return the job that materializes a lane. Its runs carry the experiment and the family as tags."""
+    selection = dg.AssetSelection.assets(*(dg.AssetKey(asset.split("/")) for asset in lane.assets))
+    partitions = Partitions.of(experiment)
+    by_subject = {
+        "base_evaluation": partitions.base,
+        "teaching": partitions.student,
+        "student_evaluation": partitions.trained,
+    }
+    config = None
+    if lane.name in by_subject:
+        config = dg.PartitionedConfig(
+            partitions_def=by_subject[lane.name],
+            run_config_for_partition_key_fn=lambda partition: {},
+            tags_for_partition_key_fn=lambda partition: {FAMILY_TAG: experiment.family(subject_of(partition))},
+        )
+    return dg.define_asset_job(lane.name, selection=selection, config=config, tags={EXPERIMENT_TAG: experiment.name})
+
+
+def weekly_schedule(experiment: Experiment, store: ArtifactStore) -> dg.ScheduleDefinition:
+    """Return an example of a schedule: every Monday, a run for each partition of the base lane that is not current.
+
+    Dagster's own schedules of a partitioned job run every partition, or the newest one.
+    """
+    lane = next(lane for lane in lanes(experiment) if lane.name == "base_evaluation")
+
+    @dg.schedule(cron_schedule=MONDAY_AT_SIX, job_name=lane.name, name="weekly_base_evaluation")
+    def weekly() -> Iterator[dg.RunRequest]:
+        for partition in lane.partitions:
+            if lane.stale(store, partition):
+                yield dg.RunRequest(run_key=partition, partition_key=partition)
+
+    return weekly

@@ -1,0 +1,88 @@
+"""`gsr run`: every lane's partitions in order, each a Dagster run in this process."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+from rich.console import Console
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.failures import cause, root_error
+from gsr_dagster.operations.lanes import Lane
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError, DamageError
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of an experiment in this process: what is materialized, into which store, and where its lines are printed."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    lanes: list[Lane]
+    store: ArtifactStore
+    console: Console
+
+    def materialize_all(self) -> int:
+        """Materialize every artifact that is not current, and return how many were.
+
+        Where a step finds a stored file damaged, the store is searched, what is damaged is
+        dropped, and the run goes on by making it again. Raises ArtifactError, with the step
+        and its error, where a run fails.
+        """
+        count, dropped = 0, set()
+        while True:
+            try:
+                for materialized in self._materialize_stale():
+                    count += materialized
+                return count
+            except DamageError:
+                before = len(dropped)
+                for name, fault in self.store.verified.damage():
+                    self._print(f"{fault}. It is made again.")
+                    self.store.objects.remove(name)
+                    dropped.add(name)
+                if len(dropped) == before:
+                    raise
+
+    def _materialize_stale(self) -> Iterator[int]:
+        """Materialize what is not current, and yield the number of assets of each partition."""
+        for lane in self.lanes:
+            for partition in lane.partitions:
+                stale = lane.stale(self.store, partition)
+                if not stale:
+                    continue
+                started = time.monotonic()
+                self._materialize(lane, partition, stale)
+                seconds = time.monotonic() - started
+                done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
+                self._print(f"{f'{lane.name} {partition}':<50} {done}")
+                yield len(stale)
+
+    def _materialize(self, lane: Lane, partition: str, keys: list[ArtifactKey]) -> None:
+        result = self.definitions.resolve_job_def(lane.name).execute_in_process(
+            run_config=QUIET,
+            instance=self.instance,
+            partition_key=partition or None,
+            asset_selection=[dg.AssetKey(key.asset_path) for key in keys],
+            raise_on_error=False,
+        )
+        if not result.success:
+            failed = [event for event in result.all_events if event.is_step_failure]
+            causes = [f"{event.step_key}: {cause(event)}" for event in failed]
+            causes += [f"{check.check_name}: {check.description}" for check in _blocked(result)]
+            damage = any((error := root_error(event)) and error.cls_name == DamageError.__name__ for event in failed)
+            failure = DamageError if damage else ArtifactError
+            raise failure("\n".join([f"{lane.name} {partition} failed.", *causes]))
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    """Return the checks that stopped the run and say why."""
+    checks = result.get_asset_check_evaluations()
+    return [c for c in checks if not c.passed and c.description and c.severity is dg.AssetCheckSeverity.ERROR]

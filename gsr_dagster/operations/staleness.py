@@ -1,0 +1,83 @@
+"""Declarative automation: what went stale is made again, once someone turns the sensor on.
+
+Stale is what `gsr run` would make again: a raised N, a changed setting, another checkpoint
+upstream. What was never made is left alone, so that turning it on does not start thirty
+models; only what is downstream of a student that has been trained is made for the first time.
+What failed is left to people.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import dagster as dg
+
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.jobs import EXPERIMENT_TAG
+from gsr_dagster.operations.lanes import lanes
+from resources.store.artifacts import ArtifactStore
+
+SECONDS_BETWEEN_LOOKS = 60
+MADE_FOR_A_NEW_STUDENT = ("student_evaluation", "reports")
+
+
+def refreshable(experiment: Experiment, store: ArtifactStore) -> Iterator[ArtifactKey]:
+    """Yield the artifacts that are stale, upstream first, with nothing stale upstream but in the same run."""
+    waiting: set[ArtifactKey] = set()
+    for lane in lanes(experiment):
+        for partition in lane.partitions:
+            keys = lane.keys(partition)
+            if lane.name not in MADE_FOR_A_NEW_STUDENT and not any(store.manifest(key) for key in keys):
+                continue
+            stale = lane.stale(store, partition)
+            upstream = lane.upstream(partition)
+            if not upstream & waiting and all(store.manifest(key) for key in upstream):
+                yield from stale
+            waiting |= set(stale)
+
+
+class Stale(dg.AutomationCondition[dg.AssetKey]):
+    """True for the partitions that ``refreshable`` names, looked up once a tick."""
+
+    def __init__(self, experiment: Experiment, store: ArtifactStore):
+        self.experiment = experiment
+        self.store = store
+        self.looked_up: tuple[datetime | None, set[ArtifactKey]] = (None, set())
+
+    @property
+    def name(self) -> str:
+        return "stale"
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        if self.looked_up[0] != context.evaluation_time:
+            self.looked_up = (context.evaluation_time, set(refreshable(self.experiment, self.store)))
+        asset = context.key.to_user_string()
+        stale = {key.partition for key in self.looked_up[1] if key.asset == asset}
+        candidates = context.candidate_subset
+        if context.partitions_def is not None:
+            candidates = candidates.compute_intersection_with_partition_keys(stale)
+        return dg.AutomationResult(context, candidates if stale else context.get_empty_subset())
+
+
+def refreshed(
+    experiment: Experiment, store: ArtifactStore, assets: list[dg.AssetsDefinition]
+) -> list[dg.AssetsDefinition]:
+    """Return the assets with the condition under which the sensor makes them again."""
+    condition = (
+        Stale(experiment, store)
+        & ~dg.AutomationCondition.in_progress()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.execution_failed()
+    )
+    return list(dg.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=condition), assets))
+
+
+def refresh_sensor(experiment: Experiment) -> dg.AutomationConditionSensorDefinition:
+    """Return the sensor, which is off until someone turns it on."""
+    return dg.AutomationConditionSensorDefinition(
+        "refresh_what_is_stale",
+        target=dg.AssetSelection.all(),
+        run_tags={EXPERIMENT_TAG: experiment.name},
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        use_user_code_server=True,  # the condition is our own
+    )

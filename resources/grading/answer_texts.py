@@ -1,0 +1,50 @@
+r"""An answer as a text: what only decorates it, and the parts of a list.
+
+>>> clean(r"\\(**10{,}000**\\).")
+'10,000'
+>>> split_list("(1,2), x = 3 and y")
+['(1,2)', 'x = 3', 'y']
+"""
+
+import re
+
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ~]\d{3})+(?:\.\d+)?")
+OPENING, CLOSING = "{[(", "}])"
+
+
+def clean(text: str) -> str:
+    """Return an answer without what only decorates it: Markdown's bold, dollars, `{,}` and a full stop."""
+    text = re.sub(r"\\?\$|(?<=\d),\\!\s*(?=\d{3})|\\!|\\,(?=\s*\d{3})", "", text).replace("{,}", ",").strip()
+    text = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", text, flags=re.DOTALL)
+    text = text.strip().strip("*").rstrip(".\\").strip()
+    return re.sub(r"(?<=\d)[ ~](?=\d{3}\b)", "", text) if GROUPED.fullmatch(text) else text
+
+
+def split_list(text: str) -> list[str]:
+    """Return the parts of a list at its outermost commas, semicolons, `and` and `or`.
+
+    >>> split_list("(1,2), x = 3 and y")
+    ['(1,2)', 'x = 3', 'y']
+    """
+    depth, parts, begin = 0, [], 0
+    separators = re.compile(r"[,;]|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b")
+    for found in re.finditer(rf"[{re.escape(OPENING + CLOSING)}]|{separators.pattern}", text):
+        token = found[0]
+        if token in OPENING:
+            depth += 1
+        elif token in CLOSING:
+            depth -= 1
+        elif depth == 0:
+            parts.append(text[begin : found.start()])
+            begin = found.end()
+    return [part.strip() for part in [*parts, text[begin:]] if part.strip()]
+
+
+def is_closed(text: str) -> bool:
+    """Return whether no bracket in the text closes before it opens: the ones around it belong together."""
+    depth = 0
+    for character in text:
+        depth += (character in OPENING) - (character in CLOSING)
+        if depth < 0:
+            return False
+    return depth == 0

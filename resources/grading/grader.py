@@ -1,0 +1,160 @@
+"""Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
+
+import importlib.metadata
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.util import Finalize
+from typing import Any, Literal
+
+import dagster as dg
+
+from gsr_dagster.experiment.experiment import GraderName
+from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
+from resources.progress import track
+
+Verdict = Literal[JudgedVerdict, "no answer"]
+
+# The class of the answers that equal the gold.
+GOLD_CLASS = 0
+# Raised with every change that can change a verdict.
+RULES = 3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a problem's answers are held against."""
+
+    gold: str
+    domain: str
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A verdict, and the class of equal answers of the problem that the answer belongs to.
+
+    Class 0 is the gold's. An answer that timed out is a class of its own text; without
+    an answer, or a gold to hold it against, there is no class, and no vote.
+    """
+
+    verdict: Verdict
+    answer_class: int | None
+
+    @property
+    def correct(self) -> bool:
+        return self.verdict == "correct"
+
+
+def grader_version(name: GraderName) -> str:
+    """Return the grader's name and all that decides its verdicts, for manifests."""
+    library = f" {importlib.metadata.version('math-verify')}" if name == "math-verify" else ""
+    return f"{name}{library}, rules {RULES}"
+
+
+class Grader(dg.ConfigurableResource):
+    """Grades answers. A process that is silent for ``seconds`` is killed, and its answers are judged one by one."""
+
+    name: str = "math-verify"
+    seconds: float = 20.0
+
+    def grade(
+        self, label: str, questions: dict[str, Reference], answers: Sequence[tuple[str, str | None]]
+    ) -> list[Grade]:
+        """Return the grades of (problem id, answer) pairs, in their order.
+
+        Each distinct pair of gold and answer is judged once in the life of this process.
+        Raises KeyError for a problem that is not among the questions.
+        """
+        known = _judged[self.name]
+        unknown: dict[Reference, dict[str, None]] = defaultdict(dict)
+        for problem_id, answer in answers:
+            question = questions[problem_id]
+            if (answer or "") not in known[question]:
+                unknown[question][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
+        with track(label, sum(len(new) for new in unknown.values()), "answers graded") as progress:
+            for question, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
+                known[question] |= judgements
+                progress.advance(len(judgements))
+        classes: dict[str, dict[str, int]] = defaultdict(dict)
+        return [
+            _grade_of_none(known[questions[problem_id]][""])
+            if answer is None
+            else _grade(known[questions[problem_id]][answer], classes[problem_id])
+            for problem_id, answer in answers
+        ]
+
+    def _judge_all(self, unknown: dict[Reference, list[str]]) -> Iterator[tuple[Reference, dict[str, Judgement]]]:
+        pending = {question: self._submit(question, answers) for question, answers in unknown.items()}
+        for question, future in pending.items():
+            answers = unknown[question]
+            try:
+                yield question, dict(zip(answers, future.result(), strict=True))
+            except Exception as error:  # the process was killed, or ran out of memory
+                if not _gave_up(error):
+                    raise
+                yield question, dict(self._one_by_one(question, answers))
+
+    def _one_by_one(self, question: Reference, answers: Sequence[str]) -> Iterator[tuple[str, Judgement]]:
+        """Judge each answer alone, so that the one that hangs takes no other with it."""
+        alone = [(answer, self._submit(question, [answer])) for answer in answers]
+        for answer, future in alone:
+            try:
+                (judgement,) = future.result()
+            except Exception as error:
+                if not _gave_up(error):
+                    raise
+                judgement = Judgement("timed out", answer)
+            yield answer, judgement
+
+    def _submit(self, question: Reference, answers: Sequence[str]) -> Any:
+        judged = _judged[self.name][question].items()
+        wrong = [answer for answer, judgement in judged if judgement == Judgement("incorrect", answer)]
+        arguments = (self.name, question.domain, question.gold, answers, wrong)
+        return _pool().schedule(judge, args=arguments, timeout=self.seconds)
+
+
+# By grader and question, what each answer was judged to be.
+_judged: dict[str, dict[Reference, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))
+
+
+def _grade_of_none(judgement: Judgement) -> Grade:
+    """Return the grade of a missing answer, from the judgement of an empty one."""
+    return Grade("gold unparseable" if judgement.verdict == "gold unparseable" else "no answer", None)
+
+
+def _grade(judgement: Judgement, classes: dict[str, int]) -> Grade:
+    """Number the problem's classes in the order in which they come; the gold's is 0."""
+    if judgement.verdict == "correct":
+        return Grade("correct", GOLD_CLASS)
+    if judgement.verdict == "gold unparseable":
+        return Grade("gold unparseable", None)
+    return Grade(judgement.verdict, classes.setdefault(judgement.same_as, len(classes) + 1))
+
+
+def _gave_up(error: Exception) -> bool:
+    from pebble import ProcessExpired
+
+    return isinstance(error, (futures.TimeoutError, ProcessExpired, MemoryError))
+
+
+@lru_cache(maxsize=1)
+def _pool() -> Any:
+    from pebble import ProcessPool
+
+    # A server imports math-verify once; every process, a killed one's successor too, is its fork.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["math_verify", "resources.grading.worker"])
+    pool = ProcessPool(max_workers=os.cpu_count() or 1, initializer=start_worker, context=context)
+    # Not atexit: a run of the page is a process of multiprocessing, which calls its own finalizers only, and would
+    # wait for the pool for ever.
+    Finalize(None, _stop, [pool], exitpriority=1)
+    return pool
+
+
+def _stop(pool: Any) -> None:
+    pool.stop()
+    pool.join()

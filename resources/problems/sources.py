@@ -1,0 +1,175 @@
+"""Problems from their source: rows of ``problem_id``, ``problem``, ``answer`` and ``domain``.
+
+load_problems("math500", ProblemSet(source="hub:math500"))            all 500, by their ids
+load_problems("few", ProblemSet(source="file:x.jsonl", problems=20))  a seeded choice of 20
+"""
+
+import importlib.util
+import random
+import sys
+import types
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from gsr_dagster.experiment.datasets import REGISTRY, HubDataset, as_text
+from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.method.rows import Row
+from resources.models.hub import hub_errors_as
+from resources.problems.row_files import RowFileError, read_rows
+from resources.store.errors import ArtifactError
+from resources.store.hashes import input_sha256
+
+MOST_GENERATED_PER_PROBLEM = 50
+
+
+@dataclass(frozen=True)
+class Problems:
+    """The rows of a problem set, and how many of the source were left out, by the reason."""
+
+    rows: list[Row]
+    left_out: dict[str, int]
+
+
+def problem_set_identity(problem_set: ProblemSet) -> dict[str, Any]:
+    """Return what pins the problems: a file by its content. Raises ArtifactError where it is missing."""
+    kind, _, name = problem_set.source.partition(":")
+    settings = problem_set.model_dump(include={"source", "options", "seed"}) | {"domain": _domain(problem_set)}
+    if kind == "file":
+        settings["source"] = f"file:sha256:{input_sha256(Path(name))}"
+    if kind == "hub":
+        settings["source"] = f"hub:{REGISTRY[name].repository}@{REGISTRY[name].revision}"
+    return settings
+
+
+def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] = ()) -> Problems:
+    """Return the set's problems, each text once, without those whose text is excluded.
+
+    Ids are NAME/ID with the source's own id, else NAME/NUMBER in its order. Fewer problems
+    than the source has are a seeded choice, of which more problems keep all. Raises
+    ArtifactError where the source has too few, or not as many as it should have, repeats
+    an id, lacks a column or refuses the options.
+    """
+    kind = problem_set.source.partition(":")[0]
+    found = list(_generated(name, problem_set, excluded) if kind == "reasoning-gym" else _read(name, problem_set))
+    seen, left_out = set(excluded), Counter()
+    rows: list[Row] = []
+    for problem_id, problem, answer in found:
+        reason = (
+            "empty problem" if not problem.strip()
+            else "empty answer" if not answer.strip()
+            else "in a benchmark" if problem in excluded
+            else "repeated" if problem in seen
+            else None
+        )  # fmt: skip
+        if reason:
+            left_out[reason] += 1
+            continue
+        seen.add(problem)
+        number = f"{len(rows):05d}" if problem_id is None else problem_id
+        rows.append(
+            {"problem_id": f"{name}/{number}", "problem": problem, "answer": answer, "domain": _domain(problem_set)}
+        )
+    repeated = [problem_id for problem_id, count in Counter(row["problem_id"] for row in rows).items() if count > 1]
+    if repeated:
+        raise ArtifactError(f"{name}: {problem_set.source} has {len(repeated)} ids twice, first {repeated[0]}")
+    wanted = problem_set.problems or len(rows)
+    if len(rows) < wanted or not rows:
+        raise ArtifactError(f"{name}: {problem_set.source} has {len(rows)} distinct problems, not {wanted or 1}")
+    if kind == "reasoning-gym":
+        return Problems(rows[:wanted], {})
+    chosen = sorted(random.Random(problem_set.seed).sample(range(len(rows)), len(rows))[:wanted])
+    return Problems([rows[place] for place in chosen], dict(left_out))
+
+
+def _domain(problem_set: ProblemSet) -> str:
+    kind, _, name = problem_set.source.partition(":")
+    return problem_set.domain or (REGISTRY[name].domain if kind == "hub" else "math")
+
+
+Found = tuple[str | None, str, str]  # the source's id, the problem, the answer
+
+
+def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
+    """Yield the rows of a data set of the hub, or of a JSONL or Parquet file."""
+    kind, _, place = problem_set.source.partition(":")
+    if kind == "hub":
+        import datasets
+
+        entry = REGISTRY[place]
+        columns = [c for c in (entry.problem, entry.answer, entry.id, *entry.filtered_by) if c]
+        with hub_errors_as(ArtifactError, f"{name}: {problem_set.source}"):
+            tables: list[Any] = [
+                datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
+                for config in entry.configs
+            ]
+    else:
+        named = {"id": "id", "problem": "problem", "answer": "answer", **problem_set.options}
+        entry = HubDataset(
+            place, "", "train", named["problem"], named["answer"], licence="", problems=None, id=named["id"]
+        )
+        columns = [entry.problem, entry.answer]
+        tables = [_FileRows(name, Path(place))]
+    for table in tables:
+        missing = set(columns) - set(table.column_names)
+        if missing:
+            raise ArtifactError(
+                f"{name}: {problem_set.source} has no column {', '.join(sorted(missing))}; "
+                f"there are {', '.join(table.column_names)}"
+            )
+        wanted = [c for c in dict.fromkeys([*columns, entry.id or ""]) if c in table.column_names]
+        rows = [row for row in table.select_columns(wanted) if entry.only is None or entry.only(row)]
+        for row in rows:
+            problem_id = row.get(entry.id) if entry.id else None
+            yield (
+                None if problem_id is None else str(problem_id),
+                str(row[entry.problem] or ""),
+                entry.read_answer(row[entry.answer]),
+            )
+    count = sum(len(table) for table in tables)
+    if entry.problems is not None and count != entry.problems:
+        raise ArtifactError(f"{name}: {problem_set.source} has {count} rows, and should have {entry.problems}")
+
+
+class _FileRows:
+    """A file's rows, in the form of a data set of the hub. Nothing is guessed: a text that looks like a date is a text."""
+
+    def __init__(self, name: str, path: Path):
+        try:
+            self.rows = list(read_rows(path))
+        except RowFileError as error:
+            raise ArtifactError(f"{name}: {error}") from None
+        self.column_names = list(dict.fromkeys(column for row in self.rows for column in row))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select_columns(self, names: Sequence[str]) -> Iterator[Row]:
+        return ({name: row.get(name) for name in names} for row in self.rows)
+
+
+def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) -> Iterator[Found]:
+    """Yield new questions and answers of a reasoning-gym task, as many as wanted, for as long as there is hope."""
+    # pycosat has no wheel and needs a compiler; of all tasks only zebra puzzles call it.
+    if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
+        sys.modules["pycosat"] = types.ModuleType("pycosat")
+    import reasoning_gym
+
+    task = problem_set.source.removeprefix("reasoning-gym:")
+    assert problem_set.problems is not None, "refused by the experiment file's checks"
+    most = MOST_GENERATED_PER_PROBLEM * problem_set.problems
+    try:
+        dataset = reasoning_gym.create_dataset(task, size=most, seed=problem_set.seed, **problem_set.options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ArtifactError(f"{name}: {problem_set.source} refuses its options: {error}") from None
+    seen = set(excluded)
+    enough = len(seen) + problem_set.problems
+    for entry in islice(dataset, most):
+        if entry["question"] not in seen:
+            seen.add(entry["question"])
+            yield None, entry["question"], as_text(entry["answer"])
+            if len(seen) == enough:
+                return

@@ -1,0 +1,130 @@
+"""report.html: one page that stands alone, with the scores, their intervals and the plots. report.html.j2 lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.method.correlation import Correlation
+from gsr_dagster.method.intervals import Interval
+from resources.reporting.numbers import between, correlation_text, percent, points
+from resources.reporting.plots import by_correct_plot, data_uri, gap_plot, training_curve
+from resources.reporting.report_rows import (
+    ReportedAggregations,
+    ReportedCurvePoint,
+    ReportedGap,
+    ReportedStudent,
+    StudentFacts,
+)
+from resources.reporting.scaling_plots import (
+    difference_plot,
+    gap_against_parameters,
+    gap_against_pass_at_1,
+    scores_against_k,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+SCORES = {
+    "pass_at_1": "pass@1",
+    "maj_at_k": "maj@{k}",
+    "self_ref_at_k": "selfRef@{k}",
+    "pass_at_k": "pass@{k}",
+}
+# The scores in which a student is held against its base.
+COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
+# What gap_diagnostics counts, as the report names it.
+DIAGNOSTICS = {
+    "copies": "copies a candidate",
+    "keeps_an_answer": "answer of a candidate",
+    "follows_majority": "follows the vote",
+    "follows_majority_right": "… where it is right",
+    "follows_majority_wrong": "… where it is wrong",
+    "truncated": "cut off",
+    "unclosed_thinking": "thinking never ends",
+}
+
+
+@dataclass
+class Report:
+    """What the report tells. ``correlations`` are by benchmark; ``ablations`` are students that differ in mixture alone."""
+
+    experiment: Experiment
+    gaps: Sequence[ReportedGap]
+    curves: Sequence[ReportedCurvePoint] = ()
+    correlations: Mapping[str, Mapping[str, Correlation | None]] = field(default_factory=dict)
+    comparison: Sequence[ReportedStudent] = ()
+    facts: Sequence[StudentFacts] = ()
+    ablations: Sequence[Sequence[str]] = ()
+    aggregations: Sequence[ReportedAggregations] = ()
+
+    @property
+    def base_gaps(self) -> list[ReportedGap]:
+        return [row for row in self.gaps if row.lane == "base"]
+
+    def scaling_figures(self) -> dict[str, Figure]:
+        """Return the figures of the gap by name; those that hold models against each other where there are two."""
+        figures = {"gaps": gap_plot(self.gaps)}
+        if len(self.experiment.models) > 1:
+            figures["gap_against_parameters"] = gap_against_parameters(self.base_gaps, self.correlations)
+            figures["gap_against_pass_at_1"] = gap_against_pass_at_1(self.base_gaps, self.correlations)
+        for benchmark in self.experiment.benchmarks if self.curves else ():
+            figures[f"scores_against_k_{benchmark}"] = scores_against_k(benchmark, self.gaps, self.curves)
+        for benchmark in self.experiment.benchmarks:
+            strata = {row.subject: row.by_correct for row in self.gaps if row.benchmark == benchmark}
+            figures[f"by_correct_{benchmark}"] = by_correct_plot(strata)
+        return figures
+
+    def figures(self) -> dict[str, Figure]:
+        """Return every figure that compares, by name."""
+        compared = {"student_minus_base": difference_plot(self.comparison)} if self.comparison else {}
+        return self.scaling_figures() | compared
+
+    def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:
+        """Return the gap of a model or student by group size, the experiment's own k among them."""
+        (main,) = (row for row in self.gaps if (row.benchmark, row.subject) == (benchmark, subject))
+        further = [point for point in self.curves if (point.benchmark, point.subject) == (benchmark, subject)]
+        return {main.k: main.intervals["refinement_gap"], **{point.k: point.refinement_gap for point in further}}
+
+    def mixtures(self, names: Sequence[str]) -> tuple[list[tuple[ReportedStudent, StudentFacts]], bool]:
+        """Return students with their facts, benchmark by benchmark, and whether all have as many training rows."""
+        facts = {fact.student: fact for fact in self.facts}
+        rows = [
+            row for benchmark in self.experiment.benchmarks for row in self.comparison if row.benchmark == benchmark
+        ]
+        chosen = [(row, facts[row.student]) for row in rows if row.student in names]
+        return chosen, len({fact.rows for _, fact in chosen}) == 1
+
+
+def render_report(report: Report) -> str:
+    """Return the report as HTML. All text is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.globals |= {
+        "percent": percent,
+        "points": points,
+        "between": between,
+        "image": data_uri,
+        "training_curve": training_curve,
+        "correlation_text": correlation_text,
+    }
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        report=report,
+        experiment=report.experiment,
+        k=report.experiment.k,
+        sizes=sorted({report.experiment.k, *report.experiment.further_ks}),
+        figures=report.figures(),
+        scores=SCORES,
+        diagnostics=DIAGNOSTICS,
+        compared=(*COMPARED, "refinement_gap"),
+        labels={**SCORES, "refinement_gap": "gap"},
+    )

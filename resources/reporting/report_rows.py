@@ -1,0 +1,108 @@
+"""What a report is made of: a gap, a point of its curve, a student beside its base, and what a student learned from."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from gsr_dagster.experiment.keys import LaneName
+from gsr_dagster.method.aggregation_summary import AggregationSummary
+from gsr_dagster.method.gap_summary import GapSummary
+from gsr_dagster.method.intervals import Interval
+from gsr_dagster.method.rows import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedGap(GapSummary):
+    """The gap report of one subject on one benchmark. ``parameters`` are those of its model, or of its base."""
+
+    benchmark: str
+    subject: str
+    lane: LaneName
+    family: str
+    parameters: float
+
+
+@dataclass(frozen=True)
+class ReportedCurvePoint:
+    """The scores of a subject's groups of one further size."""
+
+    benchmark: str
+    subject: str
+    k: int
+    groups: int
+    problems: int
+    maj_at_k: Interval
+    self_ref_at_k: Interval
+    refinement_gap: Interval
+    tokens_per_refined_group: float
+
+
+@dataclass(frozen=True)
+class ReportedAggregations(AggregationSummary):
+    """The aggregations of one subject's groups on one benchmark."""
+
+    benchmark: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class Change(Interval):
+    """A score of base and student, as fractions, and their difference with its interval, paired over problems."""
+
+    base: float
+    student: float
+
+
+@dataclass(frozen=True)
+class ReportedStudent:
+    """A student beside its base on one benchmark. ``relation`` says whose candidates it learned from."""
+
+    benchmark: str
+    out_of_distribution: bool
+    student: str
+    base: str
+    relation: str
+    problems: int
+    pass_at_1: Change
+    maj_at_k: Change
+    self_ref_at_k: Change
+    refinement_gap: Change
+
+    @staticmethod
+    def parse(rows: Sequence[Row]) -> "list[ReportedStudent]":
+        """Return stored rows of the asset student_comparison."""
+        return TypeAdapter(list[ReportedStudent]).validate_python(rows)
+
+
+@dataclass(frozen=True)
+class StudentFacts:
+    """What a student learned from, and its training curve, a row an optimiser step."""
+
+    student: str
+    base: str
+    teacher: str
+    sampler: str
+    relation: str
+    mixture: str
+    rows: int
+    refinement_rows: int
+    direct_rows: int
+    teacher_refinements: int
+    correct_refinements: int
+    kept_from_all_wrong_groups: int
+    teacher_solutions: int
+    correct_solutions: int
+    history: list[Row]
+
+
+def stored_gap(gap: ReportedGap) -> dict[str, Any]:
+    """Return a reported gap as a row: what it is of first, then its scores."""
+    first = ("benchmark", "subject", "lane", "family", "parameters")
+    return {**{name: getattr(gap, name) for name in first}, **gap.document()}
+
+
+def stored_student(row: ReportedStudent) -> dict[str, Any]:
+    return dataclasses.asdict(row)

@@ -1,0 +1,33 @@
+"""Shards: rows as Parquet, in files that carry the head of their own sha256 in their names."""
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gsr_dagster.method.rows import Row
+from resources.store.hashes import sha256
+from resources.store.manifests import NAME_DIGITS
+
+
+def encode(rows: Sequence[Row]) -> bytes:
+    """Return rows as the bytes of a shard."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows)), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def decode(content: bytes, columns: Sequence[str] = ()) -> pa.Table:
+    """Return a shard's table, or some of its columns."""
+    # Without pyarrow's threads: now and then they abort a process that ends, and a shard is small.
+    return pq.read_table(io.BytesIO(content), columns=list(columns) or None, use_threads=False, pre_buffer=False)
+
+
+def shard_name(content: bytes) -> str:
+    return f"shard-{sha256(content)[:NAME_DIGITS]}.parquet"
+
+
+def digest_in_name(name: str) -> str:
+    """Return the head of a sha256 that a name carries: shard-<sha256>.parquet, files-<sha256>."""
+    return name.partition("-")[2].removesuffix(".parquet")

@@ -1,0 +1,128 @@
+"""Every kind of aggregation through the real graph, with the small model and a small reward model."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.running import run_experiment
+from resources.store.artifacts import ArtifactStore
+
+SUMS = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
+PARTITION = "sums|llama-tiny"
+PLAN = {"plan": {"kind": "planned_refinement", "groups_per_stratum": 3}}
+
+
+def experiment(model, reward_model, folder, **more) -> Experiment:
+    candidates = [f"llama-tiny/sums/{problem:05d}/{index}" for problem in range(8) for index in range(4)]
+    scores = folder / "scores.jsonl"
+    lines = [json.dumps({"candidate_id": name, "score": number}) for number, name in enumerate(candidates)]
+    scores.write_text("\n".join(lines))
+    engine = {"kind": "transformers", "batch_size": 64}
+    return Experiment.model_validate(
+        {
+            "name": "small",
+            "k": 2,
+            "families": {"llama": {"tiny": {"source": f"path:{model}", "parameters": 5e5, "engine": engine}}},
+            "benchmarks": {
+                "sums": {"source": "reasoning-gym:chain_sum", "options": SUMS, "seed": 1, "problems": 8, "samples": 4}
+            },
+            "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
+            "aggregations": {
+                "bon": {"kind": "reward_model", "source": f"path:{reward_model}"},
+                "recorded": {"kind": "recorded_scores", "path": str(scores)},
+                "genselect": {"kind": "generative_selection"},
+                "usc": {"kind": "universal_self_consistency"},
+                "other": {"kind": "synthesis", "model": "llama-tiny"},
+                "twice": {"kind": "repeated_refinement"},
+                "shuffled": {"kind": "shuffled_refinement"},
+                **more,
+            },
+        }
+    )
+
+
+class Made:
+    """An experiment that ran, and what runs it again with more aggregations."""
+
+    def __init__(self, model, reward_model, folder):
+        self.arguments = (model, reward_model, folder)
+        self.store = ArtifactStore(root=str(folder / "artifacts" / "small"))
+        self.run()
+
+    def run(self, **more) -> int:
+        return run_experiment(experiment(*self.arguments, **more), self.store, Console(file=io.StringIO()))
+
+    def rows(self, asset: str) -> list[dict]:
+        return self.store.read(ArtifactKey(f"base/{asset}", PARTITION))
+
+
+@pytest.fixture(scope="module")
+def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
+    folder = tmp_path_factory.mktemp("aggregations")
+    (folder / "dagster").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GSR_HOME", str(folder))
+        patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
+        yield Made(small_model, reward_model_folder, folder)
+
+
+def test_every_aggregation_answers_every_group_once(made):
+    summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
+    names = [entry["aggregation"] for entry in summary["aggregations"]]
+    assert names == ["majority", "self_refinement", "bon", "recorded", "genselect", "usc", "other", "twice", "shuffled"]
+    rows = made.rows("aggregations")
+    assert {sum(row["aggregation"] == name for row in rows) for name in names} == {8 * 2}
+    gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
+    scores = {entry["aggregation"]: entry["score"]["estimate"] for entry in summary["aggregations"]}
+    assert scores["majority"] == pytest.approx(gap["maj_at_k"])
+    assert scores["self_refinement"] == pytest.approx(gap["self_ref_at_k"])
+
+
+def test_the_recorded_scores_choose_the_last_sample_of_each_group(made):
+    for row in made.rows("aggregations"):
+        if row["aggregation"] == "recorded":
+            group = int(row["group_id"][-1])
+            assert row["chosen"] == f"llama-tiny/{row['problem_id']}/{2 * group + 1}"
+
+
+def test_the_second_round_is_shown_the_refinements_of_the_first(made):
+    rows = {row["sample_id"]: row for row in made.rows("aggregation/twice")}
+    last = [row for row in rows.values() if row["prompt_id"].endswith("/r2")]
+    assert len(last) == 16
+    for row in last:
+        assert [rows[shown]["prompt_id"] for shown in row["candidate_ids"]] == [row["prompt_id"][:-1] + "1"] * 2
+
+
+def test_another_order_shows_the_same_candidates_and_the_same_order_shows_them_as_they_were(made):
+    refined = {row["prompt_id"]: row["candidate_ids"] for row in made.rows("self_refinements")}
+    again = {row["prompt_id"]: row["candidate_ids"] for row in made.rows("aggregation/shuffled")}
+    for group, shown in refined.items():
+        assert again[group] == shown[::-1]
+        assert again[f"{group}/same_order"] == shown
+
+
+def test_one_more_aggregation_leaves_the_others_as_they_are(made):
+    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled")
+    before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
+    assert made.run() == 0
+    assert made.run(**PLAN) == 3  # itself, the table, the report
+    after = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
+    assert after == before
+    graded = {row["candidate_id"]: row["correct"] for row in made.rows("graded_candidates")}
+    planned = made.rows("aggregation/plan")
+    assert {sum(graded[shown] for shown in row["candidate_ids"]) for row in planned} == {0, 1, 2}
+    for row in planned:
+        assert f"/c{sum(graded[shown] for shown in row['candidate_ids'])}-" in row["prompt_id"]
+
+
+def test_samples_of_a_lost_run_are_kept(made):
+    key = ArtifactKey("base/aggregation/twice", PARTITION)
+    before = made.store.existing(key)
+    made.store.objects.remove(f"{key.path}/manifest.json")
+    made.run(**PLAN)
+    assert made.store.existing(key) == before

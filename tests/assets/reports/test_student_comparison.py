@@ -1,0 +1,209 @@
+"""Students beside their bases, on pools whose correctness is drawn: what the rows and the page say of them."""
+
+import random
+import re
+
+import pytest
+
+from assets.evaluation.gap_curves import at_k, curve_row
+from assets.evaluation.scoring import gap_summary, pool_groups, score_groups
+from assets.recipes import Recipes
+from assets.reports.reports import by_benchmark, correlations, curve_rows, gap_rows
+from assets.reports.student_comparison import ablations, comparison_rows, relation, student_facts
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+
+PROBLEMS, SAMPLES = 20, 8
+ROLLOUT = {"temperature": 0.7, "max_new_tokens": 32}
+STUDENT = {
+    "base": "qwen-7b",
+    "teacher": "qwq-32b",
+    "candidates": {**ROLLOUT, "samples": 4},
+    "refinements": {**ROLLOUT, "samples": 4},
+    "solutions": {**ROLLOUT, "samples": 4},
+}
+
+
+def model(parameters: float) -> dict:
+    return {"source": "hf:a/b@main", "parameters": parameters, "engine": {"kind": "vllm"}}
+
+
+def document() -> dict:
+    problem_set = {"source": "reasoning-gym:chain_sum", "problems": PROBLEMS, "samples": SAMPLES}
+    return {
+        "name": "compared",
+        "k": 4,
+        "ks": [2, 8],
+        "families": {
+            "qwen": {"1.5b": model(1.5e9), "7b": model(7.6e9), "14b": model(14.8e9)},
+            "qwq": {"32b": model(32.8e9)},
+        },
+        "benchmarks": {
+            "aime": problem_set,
+            "math": {**problem_set, "problems": 2 * PROBLEMS},
+            "knights": {**problem_set, "out_of_distribution": True},
+        },
+        "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 256},
+        "training_problems": {"source": "reasoning-gym:chain_sum", "problems": 8},
+        "students": {
+            "qwen-7b-gsr": STUDENT,
+            "qwen-7b-direct": {**STUDENT, "rows": "direct"},
+            "qwen-7b-refine": {**STUDENT, "rows": "refinement"},
+            "qwen-14b-gsr": {**STUDENT, "base": "qwen-14b", "candidates_from": "qwen-7b"},
+            "qwen-1.5b-gsr": {**STUDENT, "base": "qwen-1.5b", "candidates_from": "qwq-32b"},
+        },
+    }
+
+
+class Evaluated:
+    """A store with graded candidates, gap reports and curves of every subject, drawn by a seed."""
+
+    def __init__(self, root: str, students: int):
+        every = document()
+        every["students"] = dict(list(every["students"].items())[:students])
+        self.experiment = Experiment.model_validate(every)
+        self.store = ArtifactStore(root=root)
+        self.recipes = Recipes(self.experiment, self.store)
+        for benchmark, settings in self.experiment.benchmarks.items():
+            for lane, subjects in (("base", self.experiment.models), ("student", self.experiment.students)):
+                for number, subject in enumerate(subjects):
+                    skill = 0.25 + 0.1 * number + (0.1 if lane == "student" else 0)
+                    self.evaluate(lane, benchmark, subject, settings.problems, skill)
+        for name, student in self.experiment.students.items():
+            counts = {"hybrid": (60, 60), "refinement": (60, 0), "direct": (0, 90)}[student.rows]
+            self.put_training(name, *counts)
+
+    def put(self, key: ArtifactKey, rows: list[dict], summary: dict | None = None) -> None:
+        recipe = Recipe(key, settings={})
+        self.store.publish(recipe, [self.store.put_shard(recipe, rows)], summary or {})
+
+    def evaluate(self, lane: str, benchmark: str, subject: str, problems: int, skill: float) -> None:
+        rng = random.Random(f"{benchmark} {subject}")
+        hardness = {f"{benchmark}/{i:02d}": rng.betavariate(2 * skill, 2 - 2 * skill) for i in range(problems)}
+
+        def sample(problem_id: str, chance: float, **columns) -> dict:
+            correct = rng.random() < chance
+            verdict = {"correct": correct, "verdict": "correct" if correct else "incorrect", "answer": "1"}
+            answer_class = 0 if correct else rng.randint(1, 4)
+            tokens = {"generated_tokens": rng.randint(50, 200)}
+            return {**columns, **verdict, **tokens, "problem_id": problem_id, "answer_class": answer_class}
+
+        graded = [
+            sample(problem_id, chance, candidate_id=f"{subject}/{problem_id}/{index}", sample_index=index)
+            for problem_id, chance in hardness.items()
+            for index in range(SAMPLES)
+        ]
+        groups, refined = {}, {}
+        for k in (self.experiment.k, *self.experiment.further_ks):
+            name, at = (subject if k == self.experiment.k else at_k(subject, k)), self.experiment.at(k)
+            rows = [
+                sample(
+                    group.problem_id,
+                    min(1, hardness[group.problem_id] + skill / 5),
+                    prompt_id=group_id,
+                    refinement_id=f"{group_id}/0",
+                    candidate_ids=[],
+                )
+                for group_id, group, _ in pool_groups(at, name, graded)
+            ]
+            groups[k], refined[k] = score_groups(at, name, graded, rows)
+        partition = f"{benchmark}|{subject}"
+        main = self.experiment.k
+        self.put(ArtifactKey(f"{lane}/graded_candidates", partition), graded)
+        untold = dict.fromkeys(DIAGNOSTICS)  # without texts none can be told
+        summary = {**gap_summary(self.experiment, graded, groups[main]), "diagnostics": untold}
+        self.put(ArtifactKey(f"{lane}/gap_reports", partition), refined[main], summary)
+        curve = [curve_row(k, groups[k], self.experiment.seed) for k in self.experiment.further_ks]
+        self.put(ArtifactKey(f"{lane}/gap_curves", partition), curve)
+
+    def put_training(self, student: str, refinements: int, direct: int) -> None:
+        counted = {
+            "teacher_refinements": 100,
+            "correct_refinements": 70,
+            "kept_from_all_wrong_groups": 3,
+            "teacher_solutions": 100,
+            "correct_solutions": 90,
+            "refinement_rows": refinements,
+            "direct_rows": direct,
+        }
+        self.put(ArtifactKey("training_sets", student), [{"row": i} for i in range(refinements + direct)], counted)
+        history = [{"step": step, "loss": 1 / step, "learning_rate": 1e-4} for step in range(1, 20)]
+        self.put(ArtifactKey("lora_checkpoints", student), history)
+
+    def rows(self, asset: str, benchmark: str, subject: str) -> list[dict]:
+        return self.store.read(ArtifactKey(asset, f"{benchmark}|{subject}"))
+
+    def page(self) -> str:
+        lanes = ("base", "student")
+        gaps = [row for lane in lanes for row in gap_rows(self.experiment, self.store, lane)]
+        report = Report(
+            self.experiment,
+            by_benchmark(self.experiment, gaps),
+            curves=[row for lane in lanes for row in curve_rows(self.experiment, self.store, lane)],
+            correlations=correlations(self.experiment, gap_rows(self.experiment, self.store, "base")),
+            comparison=comparison_rows(self.experiment, self.store),
+            facts=student_facts(self.experiment, self.store),
+            ablations=ablations(self.experiment),
+        )
+        return render_report(report)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory) -> Evaluated:
+    return Evaluated(str(tmp_path_factory.mktemp("compared")), students=5)
+
+
+def test_a_comparison_holds_both_means_and_their_difference_over_the_same_problems(evaluated):
+    rows = comparison_rows(evaluated.experiment, evaluated.store)
+    assert len(rows) == 5 * 3
+    for row in rows:
+        groups = {
+            lane: evaluated.rows(f"{lane}/gap_reports", row["benchmark"], row[lane]) for lane in ("base", "student")
+        }
+        gap = {lane: sum(g["refined"] - g["vote"] for g in of_lane) / len(of_lane) for lane, of_lane in groups.items()}
+        score = row["refinement_gap"]
+        assert (score["base"], score["student"]) == pytest.approx((gap["base"], gap["student"]))
+        assert score["estimate"] == pytest.approx(gap["student"] - gap["base"])
+        assert score["low"] <= score["estimate"] <= score["high"]
+        of_parts = row["self_ref_at_k"]["estimate"] - row["maj_at_k"]["estimate"]
+        assert score["estimate"] == pytest.approx(of_parts)
+        assert row["problems"] == evaluated.experiment.benchmarks[row["benchmark"]].problems
+        assert row["out_of_distribution"] == (row["benchmark"] == "knights")
+
+
+def test_a_student_is_told_by_whose_candidates_it_learned_from(evaluated):
+    students = evaluated.experiment.students
+    found = {name: relation(evaluated.experiment, student) for name, student in students.items()}
+    assert found["qwen-7b-gsr"] == found["qwen-7b-direct"] == "own candidates"
+    assert found["qwen-14b-gsr"] == "transfer across scales"
+    assert found["qwen-1.5b-gsr"] == "transfer across families"
+
+
+def test_an_ablation_is_of_students_that_differ_in_their_rows_and_in_nothing_else():
+    every = document()
+    assert ablations(Experiment.model_validate(every)) == [["qwen-7b-gsr", "qwen-7b-direct", "qwen-7b-refine"]]
+    every["students"]["qwen-7b-direct"]["training"] = {"epochs": 5}
+    assert ablations(Experiment.model_validate(every)) == [["qwen-7b-gsr", "qwen-7b-refine"]]
+    every["students"]["qwen-7b-refine"]["rows"] = "hybrid"
+    assert ablations(Experiment.model_validate(every)) == []
+
+
+def test_the_page_tells_transfer_ablation_and_what_is_out_of_distribution(evaluated):
+    page = evaluated.page()
+    told = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    for row in comparison_rows(evaluated.experiment, evaluated.store):
+        assert f"{row['student']} {row['relation']}" in told
+    assert "knights out of distribution" in told
+    assert "direct solutions only qwen-7b-direct 90 20" in told
+    assert "The students have different numbers of training rows" in told
+    assert "transfer across families" in told
+
+
+def test_without_students_the_page_tells_of_the_models_alone(tmp_path):
+    page = Evaluated(str(tmp_path), students=0).page()
+    assert "How the gap scales" in page
+    assert "Students beside" not in page
+    assert "Training" not in page

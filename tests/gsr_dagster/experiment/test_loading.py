@@ -1,0 +1,201 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsr_dagster.experiment.loading import DEFAULT_EXPERIMENT, ExperimentError, load_experiment
+
+SHIPPED = sorted(DEFAULT_EXPERIMENT.parent.glob("*.yaml"))
+
+
+@pytest.fixture
+def document() -> dict:
+    return yaml.safe_load(DEFAULT_EXPERIMENT.read_text())
+
+
+def refusal(document: dict, folder: Path) -> str:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(ExperimentError) as error:
+        load_experiment(path)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_experiment_is_accepted(path):
+    experiment = load_experiment(path)
+    assert experiment.models
+
+
+def test_a_student_of_an_unknown_teacher_is_refused_with_the_models_there_are(document, tmp_path):
+    name, student = next(iter(document["students"].items()))
+    student["teacher"] = "qwen-72b"
+    message = refusal(document, tmp_path)
+    assert f"students.{name}.teacher: no model 'qwen-72b'; there are smollm2-135m" in message
+
+
+def test_the_line_of_a_fault_is_named(document, tmp_path):
+    document["k"] = "four"
+    line = 1 + yaml.safe_dump(document, sort_keys=False).splitlines().index("k: four")
+    assert f"line {line}, k: " in refusal(document, tmp_path)
+
+
+def test_every_fault_is_listed_at_once(document, tmp_path):
+    document["k"] = 0
+    document["sede"] = 3
+    message = refusal(document, tmp_path)
+    assert ", k: " in message
+    assert ", sede: Extra inputs are not permitted" in message
+
+
+@pytest.mark.parametrize("key", ["a|b", "a,b", "a b", "a/b", "[a]", ""])
+def test_a_key_that_cannot_be_a_partition_is_refused(document, tmp_path, key):
+    document["benchmarks"][key] = next(iter(document["benchmarks"].values()))
+    assert "cannot be a partition key" in refusal(document, tmp_path)
+
+
+def test_more_candidates_in_a_group_than_samples_are_refused(document, tmp_path):
+    name, benchmark = next(iter(document["benchmarks"].items()))
+    benchmark["samples"] = document["k"] - 1
+    assert f"benchmarks.{name}.samples: {document['k'] - 1} samples cannot fill a group" in refusal(document, tmp_path)
+
+
+def test_a_further_group_size_beyond_the_samples_is_refused_and_the_main_one_is_no_further_one(document, tmp_path):
+    document["ks"] = [document["k"], 2]
+    path = tmp_path / "accepted.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).further_ks == [2]
+    document["ks"] = [64]
+    assert "samples cannot fill a group of k=64 candidates" in refusal(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": "refine"}, "rows: Input should be 'hybrid', 'direct' or 'refinement'"),
+        ({"most_rows": 1}, "most_rows: Input should be greater than or equal to 2"),
+        ({"rows": "direct", "training": {"refine_weight": 1}}, "gives rows: direct no weight at all"),
+    ],
+)
+def test_a_mixture_that_cannot_train_is_refused(document, tmp_path, change, message):
+    document["students"]["smollm2-135m-gsr"] |= change
+    assert message in refusal(document, tmp_path)
+
+
+def test_families_that_one_wildcard_would_name_are_refused(document, tmp_path):
+    model = {"source": "path:models", "parameters": 1e6}
+    document["families"] |= {"qwen2.5": {"7b": model}, "qwen2.5-coder": {"1b": model}}
+    message = refusal(document, tmp_path)
+    assert "families.qwen2.5-coder: the wildcard qwen2.5-* would name this family too" in message
+
+
+def test_a_student_outside_its_base_family_is_refused(document, tmp_path):
+    document["students"] = {"mine": next(iter(document["students"].values()))}
+    assert "students.mine: must start with its base's family, as in smollm2-mine" in refusal(document, tmp_path)
+
+
+def test_a_benchmark_without_problems_and_a_file_without_benchmarks_are_refused(document, tmp_path):
+    next(iter(document["benchmarks"].values()))["problems"] = 0
+    assert "greater than or equal to 1" in refusal(document, tmp_path)
+    document["benchmarks"] = {}
+    assert "benchmarks: Dictionary should have at least 1 item" in refusal(document, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["SmolLM2", "hf:org/name", "hf:name@main", "s3:x", "path:"])
+def test_a_source_of_another_form_is_refused_with_the_forms(document, tmp_path, source):
+    document["families"]["smollm2"]["135m"]["source"] = source
+    assert "is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH" in refusal(document, tmp_path)
+
+
+def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(DEFAULT_EXPERIMENT.read_text() + "\nk: 5\n")
+    with pytest.raises(ExperimentError, match="k: this key stands here twice"):
+        load_experiment(path)
+    path.write_text("k: [")
+    with pytest.raises(ExperimentError, match="is not YAML"):
+        load_experiment(path)
+    with pytest.raises(ExperimentError, match="No such file"):
+        load_experiment(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "other",
+            {"kind": "synthesis", "model": "gpt"},
+            "aggregations.other.model: no model 'gpt'; there are smollm2-135m",
+        ),
+        ("bon", {"kind": "reward_model", "source": "gguf:x"}, "is not hf:ORG/NAME@REVISION or path:FOLDER"),
+        ("bon", {"kind": "recorded_scores", "path": "scores.csv"}, "scores.csv is not a .jsonl or .parquet file"),
+        ("again", {"kind": "repeated_refinement", "rounds": 1}, "greater than or equal to 2"),
+        ("best", {"kind": "best"}, "does not match any of the expected tags: 'reward_model', 'recorded_scores'"),
+        ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
+        ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
+    ],
+)
+def test_an_aggregation_that_cannot_be_made_is_refused(document, tmp_path, name, settings, message):
+    document["aggregations"] = {name: settings}
+    assert message in refusal(document, tmp_path)
+
+
+def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path):
+    document["k"] = 1
+    document["aggregations"] = {"shuffled": {"kind": "shuffled_refinement"}}
+    assert "aggregations.shuffled: a group of k=1 candidate has no other order" in refusal(document, tmp_path)
+
+
+def test_recorded_samples_can_be_scored_but_nothing_else_can_be_drawn_of_them(document, tmp_path):
+    (scales,) = document["families"].values()
+    scales["135m"]["engine"] = {"kind": "recorded", "path": "samples"}
+    document["aggregations"] = {
+        "pick": {"kind": "generative_selection"},
+        "best": {"kind": "recorded_scores", "path": "scores.jsonl"},
+    }
+    del document["students"]
+    refused = refusal(document, tmp_path)
+    assert "aggregations.pick: smollm2-135m is recorded" in refused
+    assert "aggregations.best" not in refused
+
+
+def test_recorded_scores_stand_relative_to_the_experiment_file(document, tmp_path):
+    document["aggregations"] = {"best": {"kind": "recorded_scores", "path": "scores.jsonl"}}
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).aggregations["best"].path == tmp_path / "scores.jsonl"
+
+
+def test_what_to_do_about_contamination_is_one_of_two_words_and_blocks_where_it_is_left_out(document, tmp_path):
+    document["contamination"] = "ignore"
+    assert "contamination: Input should be 'block' or 'report'" in refusal(document, tmp_path)
+    del document["contamination"]
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).contamination == "block"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"), [("most_cut", 0.1, "Extra inputs"), ("most_truncated", 10, "less than or equal to 1")]
+)
+def test_a_check_that_there_is_not_and_a_share_over_one_are_refused(document, tmp_path, name, value, says):
+    document["checks"] = {name: value}
+    message = refusal(document, tmp_path)
+    assert f"checks.{name}: " in message
+    assert says in message
+
+
+def test_a_student_ends_its_thinking_as_the_teacher_does_whose_texts_it_learned():
+    paper = load_experiment(DEFAULT_EXPERIMENT.with_name("paper.yaml"))
+    assert paper.thinking_end("qwen2.5-7b") is None
+    assert paper.thinking_end("qwen2.5-7b-gsr") == "</think>"
+
+
+def test_what_only_the_evaluation_would_find_out_after_the_training_is_refused(document, tmp_path):
+    name, student = next(iter(document["students"].items()))
+    base = document["families"]["smollm2"]["135m"]
+    base["engine"] = {"kind": "vllm"}
+    student["lora"] = {"rank": 513}
+    assert f"students.{name}.lora.rank: vLLM serves an adapter of a rank up to 512" in refusal(document, tmp_path)
+    base["trust_remote_code"] = True
+    assert f"students.{name}.base: its base needs code of its own" in refusal(document, tmp_path)

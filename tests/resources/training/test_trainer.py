@@ -1,0 +1,154 @@
+"""Training for real, on a small model: by one process and by two, an adapter and all weights."""
+
+import json
+import multiprocessing
+import pickletools
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from resources.training.trainer import Trainer, TrainingDiedError, TrainingError
+from resources.training.weight_change import tensors
+
+ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
+
+
+def student(**settings: object) -> Student:
+    training = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 4, "rows_at_once": 2, "max_length": 512}
+    lora = settings.pop("lora", {})
+    return Student.model_validate(
+        {
+            "base": "llama-tiny",
+            "teacher": "llama-tiny",
+            "candidates": ROLLOUTS,
+            "refinements": ROLLOUTS,
+            "solutions": ROLLOUTS,
+            "lora": lora,
+            "training": {**training, **settings},
+        }
+    )
+
+
+def training_rows(count: int) -> list[dict]:
+    rows = []
+    for number in range(count):
+        problem, completion = f"{number} + 3 =", f"The answer is \\boxed{{{number + 3}}}."
+        refine = number % 2
+        prompt = refinement_messages(problem, [completion, "No idea."]) if refine else direct_messages(problem)
+        kind = "refinement" if refine else "direct"
+        rows.append({"kind": kind, "messages": json.dumps(prompt), "completion": completion})
+    return rows
+
+
+def train(model: Path, scratch: Path, **settings: object) -> tuple[Path, list[dict]]:
+    scratch.mkdir()
+    return Trainer().train("test", student(**settings), f"path:{model}", training_rows(12), 7, scratch)
+
+
+def loaded(folder: Path) -> dict[str, np.ndarray]:
+    return {name: load() for name, load in tensors(folder).items()}
+
+
+@pytest.fixture(scope="module")
+def alone(small_model, tmp_path_factory) -> tuple[Path, list[dict]]:
+    return train(small_model, tmp_path_factory.mktemp("alone") / "scratch")
+
+
+def test_training_again_gives_the_same_files_wherever_it_runs(alone, small_model, tmp_path):
+    folder, _ = alone
+    again, _ = train(small_model, tmp_path / "again")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+    assert not any(str(folder.parent).encode() in content for content in files.values())
+
+
+def test_a_checkpoint_holds_no_pickle(alone):
+    folder, _ = alone
+    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+    for path in folder.iterdir():
+        with pytest.raises(ValueError):  # noqa: PT011
+            list(pickletools.genops(path.read_bytes()))
+
+
+def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
+    folder, history = alone
+    shared, shared_history = train(small_model, tmp_path / "two", processes=2)
+    assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
+    assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
+    assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
+    ours, theirs = loaded(folder), loaded(shared)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert np.allclose(tensor, theirs[name], atol=2e-4), name
+
+
+def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_path):
+    from resources.engines.transformers import TransformersEngine
+
+    folder, _ = train(small_model, tmp_path / "whole", lora=None)
+    before, after = loaded(small_model), loaded(folder)
+    assert before.keys() == after.keys()
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+    assert TransformersEngine(folder, None, batch_size=4).tokenize("1 + 2")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_training_that_fails_says_why(small_model, tmp_path, processes):
+    rows = [{"kind": "direct", "messages": "no JSON", "completion": ""}] * 4
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(TrainingError, match=r"(?s)training ended with status 1:.*JSONDecodeError: Expecting value"):
+        Trainer().train("test", student(processes=processes), f"path:{small_model}", rows, 7, tmp_path / "scratch")
+
+
+def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
+    """Before it has loaded anything: the signal is what counts."""
+
+    def kill() -> None:
+        while True:
+            for child in psutil.Process().children():
+                if "resources.training.training_process" in child.cmdline():
+                    return child.kill()
+            time.sleep(0.01)
+
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").touch()
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(TrainingDiedError, match="status -9"):
+        train(weights, tmp_path / "scratch")
+    killer.join()
+
+
+def test_so_does_one_of_two(small_model, tmp_path):
+    def kill() -> None:
+        while not (tmp_path / "scratch" / "history.jsonl").exists():
+            time.sleep(0.05)
+        (launcher,) = [p for p in psutil.Process().children() if "accelerate.commands.launch" in p.cmdline()]
+        launcher.children()[0].kill()
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(TrainingDiedError, match="status -9"):
+        train(small_model, tmp_path / "scratch", processes=2, epochs=100)
+    killer.join()
+
+
+def test_training_ends_with_the_run_that_started_it_however_that_ended(small_model, tmp_path):
+    """Or it would hold the GPU that the next run wants."""
+    arguments = {"model": small_model, "scratch": tmp_path / "scratch", "epochs": 10_000}
+    run = multiprocessing.get_context("fork").Process(target=train, kwargs=arguments)
+    run.start()
+    while not (tmp_path / "scratch" / "history.jsonl").exists():
+        assert run.is_alive()
+        time.sleep(0.1)
+    (training,) = psutil.Process(run.pid).children()
+    run.kill()
+    run.join()
+    training.wait(5)
