@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from assets.recipes import Recipes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import REFINE_ROLE
 from gsr_dagster.method.rows import Row
-from gsr_dagster.operations.jobs import lanes
+from gsr_dagster.operations.lanes import lanes
 from resources.engines.base import Request, Sample
 from resources.store.artifacts import ArtifactStore
+from tests.running import recipe_of
 
 STUDENT = "llama-student"
 # Few, so that an artifact of samples has many shards.
@@ -131,7 +131,6 @@ class School:
         self.definitions = build_definitions(self.experiment)
         self.store = ArtifactStore(root=str(root))
         self.definitions.resources["store"] = self.store
-        self.recipes = Recipes(self.experiment, self.store)
 
     def copy(self, root: Path, **changes) -> "School":
         """Return the same in another folder, with parts of the experiment changed."""
@@ -170,6 +169,6 @@ class School:
     ) -> None:
         """Publish an artifact again, by its own recipe, with its rows or its summary changed."""
         key = ArtifactKey(asset, partition)
-        recipe, before = self.recipes.recipe(key), self.store.existing(key)
+        recipe, before = recipe_of(self.experiment, self.store, key), self.store.existing(key)
         shards = [self.store.put_shard(recipe, change(self.store.read(key)))]
         self.store.publish(recipe, shards, {**before.summary, **summary}, before.files, replaced=before)

@@ -55,7 +55,8 @@ def named_asset(step: NamedAggregation, shared: dict[str, Any]) -> dg.AssetsDefi
 
 def tabulate(run: EvaluationRun, grader: Grader) -> ArtifactContents:
     """Return a row of every aggregation and group, with their summary."""
-    named = {name: run.read(f"aggregation/{name}") for name in run.experiment.aggregations}
-    rows = aggregated_rows(run, grader, named)
-    summary = summarise_aggregations(run.experiment, rows)
+    experiment, gaps = run.experiment, run.read("gap_reports")
+    named = {name: run.read(f"aggregation/{name}") for name in experiment.aggregations}
+    rows = aggregated_rows(experiment, run.scored_pool(), run.model, grader, run.problems(), gaps, named)
+    summary = summarise_aggregations(experiment, rows)
     return ArtifactContents(rows, summary=summary.document(), metadata={"scores": score_table(summary.aggregations)})

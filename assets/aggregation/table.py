@@ -10,11 +10,10 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from assets.evaluation.evaluation_run import EvaluationRun
 from assets.grading import references
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, MAJORITY, SELF_REFINEMENT
 from gsr_dagster.experiment.aggregations.base import group_row
-from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.method.aggregation_summary import AggregationScore, AggregationSummary
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.intervals import bootstrap_mean
@@ -24,15 +23,26 @@ from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points
 
 
-def aggregated_rows(run: EvaluationRun, grader: Grader, named: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """Return the rows of the vote, of one refinement, and of every named aggregation's samples or scores."""
-    experiment, pool = run.experiment, run.scored_pool()
-    rows = list(_always(pool, run.read("gap_reports")))
+def aggregated_rows(
+    experiment: Experiment,
+    pool: CandidatePool,
+    model: Model,
+    grader: Grader,
+    problems: Sequence[Row],
+    gaps: Sequence[Row],
+    named: Mapping[str, Sequence[Row]],
+) -> list[Row]:
+    """Return the rows of the vote, of one refinement, and of every named aggregation.
+
+    ``pool`` holds the candidates of the problems that can be scored, ``gaps`` the gap
+    report's rows, ``named`` each aggregation's samples or scores.
+    """
+    rows = list(_always(pool, gaps))
     for name, aggregation in experiment.aggregations.items():
-        refiner = experiment.models[aggregation.refiner] if aggregation.refiner else run.model
+        refiner = experiment.models[aggregation.refiner] if aggregation.refiner else model
         rows += aggregation.rows(name, pool, named[name], refiner.thinking_end)
     answers = [(row["problem_id"], row["answer"]) for row in rows]
-    grades = grader.grade(f"aggregations {run.subject}", references(run.problems()), answers)
+    grades = grader.grade(f"aggregations {pool.subject}", references(problems), answers)
     for row, grade in zip(rows, grades, strict=True):
         row["answer_class"] = grade.answer_class
         if row["correct"] is None:

@@ -27,6 +27,7 @@ from resources.training.weight_change import WeightChange, adapter_change, full_
 class MeasuredGap:
     """What is read here of a gap report's summary."""
 
+    refinement_gap: float
     intervals: dict[str, Interval]
 
 
@@ -44,11 +45,14 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         for model in dict.fromkeys((student.teacher, student.base))
     ]
     gaps = {
-        report: store.summary(report.artifact("gap_reports"), MeasuredGap).intervals["refinement_gap"]
+        report: store.summary(report.artifact("gap_reports"), MeasuredGap)
         for report in reports
         if store.manifest(report.artifact("gap_reports"))
     }
-    metadata = {f"{report.subject} on {report.benchmark}": in_points(gap) for report, gap in gaps.items()}
+    metadata = {
+        f"{report.subject} on {report.benchmark}": in_points(gap.intervals["refinement_gap"])
+        for report, gap in gaps.items()
+    }
     missing = [report.partition for report in reports if report not in gaps]
     if student.teacher == student.base:
         lead, text = 0.0, "the teacher is the student's own base: only its correct answers teach"
@@ -57,7 +61,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
             metadata=metadata
         )
     else:
-        ahead = [gap.estimate if report.subject == student.teacher else -gap.estimate for report, gap in gaps.items()]
+        ahead = [g.refinement_gap * (1 if r.subject == student.teacher else -1) for r, g in gaps.items()]
         lead = sum(ahead) / len(experiment.benchmarks)
         text = f"the teacher's gap is {lead * 100:+.1f} points from the base's; checks.least_gap_lead is {line:.1%}"
     return dg.AssetCheckResult(passed=lead > line, severity=WARN, description=text, metadata={**metadata, "lead": lead})

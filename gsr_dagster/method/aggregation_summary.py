@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from gsr_dagster.method.intervals import Interval
-from gsr_dagster.method.rows import Row
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,16 @@ class AggregationScore:
 
 
 @dataclass(frozen=True)
+class PlannedStratum:
+    """The groups that were built to hold ``n_correct`` correct candidates, and how often their refinement is right."""
+
+    n_correct: int
+    groups: int
+    problems: int
+    score: Interval
+
+
+@dataclass(frozen=True)
 class AggregationSummary:
     """All aggregations of a pool's groups.
 
@@ -34,7 +43,7 @@ class AggregationSummary:
 
     groups: int
     aggregations: list[AggregationScore]
-    planned: dict[str, list[Row]]
+    planned: dict[str, list[PlannedStratum]]
     order: dict[str, dict[str, Interval]]
 
     def document(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 >>> rows = [{"candidate_id": f"m/p/{i}", "problem_id": "p", "sample_index": i, "correct": i == 0} for i in range(4)]
 >>> pool = CandidatePool.of("m", rows, k=2, seed=0)
 >>> [(group.id, [row["candidate_id"] for row in members]) for group, members in pool.groups]
-[('m/p/g0', ['m/p/0', 'm/p/1']), ('m/p/g1', ['m/p/2', 'm/p/3'])]
+[('m/p/g0', ['m/p/0', 'm/p/1']), ('m/p/g1', ['m/p/3', 'm/p/2'])]
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
 r"""Answers that would cost too much to evaluate, refused by their text alone.
 
->>> refuse_costly("9^{9^{9}}")
+>>> refuse_costly("2^{x^{y^z}}")
 Traceback (most recent call last):
 resources.grading.costly_texts.UnreadableError: a tower of powers
 """

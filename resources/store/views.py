@@ -11,7 +11,7 @@ def session(store: ArtifactStore) -> duckdb.DuckDBPyConnection:
     A view holds the shards that the manifests of its partitions name, and no others.
     """
     shards: dict[str, list[str]] = {}
-    for key in store.published():
+    for key in store.verified.published():
         shards.setdefault(key.asset.replace("/", "_"), []).extend(map(str, store.local_shards(key)))
     connection = duckdb.connect()
     for name, files in shards.items():

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from assets.checks import AGAINST_BASE, EVALUATION, TEACHING
+from assets.evaluation.checks import AGAINST_BASE, EVALUATION
+from assets.teaching.checks import TEACHING
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
+from tests.running import recipe_of
 from tests.school import STUDENT, School
 
 BASE, TRAINED = "sums|llama-tiny", f"sums|{STUDENT}"
@@ -212,7 +214,7 @@ def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_pa
 def adapter(school: School, a: float, b: float) -> None:
     """Publish the checkpoint again with an adapter of these values."""
     key = ArtifactKey("lora_checkpoints", STUDENT)
-    recipe, before = school.recipes.recipe(key), school.store.existing(key)
+    recipe, before = recipe_of(school.experiment, school.store, key), school.store.existing(key)
     folder = Path(school.store.root).parent / "adapter"
     folder.mkdir()
     parts = {"q.lora_A.weight": np.full((2, 4), a, np.float32), "q.lora_B.weight": np.full((4, 2), b, np.float32)}

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from assets import materializing
-from assets.materializing import Made, keep
+from assets.materializing import ArtifactContents, materialize
 from gsr_dagster.experiment.keys import ArtifactKey
 from resources.engines.base import EngineDiedError
 from resources.store.artifacts import ArtifactStore
@@ -21,16 +21,16 @@ def attempts(tmp_path, monkeypatch):
     def run(error: Exception) -> tuple[bool, int]:
         tried = []
 
-        def make() -> Made:
+        def make() -> ArtifactContents:
             tried.append(1)
             if len(tried) == 1:
                 raise error
-            return Made([{"row": 1}])
+            return ArtifactContents([{"row": 1}])
 
         @dg.asset
         def sums(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             store = ArtifactStore(root=str(tmp_path / type(error).__name__))
-            return keep(context, store, Recipe(ArtifactKey("sums"), {}), make)
+            return materialize(context, store, Recipe(ArtifactKey("sums"), {}), make)
 
         return dg.materialize([sums], raise_on_error=False).success, len(tried)
 
@@ -51,7 +51,7 @@ def test_a_current_artifact_with_a_damaged_file_is_made_again(tmp_path, capfd):
 
     @dg.asset
     def sums(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return keep(context, store, recipe, lambda: made.append(1) or Made([{"row": 1}]))
+        return materialize(context, store, recipe, lambda: made.append(1) or ArtifactContents([{"row": 1}]))
 
     assert dg.materialize([sums]).success
     assert dg.materialize([sums]).success
@@ -70,15 +70,15 @@ def test_what_was_read_of_upstream_is_what_the_manifest_names(tmp_path):
     recipe = Recipe(ArtifactKey("below"), {}, upstream=(above.key,))
     first = store.publish(above, [store.put_shard(above, [{"row": 1}])], {})
 
-    def make() -> Made:
+    def make() -> ArtifactContents:
         rows = store.read(above.key)
         if rows == [{"row": 1}]:
             store.publish(above, [store.put_shard(above, [{"row": 2}])], {}, replaced=first)
-        return Made(rows)
+        return ArtifactContents(rows)
 
     @dg.asset
     def below(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return keep(context, store, recipe, make)
+        return materialize(context, store, recipe, make)
 
     assert dg.materialize([below]).success
     assert store.existing(recipe.key).upstream == {"above": first.data_version}
@@ -94,7 +94,7 @@ def test_a_preview_has_room_for_what_people_read(tmp_path):
     @dg.asset
     def pool(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         recipe = Recipe(ArtifactKey("pool"), {})
-        return keep(context, ArtifactStore(root=str(tmp_path)), recipe, lambda: Made([row]))
+        return materialize(context, ArtifactStore(root=str(tmp_path)), recipe, lambda: ArtifactContents([row]))
 
     (shown,) = dg.materialize([pool]).asset_materializations_for_node("pool")[0].metadata["preview"].records
     assert shown.data["candidate_id"] == "m/p/0"

@@ -66,7 +66,7 @@ class Disk:
         files = [path.relative_to(self.home).as_posix() for path in self.home.rglob("*") if path.is_file()]
         return {
             "versions": {str(key): self.store.data_version(key) for key in self.store.published()},
-            "damage": [fault for _, fault in self.store.damage()],
+            "damage": [fault for _, fault in self.store.verified.damage()],
             "scraps": [name for name in files if ".writing" in name],
         }
 

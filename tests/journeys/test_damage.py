@@ -98,7 +98,7 @@ def test_a_file_cut_anywhere_is_found_and_materializing_makes_only_its_artifact_
     for number, offset in enumerate(offsets(len(whole), times(2, 200))):
         path.write_bytes(whole[:offset])
         written = school.times()
-        assert [name for name, _ in school.store.damage()] == [path.relative_to(school.root).as_posix()]
+        assert [name for name, _ in school.store.verified.damage()] == [path.relative_to(school.root).as_posix()]
         if number % times(1, 10):
             path.write_bytes(whole)
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.evaluation.scoring import graded_rows
+from assets.grading import graded_rows
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.diagnostics import copies

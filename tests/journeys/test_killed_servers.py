@@ -12,10 +12,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from gsr_dagster.definitions import artifact_store
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.operations.backfilling import evaluation_lane, family_partitions, to_launch
+from gsr_dagster.operations.home import artifact_store
 from tests.journeys.reliability import times
 
 PATIENCE = 240

@@ -14,14 +14,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.evaluation.gap_curves import at_k
-from assets.evaluation.scoring import pool_groups
-from assets.recipes import Recipes
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.method.candidate_pool import CandidatePool
 from resources.store.artifacts import ArtifactStore
-from resources.store.manifests import Recipe
+from tests.running import recipe_of
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 SHARES = {"0.5b": 0.0, "1.5b": 0.25, "3b": 0.5, "7b": 0.75, "14b": 1.0}
@@ -78,7 +76,6 @@ class RecordedFamily:
         self.llama = recorded("llama-3.2-1b-instruct.math500")
         self.experiment = family_of_five()
         self.store = ArtifactStore(root=str(folder / "family"))
-        self.recipes = Recipes(self.experiment, self.store)
         self.definitions = build_definitions(self.experiment)
         self.originals = {f"math500/{i:05d}": name for i, name in enumerate(sorted(self.llama)[:PROBLEMS])}
 
@@ -87,7 +84,8 @@ class RecordedFamily:
         is_qwen = random.Random(f"{problem_id}/{index}").random() < share
         return (self.qwen if is_qwen else self.llama)[self.originals[problem_id]][index]["response"]
 
-    def put(self, recipe: Recipe, rows: list[dict]) -> None:
+    def put(self, key: ArtifactKey, rows: list[dict]) -> None:
+        recipe = recipe_of(self.experiment, self.store, key)
         self.store.publish(recipe, [self.store.put_shard(recipe, rows)], {})
 
     def put_problems(self) -> None:
@@ -96,7 +94,7 @@ class RecordedFamily:
             {"problem_id": problem_id, "problem": row["problem"], "answer": row["answer"], "domain": "math"}
             for problem_id, row in golds.items()
         ]
-        self.put(self.recipes.benchmark_problems("math500"), rows)
+        self.put(ArtifactKey("benchmark_problems", "math500"), rows)
 
     def put_pool(self, model: str) -> None:
         rows = [
@@ -110,26 +108,26 @@ class RecordedFamily:
             for problem_id in self.originals
             for index in range(SAMPLES)
         ]
-        self.put(self.recipes.candidate_pools("base", "math500", model), rows)
+        self.put(ArtifactKey("base/candidate_pools", f"math500|{model}"), rows)
 
     def put_refinements(self, model: str, k: int) -> None:
         """A group's refinement is the next recorded sample after those of the pool: 4 and 5 of k = 2, 6 of k = 4."""
         main = k == self.experiment.k
         graded = self.store.read(ArtifactKey("base/graded_candidates", f"math500|{model}"))
-        subject = model if main else at_k(model, k)
+        pool = CandidatePool.of(model if main else f"{model}/k{k}", graded, k, self.experiment.seed)
         rows = [
             sample_row(
                 self.text(model, group.problem_id, SAMPLES + (0 if main else 2) + int(group.id[-1])),
-                refinement_id=f"{group_id}/0",
-                prompt_id=group_id,
+                refinement_id=f"{group.id}/0",
+                prompt_id=group.id,
                 problem_id=group.problem_id,
-                candidate_ids=[candidates[index]["candidate_id"] for index in group.indices],
+                candidate_ids=[row["candidate_id"] for row in members],
                 sample_index=0,
             )
-            for group_id, group, candidates in pool_groups(self.experiment.at(k), subject, graded)
+            for group, members in pool.groups
         ]
         name = "self_refinements" if main else "curve_refinements"
-        self.put(getattr(self.recipes, name)("base", "math500", model), rows)
+        self.put(ArtifactKey(f"base/{name}", f"math500|{model}"), rows)
 
     def materialize(self, job: str, *assets: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
         return self.definitions.resolve_job_def(job).execute_in_process(

@@ -23,10 +23,10 @@ from resources.engines.openai import OpenAIEngine
 from resources.engines.transformers import TransformersEngine
 from resources.models import weights
 from resources.models.reward_model import RewardModel
+from resources.problems import row_files
 from resources.problems.importers import read_recorded
 from resources.problems.recorded_samples import ImportFileError
 from resources.problems.row_files import read_rows
-from resources.problems.sources import row_files as rows
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
 from resources.store.hashes import sha256
@@ -252,7 +252,7 @@ def test_a_list_of_hashes_cannot_have_a_file_removed_that_is_not_beside_it(tmp_p
     victims = [tmp_path / "victim", root / "a" / "b" / "shard-0123456789abcdef.parquet"]
     for victim in victims:
         victim.write_text("x")
-    found = [name for name, _ in ArtifactStore(root=str(root)).damage()]
+    found = [name for name, _ in ArtifactStore(root=str(root)).verified.damage()]
     assert [found for found in found if "shard" not in found] == []
 
 
@@ -287,8 +287,8 @@ def test_a_small_file_does_not_become_an_enormous_one(tmp_path, monkeypatch):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(rows, "ALWAYS_ALLOWED", 1 << 20)
-    monkeypatch.setattr(rows, "LONGEST_LINE", 1 << 21)
+    monkeypatch.setattr(row_files, "ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(row_files, "LONGEST_LINE", 1 << 21)
     row = {"problem": "1?", "answer": "1", "response": " " * 1000}
     (tmp_path / "many.gz").write_bytes(gzip.compress((json.dumps(row) + "\n").encode() * 10_000))
     (tmp_path / "long.gz").write_bytes(gzip.compress(b" " * (3 << 20)))
@@ -300,5 +300,5 @@ def test_a_small_file_does_not_become_an_enormous_one(tmp_path, monkeypatch):
         "long.gz": "line 1: more than",
         "long.jsonl": "line 1: more than",
     }.items():
-        with pytest.raises(rows.RowFileError, match=why):
+        with pytest.raises(row_files.RowFileError, match=why):
             list(read_rows(tmp_path / name))

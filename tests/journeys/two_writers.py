@@ -19,11 +19,11 @@ from rich.console import Console
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.operations.running import run_experiment
 from resources.engines.loading import Engines
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
 from tests import school
+from tests.running import run_experiment
 
 FORK = multiprocessing.get_context("fork")
 SECONDS_TO_MEET = 60
@@ -123,7 +123,11 @@ def state(root: str, what: str) -> dict:
         key, holds = CHECKPOINT, json.loads((there.local_files(CHECKPOINT) / "adapter_config.json").read_text())
     else:
         key, holds = POOL, sorted((row["candidate_id"], row["text"]) for row in there.read(POOL))
-    return {"version": there.data_version(key), "holds": holds, "damage": [fault for _, fault in there.damage()]}
+    return {
+        "version": there.data_version(key),
+        "holds": holds,
+        "damage": [fault for _, fault in there.verified.damage()],
+    }
 
 
 def store(root: str) -> ArtifactStore:

@@ -1,8 +1,10 @@
 """The aggregations that an experiment can name: every module in kinds/ holds one."""
 
+from functools import reduce
 from importlib import import_module
+from operator import or_
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -27,4 +29,4 @@ def aggregation_kinds() -> list[type[Aggregation]]:
 if TYPE_CHECKING:
     AnyAggregation = Aggregation
 else:
-    AnyAggregation = Annotated[Union[tuple(aggregation_kinds())], Field(discriminator="kind")]
+    AnyAggregation = Annotated[reduce(or_, aggregation_kinds()), Field(discriminator="kind")]

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.operations.running import run_experiment
 from resources.store.artifacts import ArtifactStore
+from tests.running import run_experiment
 
 SUMS = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}

@@ -1,13 +1,21 @@
 """The aggregations' rows and their table, from written-out samples with the real grader: no model is needed."""
 
+import dataclasses
+
 import pytest
 
-from assets.aggregation.table import SAME_ORDER, aggregated_rows, aggregation_summary, round_id, shown_groups
-from assets.evaluation.scoring import gap_diagnostics, gap_summary, graded_rows, score_groups
+from assets.aggregation.table import aggregated_rows, summarise_aggregations
+from assets.evaluation.gap_reports import gap_diagnostics, score_groups
+from assets.grading import graded_rows
 from gsr_dagster.commands.tables import aggregation_table
+from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import round_id
+from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import SAME_ORDER
 from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.gap_summary import gap_summary
 from resources.grading.grader import Grader
 from resources.reporting.report_page import Report, render_report
+from resources.reporting.report_rows import ReportedAggregations, ReportedGap
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 EXPERIMENT = Experiment.model_validate(
@@ -62,16 +70,21 @@ def graded() -> list[dict]:
     return graded_rows(Grader(), "test", PROBLEMS, POOL, MODEL)
 
 
+@pytest.fixture(scope="module")
+def pool(graded) -> CandidatePool:
+    return CandidatePool.of(SUBJECT, graded, EXPERIMENT.k, EXPERIMENT.seed)
+
+
 def refinements(answer: str) -> list[dict]:
     return [sample(group, answer, refinement_id=f"{group}/0", candidate_ids=[]) for group in GROUPS]
 
 
 @pytest.fixture(scope="module")
-def rows(graded) -> list[dict]:
+def rows(graded, pool) -> list[dict]:
     """Refinements say 1/2, the second round 2, another order 9 and the same order 1/2 again; the pick is the first."""
     refined = graded_rows(Grader(), "test", PROBLEMS, refinements("1/2"), MODEL)
-    _, gaps = score_groups(EXPERIMENT, SUBJECT, graded, refined)
-    planned = shown_groups(EXPERIMENT, SUBJECT, EXPERIMENT.aggregations["plan"], graded)
+    _, gaps = score_groups(pool, refined)
+    planned = EXPERIMENT.aggregations["plan"].groups(pool)
     named = {
         "scores": [
             {"candidate_id": row["candidate_id"], "score": float(row["correct"]), "scored_tokens": 3} for row in graded
@@ -87,7 +100,7 @@ def rows(graded) -> list[dict]:
         ],
         "plan": [sample(group.id, "1/2") for group, _ in planned],
     }
-    return aggregated_rows(EXPERIMENT, SUBJECT, MODEL, Grader(), PROBLEMS, graded, gaps, named)
+    return aggregated_rows(EXPERIMENT, pool, MODEL, Grader(), PROBLEMS, gaps, named)
 
 
 def of(rows, name: str) -> dict[str, dict]:
@@ -114,9 +127,9 @@ def test_the_best_scored_is_right_wherever_a_candidate_is_and_ties_share(rows, g
     assert (tied["chosen"], tied["answer"], tied["scored_tokens"]) == (None, None, 6)
 
 
-def test_a_pick_is_right_as_its_candidate_is_and_one_that_cannot_be_read_is_wrong(rows, graded):
+def test_a_pick_is_right_as_its_candidate_is_and_one_that_cannot_be_read_is_wrong(rows, graded, pool):
     candidates = {row["candidate_id"]: row for row in graded}
-    shown = {group.id: members for group, members in shown_groups(EXPERIMENT, SUBJECT, None, graded)}
+    shown = {group.id: members for group, members in pool.groups}
     for group, row in of(rows, "pick").items():
         assert row["unread"] == ("p2" in group)
         if not row["unread"]:
@@ -136,25 +149,37 @@ def test_refinements_are_graded_in_their_last_round_and_cost_all_rounds(rows):
 
 
 def test_the_table_holds_each_against_the_vote_on_the_same_groups(rows):
-    summary = aggregation_summary(EXPERIMENT, rows)
-    entries = {entry["aggregation"]: entry for entry in summary["aggregations"]}
+    summary = summarise_aggregations(EXPERIMENT, rows)
+    entries = {entry.aggregation: entry for entry in summary.aggregations}
     assert list(entries) == ["majority", "self_refinement", "scores", "pick", "twice", "order"]
     vote = of(rows, "majority")
     for name, entry in entries.items():
         mine = of(rows, name)
-        assert entry["score"]["estimate"] == pytest.approx(sum(row["correct"] for row in mine.values()) / 6)
+        assert entry.score.estimate == pytest.approx(sum(row["correct"] for row in mine.values()) / 6)
         if name != "majority":
             gain = sum(mine[group]["correct"] - vote[group]["correct"] for group in GROUPS) / 6
-            assert entry["difference"]["estimate"] == pytest.approx(gain)
-    assert entries["majority"]["difference"] is None
-    assert (entries["pick"]["unread"], entries["scores"]["scored_tokens"]) == (2, 6)
-    assert aggregation_table([{"benchmark": "sums", "subject": SUBJECT, **summary}]).row_count == 6
+            assert entry.difference.estimate == pytest.approx(gain)
+    assert entries["majority"].difference is None
+    assert (entries["pick"].unread, entries["scores"].scored_tokens) == (2, 6)
+    assert aggregation_table([reported_aggregations(rows, SUBJECT)]).row_count == 6
+
+
+def reported_aggregations(rows, subject: str) -> ReportedAggregations:
+    return ReportedAggregations(**vars(summarise_aggregations(EXPERIMENT, rows)), benchmark="sums", subject=subject)
+
+
+def reported_gap(pool, graded, subject: str) -> ReportedGap:
+    refined = graded_rows(Grader(), "test", PROBLEMS, refinements("1/2"), MODEL)
+    groups, _ = score_groups(pool, refined)
+    diagnostics = gap_diagnostics(pool, Grader(), PROBLEMS, graded, refined)
+    scores = vars(dataclasses.replace(gap_summary(pool, groups, 0), diagnostics=diagnostics))
+    return ReportedGap(benchmark="sums", subject=subject, lane="base", family="llama", parameters=1, **scores)
 
 
 def test_equal_answers_in_other_words_are_no_change_of_the_answer(rows):
     """1/2, refined again, is 0.5 in the same order and 9 in the other."""
-    change = aggregation_summary(EXPERIMENT, rows)["order"]["order"]
-    assert {how: interval["estimate"] for how, interval in change.items()} == {
+    change = summarise_aggregations(EXPERIMENT, rows).order["order"]
+    assert {how: interval.estimate for how, interval in change.items()} == {
         "other_order": 1,
         "same_order": 0,
         "difference": 1,
@@ -162,33 +187,28 @@ def test_equal_answers_in_other_words_are_no_change_of_the_answer(rows):
 
 
 def test_planned_groups_hold_what_their_stratum_says(rows):
-    strata = aggregation_summary(EXPERIMENT, rows)["planned"]["plan"]
-    assert [(s["n_correct"], s["groups"], s["problems"]) for s in strata] == [(2, 2, 2), (1, 2, 2), (0, 2, 2)]
+    strata = summarise_aggregations(EXPERIMENT, rows).planned["plan"]
+    assert [(s.n_correct, s.groups, s.problems) for s in strata] == [(2, 2, 2), (1, 2, 2), (0, 2, 2)]
     for row in of(rows, "plan").values():
         assert f"/c{row['n_correct']}-" in row["group_id"]
         assert row["correct"] == (row["problem_id"] == "p0")
 
 
-def test_the_diagnostics_see_copies_votes_and_answers_in_other_words(graded):
+def test_the_diagnostics_see_copies_votes_and_answers_in_other_words(graded, pool):
     """Every refinement says 0.5: on p0 that is an answer of the first group, in the words of its second candidate."""
     refined = graded_rows(Grader(), "test", PROBLEMS, refinements("0.5"), MODEL)
-    rates = gap_diagnostics(EXPERIMENT, SUBJECT, Grader(), PROBLEMS, graded, refined)
-    assert rates["copies"]["estimate"] == pytest.approx(1 / 6)
-    assert rates["keeps_an_answer"]["estimate"] == pytest.approx(1 / 6)
+    rates = gap_diagnostics(pool, Grader(), PROBLEMS, graded, refined)
+    assert rates["copies"].estimate == pytest.approx(1 / 6)
+    assert rates["keeps_an_answer"].estimate == pytest.approx(1 / 6)
     # One winner: p0's first group (right), and of p2 the first (wrong) and the second (one answer alone).
-    assert rates["follows_majority_right"]["estimate"] == 1
-    assert rates["follows_majority_wrong"]["estimate"] == 0
-    assert rates["truncated"]["estimate"] == rates["unclosed_thinking"]["estimate"] == 0
+    assert rates["follows_majority_right"].estimate == 1
+    assert rates["follows_majority_wrong"].estimate == 0
+    assert rates["truncated"].estimate == rates["unclosed_thinking"].estimate == 0
 
 
-def test_the_report_shows_the_aggregations_and_the_diagnostics(rows, graded):
-    refined = graded_rows(Grader(), "test", PROBLEMS, refinements("1/2"), MODEL)
-    groups, _ = score_groups(EXPERIMENT, SUBJECT, graded, refined)
-    where = {"benchmark": "sums", "subject": SUBJECT}
-    diagnostics = gap_diagnostics(EXPERIMENT, SUBJECT, Grader(), PROBLEMS, graded, refined)
-    gap = {**where, "lane": "base", **gap_summary(EXPERIMENT, graded, groups), "diagnostics": diagnostics}
-    tables = [{**where, **aggregation_summary(EXPERIMENT, rows)}]
-    page = render_report(Report(EXPERIMENT, [gap], aggregations=tables))
+def test_the_report_shows_the_aggregations_and_the_diagnostics(rows, graded, pool):
+    gap = reported_gap(pool, graded, SUBJECT)
+    page = render_report(Report(EXPERIMENT, [gap], aggregations=[reported_aggregations(rows, SUBJECT)]))
     for text in ("Other ways to answer", "<small>generative selection</small>", "in another order", "built by their"):
         assert text in page
     without = render_report(Report(EXPERIMENT, [gap]))
@@ -196,13 +216,9 @@ def test_the_report_shows_the_aggregations_and_the_diagnostics(rows, graded):
     assert "Other ways to answer" not in without
 
 
-def test_the_report_escapes_every_name(rows, graded):
+def test_the_report_escapes_every_name(rows, graded, pool):
     hostile = "<script>alert('x')</script>"
-    refined = graded_rows(Grader(), "test", PROBLEMS, refinements("1/2"), MODEL)
-    groups, _ = score_groups(EXPERIMENT, SUBJECT, graded, refined)
-    where = {"benchmark": "sums", "subject": hostile}
-    diagnostics = gap_diagnostics(EXPERIMENT, SUBJECT, Grader(), PROBLEMS, graded, refined)
-    gap = {**where, "lane": "base", **gap_summary(EXPERIMENT, graded, groups), "diagnostics": diagnostics}
-    page = render_report(Report(EXPERIMENT, [gap], aggregations=[{**where, **aggregation_summary(EXPERIMENT, rows)}]))
+    aggregations = [reported_aggregations(rows, hostile)]
+    page = render_report(Report(EXPERIMENT, [reported_gap(pool, graded, hostile)], aggregations=aggregations))
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

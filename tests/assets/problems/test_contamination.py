@@ -1,21 +1,24 @@
 """What the graph does where training problems overlap with a benchmark's, without a model."""
 
+import dataclasses
 import random
 
 import dagster as dg
 import pytest
 
-from assets.evaluation.scoring import gap_summary, score_groups
-from assets.recipes import Recipes
-from assets.reports.reports import gap_rows
+from assets.evaluation.gap_reports import score_groups
+from assets.reports.collecting import reported_gaps
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.gap_summary import gap_summary
 from gsr_dagster.method.rows import Row
-from gsr_dagster.operations.jobs import lanes
+from gsr_dagster.operations.lanes import lanes
 from resources.reporting.report_page import Report, render_report
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from tests.running import recipe_of
 
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 16}
 SUMS = {"source": "reasoning-gym:chain_sum", "problems": 3}
@@ -47,11 +50,11 @@ class Workshop:
         self.experiment = Experiment.model_validate({**DOCUMENT, "contamination": contamination, "families": families})
         self.definitions = build_definitions(self.experiment)
         self.store: ArtifactStore = self.definitions.resources["store"]
-        self.recipes = Recipes(self.experiment, self.store)
-        self.publish(self.recipes.benchmark_problems("sums"), BENCHMARK)
-        self.publish(self.recipes.training_problems(), training)
+        self.publish(ArtifactKey("benchmark_problems", "sums"), BENCHMARK)
+        self.publish(TRAINING_PROBLEMS, training)
 
-    def publish(self, recipe, problems: dict[str, str]) -> None:
+    def publish(self, key: ArtifactKey, problems: dict[str, str]) -> None:
+        recipe = recipe_of(self.experiment, self.store, key)
         rows = [
             {"problem_id": name, "problem": text, "answer": "0", "domain": "math"} for name, text in problems.items()
         ]
@@ -114,7 +117,7 @@ def test_problems_that_changed_since_are_not_trusted():
     workshop = Workshop("block", CLEAN)
     assert workshop.run("contamination").success
     assert "nowhere" in workshop.refusal("training_candidates")  # the model's folder: it was let through
-    workshop.publish(workshop.recipes.training_problems(), OVERLAPPING)
+    workshop.publish(TRAINING_PROBLEMS, OVERLAPPING)
     assert "contamination is missing or older" in workshop.refusal("training_candidates")
 
 
@@ -161,23 +164,18 @@ def graded_pool(rng: random.Random) -> tuple[list[Row], list[Row]]:
 
 
 def test_scores_are_split_into_those_of_clean_and_of_overlapping_problems():
-    experiment = Experiment.model_validate(DOCUMENT)
     graded, refined = graded_pool(random.Random(1))
-    groups, _ = score_groups(experiment, "llama-student", graded, refined)
-    whole = gap_summary(experiment, graded, groups)
-    assert "by_overlap" not in whole
-    split = gap_summary(experiment, graded, groups, overlapping={"sums/1", "another/7"})
-    sides = split.pop("by_overlap")
-    assert split == whole
+    pool = CandidatePool.of("llama-student", graded, k=2, seed=0)
+    groups, _ = score_groups(pool, refined)
+    whole = gap_summary(pool, groups, 0)
+    assert "by_overlap" not in whole.document()
+    split = gap_summary(pool, groups, 0, overlapping={"sums/1", "another/7"})
+    assert dataclasses.replace(split, by_overlap=None) == whole
     for side, ids in {"clean": {"sums/0", "sums/2"}, "overlapping": {"sums/1"}}.items():
-        alone = [row for row in graded if row["problem_id"] in ids]
-        apart = gap_summary(experiment, alone, [group for group in groups if group.problem_id in ids])
-        assert sides[side] == {name: apart[name] for name in sides[side]}
-        assert {"problems", "pass_at_1", "maj_at_k", "self_ref_at_k", "refinement_gap", "intervals"} <= sides[
-            side
-        ].keys()
-    all_seen = gap_summary(experiment, graded, groups, overlapping=BENCHMARK)
-    assert set(all_seen["by_overlap"]) == {"overlapping"}
+        alone = CandidatePool.of("llama-student", [row for row in graded if row["problem_id"] in ids], k=2, seed=0)
+        apart = gap_summary(alone, [group for group in groups if group.problem_id in ids], 0)
+        assert vars(split.by_overlap[side]) == {name: getattr(apart, name) for name in vars(split.by_overlap[side])}
+    assert set(gap_summary(pool, groups, 0, overlapping=BENCHMARK).by_overlap) == {"overlapping"}
 
 
 @pytest.mark.parametrize(("training", "sides"), [(OVERLAPPING, {"clean": 2, "overlapping": 1}), (CLEAN, {})])
@@ -191,8 +189,8 @@ def test_a_students_gap_report_and_the_page_carry_the_split_where_there_is_overl
         recipe = Recipe(ArtifactKey(f"student/{name}", "sums|llama-student"), settings={})
         workshop.store.publish(recipe, [workshop.store.put_shard(recipe, rows)], {})
     assert workshop.run("student/gap_reports").success
-    (row,) = gap_rows(workshop.experiment, workshop.store, "student")
-    assert {side: part["problems"] for side, part in row.get("by_overlap", {}).items()} == sides
-    page = render_report(Report(workshop.experiment, [row]))
+    (gap,) = reported_gaps(workshop.experiment, workshop.store, "student")
+    assert {side: part.problems for side, part in (gap.by_overlap or {}).items()} == sides
+    page = render_report(Report(workshop.experiment, [gap]))
     assert ("overlap with the training problems" in page) == bool(sides)
     assert all(f"{count} {side}" in page for side, count in sides.items())

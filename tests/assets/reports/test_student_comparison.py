@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from assets.evaluation.gap_curves import at_k, curve_row
-from assets.evaluation.scoring import gap_summary, pool_groups, score_groups
-from assets.recipes import Recipes
-from assets.reports.reports import by_benchmark, correlations, curve_rows, gap_rows
-from assets.reports.student_comparison import ablations, comparison_rows, relation, student_facts
+from assets.evaluation.gap_curves import curve_row
+from assets.evaluation.gap_reports import score_groups
+from assets.reports.collecting import by_benchmark, correlations, reported_curves, reported_gaps
+from assets.reports.student_comparison import ablations, compared_students, relation, student_facts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.gap_summary import gap_summary
 from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -66,7 +67,6 @@ class Evaluated:
         every["students"] = dict(list(every["students"].items())[:students])
         self.experiment = Experiment.model_validate(every)
         self.store = ArtifactStore(root=root)
-        self.recipes = Recipes(self.experiment, self.store)
         for benchmark, settings in self.experiment.benchmarks.items():
             for lane, subjects in (("base", self.experiment.models), ("student", self.experiment.students)):
                 for number, subject in enumerate(subjects):
@@ -98,24 +98,27 @@ class Evaluated:
         ]
         groups, refined = {}, {}
         for k in (self.experiment.k, *self.experiment.further_ks):
-            name, at = (subject if k == self.experiment.k else at_k(subject, k)), self.experiment.at(k)
+            label = subject if k == self.experiment.k else f"{subject}/k{k}"
+            pool = CandidatePool.of(label, graded, k, self.experiment.seed)
             rows = [
                 sample(
                     group.problem_id,
                     min(1, hardness[group.problem_id] + skill / 5),
-                    prompt_id=group_id,
-                    refinement_id=f"{group_id}/0",
+                    prompt_id=group.id,
+                    refinement_id=f"{group.id}/0",
                     candidate_ids=[],
                 )
-                for group_id, group, _ in pool_groups(at, name, graded)
+                for group, _ in pool.groups
             ]
-            groups[k], refined[k] = score_groups(at, name, graded, rows)
+            groups[k], refined[k] = score_groups(pool, rows)
         partition = f"{benchmark}|{subject}"
         main = self.experiment.k
         self.put(ArtifactKey(f"{lane}/graded_candidates", partition), graded)
         untold = dict.fromkeys(DIAGNOSTICS)  # without texts none can be told
-        summary = {**gap_summary(self.experiment, graded, groups[main]), "diagnostics": untold}
-        self.put(ArtifactKey(f"{lane}/gap_reports", partition), refined[main], summary)
+        scores = gap_summary(CandidatePool.of(subject, graded, main, self.experiment.seed), groups[main], 0)
+        self.put(
+            ArtifactKey(f"{lane}/gap_reports", partition), refined[main], {**scores.document(), "diagnostics": untold}
+        )
         curve = [curve_row(k, groups[k], self.experiment.seed) for k in self.experiment.further_ks]
         self.put(ArtifactKey(f"{lane}/gap_curves", partition), curve)
 
@@ -123,6 +126,9 @@ class Evaluated:
         counted = {
             "teacher_refinements": 100,
             "correct_refinements": 70,
+            "over_long_refinements": 0,
+            "kept_refinements": 70,
+            "kept_solutions": 90,
             "kept_from_all_wrong_groups": 3,
             "teacher_solutions": 100,
             "correct_solutions": 90,
@@ -138,13 +144,13 @@ class Evaluated:
 
     def page(self) -> str:
         lanes = ("base", "student")
-        gaps = [row for lane in lanes for row in gap_rows(self.experiment, self.store, lane)]
+        gaps = [row for lane in lanes for row in reported_gaps(self.experiment, self.store, lane)]
         report = Report(
             self.experiment,
             by_benchmark(self.experiment, gaps),
-            curves=[row for lane in lanes for row in curve_rows(self.experiment, self.store, lane)],
-            correlations=correlations(self.experiment, gap_rows(self.experiment, self.store, "base")),
-            comparison=comparison_rows(self.experiment, self.store),
+            curves=[row for lane in lanes for row in reported_curves(self.experiment, self.store, lane)],
+            correlations=correlations(self.experiment, reported_gaps(self.experiment, self.store, "base")),
+            comparison=compared_students(self.experiment, self.store),
             facts=student_facts(self.experiment, self.store),
             ablations=ablations(self.experiment),
         )
@@ -157,21 +163,21 @@ def evaluated(tmp_path_factory) -> Evaluated:
 
 
 def test_a_comparison_holds_both_means_and_their_difference_over_the_same_problems(evaluated):
-    rows = comparison_rows(evaluated.experiment, evaluated.store)
+    rows = compared_students(evaluated.experiment, evaluated.store)
     assert len(rows) == 5 * 3
     for row in rows:
         groups = {
-            lane: evaluated.rows(f"{lane}/gap_reports", row["benchmark"], row[lane]) for lane in ("base", "student")
+            "base": evaluated.rows("base/gap_reports", row.benchmark, row.base),
+            "student": evaluated.rows("student/gap_reports", row.benchmark, row.student),
         }
         gap = {lane: sum(g["refined"] - g["vote"] for g in of_lane) / len(of_lane) for lane, of_lane in groups.items()}
-        score = row["refinement_gap"]
-        assert (score["base"], score["student"]) == pytest.approx((gap["base"], gap["student"]))
-        assert score["estimate"] == pytest.approx(gap["student"] - gap["base"])
-        assert score["low"] <= score["estimate"] <= score["high"]
-        of_parts = row["self_ref_at_k"]["estimate"] - row["maj_at_k"]["estimate"]
-        assert score["estimate"] == pytest.approx(of_parts)
-        assert row["problems"] == evaluated.experiment.benchmarks[row["benchmark"]].problems
-        assert row["out_of_distribution"] == (row["benchmark"] == "knights")
+        score = row.refinement_gap
+        assert (score.base, score.student) == pytest.approx((gap["base"], gap["student"]))
+        assert score.estimate == pytest.approx(gap["student"] - gap["base"])
+        assert score.low <= score.estimate <= score.high
+        assert score.estimate == pytest.approx(row.self_ref_at_k.estimate - row.maj_at_k.estimate)
+        assert row.problems == evaluated.experiment.benchmarks[row.benchmark].problems
+        assert row.out_of_distribution == (row.benchmark == "knights")
 
 
 def test_a_student_is_told_by_whose_candidates_it_learned_from(evaluated):
@@ -194,8 +200,8 @@ def test_an_ablation_is_of_students_that_differ_in_their_rows_and_in_nothing_els
 def test_the_page_tells_transfer_ablation_and_what_is_out_of_distribution(evaluated):
     page = evaluated.page()
     told = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
-    for row in comparison_rows(evaluated.experiment, evaluated.store):
-        assert f"{row['student']} {row['relation']}" in told
+    for row in compared_students(evaluated.experiment, evaluated.store):
+        assert f"{row.student} {row.relation}" in told
     assert "knights out of distribution" in told
     assert "direct solutions only qwen-7b-direct 90 20" in told
     assert "The students have different numbers of training rows" in told

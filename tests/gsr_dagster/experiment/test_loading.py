@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gsr_dagster.experiment.loading import DEFAULT_EXPERIMENT, ExperimentError, load_experiment
+from gsr_dagster.experiment.loading import SHIPPED, ExperimentError, load_experiment
 
-SHIPPED = sorted(DEFAULT_EXPERIMENT.parent.glob("*.yaml"))
+DEMO = SHIPPED / "demo.yaml"
 
 
 @pytest.fixture
 def document() -> dict:
-    return yaml.safe_load(DEFAULT_EXPERIMENT.read_text())
+    return yaml.safe_load(DEMO.read_text())
 
 
 def refusal(document: dict, folder: Path) -> str:
@@ -21,7 +21,7 @@ def refusal(document: dict, folder: Path) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_experiment_is_accepted(path):
     experiment = load_experiment(path)
     assert experiment.models
@@ -109,7 +109,7 @@ def test_a_source_of_another_form_is_refused_with_the_forms(document, tmp_path, 
 
 def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path):
     path = tmp_path / "experiment.yaml"
-    path.write_text(DEFAULT_EXPERIMENT.read_text() + "\nk: 5\n")
+    path.write_text(DEMO.read_text() + "\nk: 5\n")
     with pytest.raises(ExperimentError, match="k: this key stands here twice"):
         load_experiment(path)
     path.write_text("k: [")
@@ -130,7 +130,11 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         ("bon", {"kind": "reward_model", "source": "gguf:x"}, "is not hf:ORG/NAME@REVISION or path:FOLDER"),
         ("bon", {"kind": "recorded_scores", "path": "scores.csv"}, "scores.csv is not a .jsonl or .parquet file"),
         ("again", {"kind": "repeated_refinement", "rounds": 1}, "greater than or equal to 2"),
-        ("best", {"kind": "best"}, "does not match any of the expected tags: 'reward_model', 'recorded_scores'"),
+        (
+            "best",
+            {"kind": "best"},
+            "does not match any of the expected tags: 'generative_selection', 'planned_refinement'",
+        ),
         ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
         ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
     ],
@@ -186,7 +190,7 @@ def test_a_check_that_there_is_not_and_a_share_over_one_are_refused(document, tm
 
 
 def test_a_student_ends_its_thinking_as_the_teacher_does_whose_texts_it_learned():
-    paper = load_experiment(DEFAULT_EXPERIMENT.with_name("paper.yaml"))
+    paper = load_experiment(SHIPPED / "paper.yaml")
     assert paper.thinking_end("qwen2.5-7b") is None
     assert paper.thinking_end("qwen2.5-7b-gsr") == "</think>"
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from gsr_dagster.definitions import build_definitions
-from gsr_dagster.experiment.loading import DEFAULT_EXPERIMENT, load_experiment
+from gsr_dagster.experiment.loading import SHIPPED, load_experiment
 from gsr_dagster.operations.alert_sensors import alert_sensors, tell
 from resources.alerts import RECEIVERS, NotDeliveredError, Slack, Webhook
 
@@ -220,5 +220,5 @@ def test_a_tick_of_the_sensor_sends_and_says_how_many(monkeypatch, instance, inb
 
 
 def test_the_code_location_holds_a_sensor_for_each_receiver():
-    definitions = build_definitions(load_experiment(DEFAULT_EXPERIMENT))
+    definitions = build_definitions(load_experiment(SHIPPED / "demo.yaml"))
     assert {sensor.name for sensor in definitions.sensors} >= {f"alerts_to_{name}" for name in RECEIVERS}

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from gsr_dagster.commands.main import main
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.loading import load_experiment
-from gsr_dagster.operations.backfilling import Page, evaluation_lane, family_partitions
+from gsr_dagster.operations.backfilling import Page, family_partitions
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -27,14 +27,13 @@ def refusal(recorded_family, tmp_path, monkeypatch):
 
 def test_a_family_is_its_models_on_the_named_benchmarks(recorded_family):
     experiment = load_experiment(recorded_family.path)
-    lane = evaluation_lane(experiment, "base")
-    assert family_partitions(experiment, lane, "qwen2.5", []) == [
+    assert family_partitions(experiment, "base", "qwen2.5", []) == [
         "short|qwen2.5-7b",
         "long|qwen2.5-7b",
         "short|qwen2.5-14b",
         "long|qwen2.5-14b",
     ]
-    assert family_partitions(experiment, lane, "llama", ["long"]) == ["long|llama-tiny"]
+    assert family_partitions(experiment, "base", "llama", ["long"]) == ["long|llama-tiny"]
 
 
 def test_what_cannot_be_launched_says_why(refusal):

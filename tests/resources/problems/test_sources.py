@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.problems.problem_sets import loaded
+from assets.problems.problem_sets import with_counts
 from gsr_dagster.experiment.datasets import REGISTRY
 from gsr_dagster.experiment.problem_sets import ProblemSet
 from resources.grading.grader import Grader
@@ -117,6 +117,6 @@ def test_the_papers_filter_keeps_extracted_answers_within_its_pass_rates():
 def test_the_papers_benchmarks_load_from_files_and_their_golds_can_be_read(file, problems, unreadable):
     domain = "knights_knaves" if "knights" in file else "math"
     found = load_problems(file, ProblemSet(source=f"file:{PROBLEMS / file}.jsonl", domain=domain))
-    made = loaded(Grader(), found)
+    made = with_counts(Grader(), found)
     assert (len(found.rows), found.left_out) == (problems, {})
     assert len(made.summary["unreadable_golds"]) == unreadable

@@ -1,9 +1,9 @@
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from resources.store.artifacts import ArtifactStore
@@ -114,18 +114,19 @@ def test_a_manifest_of_another_version_is_neither_read_nor_damaged(store, tmp_pa
     for use in (store.read, store.manifest, lambda key: publish(store, recipe(key))):
         with pytest.raises(ArtifactError, match=r"is of another version of gsr: new.*202e: Extra inputs"):
             use(KEY)
-    assert not list(store.damage())
+    assert not list(store.verified.damage())
     assert "is of another version of gsr" in caplog.text
 
 
-class Scores(BaseModel, extra="allow"):
+@dataclass(frozen=True)
+class Scores:
     pass_at_1: float
 
 
-def test_a_summary_comes_back_whole_and_is_refused_where_it_lacks_what_is_needed(store):
+def test_a_summary_comes_back_by_name_and_is_refused_where_it_lacks_what_is_needed(store):
     made = recipe()
     store.publish(made, [], {"pass_at_1": 1, "k": 4})
-    assert store.summary(KEY, Scores) == {"pass_at_1": 1.0, "k": 4}
+    assert store.summary(KEY, Scores) == Scores(pass_at_1=1.0)
     store.publish(made, [], {"pass_at_1": "1"}, replaced=store.manifest(KEY))
     with pytest.raises(ArtifactError, match=r"not written by this version of gsr: summary\.pass_at_1: .*number"):
         store.summary(KEY, Scores)
@@ -152,12 +153,12 @@ def test_all_damage_is_found(store, files):
     made = recipe()
     store.publish(made, [store.put_shard(made, ROWS)], {}, store.put_files(made, files))
     store.put_shard(made, ROWS[:1])  # which no manifest names
-    assert not list(store.damage())
+    assert not list(store.verified.damage())
     paths = sorted(path for path in Path(store.root).rglob("*") if path.is_file() and not path.name.startswith("."))
     assert len(paths) == 6
     for path in paths:
         path.write_bytes(path.read_bytes()[:-1])
-    found = dict(store.damage())
+    found = dict(store.verified.damage())
     assert sorted(found) == [path.relative_to(store.root).as_posix() for path in paths]
     said = {Path(name).name: fault for name, fault in found.items()}
     for path in paths:
@@ -171,7 +172,7 @@ def test_a_damaged_file_is_found_by_its_manifest_and_without_it_by_the_hashes_be
     store.publish(made, [], {}, store.put_files(made, files))
     for name in (lost, "config.json"):
         next(Path(store.root).rglob(name)).write_text("changed")
-    assert {Path(name).name for name, _ in store.damage()} == {lost, "config.json"}
+    assert {Path(name).name for name, _ in store.verified.damage()} == {lost, "config.json"}
 
 
 def test_the_hashes_of_files_are_what_sha256sum_reads(store, files):
@@ -188,7 +189,7 @@ def test_files_of_another_run_stay_whole(store, tmp_path):
         (folder / "adapter.safetensors").write_text(content)
     first = store.publish(made, [], {}, store.put_files(made, tmp_path / "one"))
     store.put_files(made, tmp_path / "other")
-    assert not list(store.damaged_files(first))
+    assert not list(store.verified.damaged_files(first))
     assert (store.local_files(KEY) / "adapter.safetensors").read_text() == "one"
 
 
@@ -213,4 +214,4 @@ def test_content_tells_of_rows_alone(store):
     assert publish(store, one).content == publish(store, other).content
     assert store.data_version(one.key) != store.data_version(other.key)
     assert store.content(one.key) != publish(store, one, ROWS[:1]).content
-    assert store.published() == sorted([one.key, other.key])
+    assert store.verified.published() == sorted([one.key, other.key])

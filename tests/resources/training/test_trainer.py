@@ -14,7 +14,7 @@ import pytest
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
 from resources.training.trainer import Trainer, TrainingDiedError, TrainingError
-from resources.training.weight_change import tensors
+from resources.training.weight_change import opened
 
 ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
 
@@ -52,7 +52,8 @@ def train(model: Path, scratch: Path, **settings: object) -> tuple[Path, list[di
 
 
 def loaded(folder: Path) -> dict[str, np.ndarray]:
-    return {name: load() for name, load in tensors(folder).items()}
+    with opened(folder) as tensors:
+        return {name: tensors[name] for name in tensors}
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """How well does a refiner do with exactly so many correct candidates?"""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from gsr_dagster.experiment.aggregations.base import Fingerprints
 from gsr_dagster.experiment.aggregations.refined import Refined
 from gsr_dagster.experiment.settings import Count
+from gsr_dagster.method.aggregation_summary import PlannedStratum
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import planned_groups
 from gsr_dagster.method.intervals import bootstrap_mean
@@ -43,11 +43,7 @@ class PlannedRefinement(Refined):
         return {"planned": [_stratum(stratum, seed) for stratum in strata if stratum]}
 
 
-def _stratum(rows: Sequence[Row], seed: int) -> Row:
+def _stratum(rows: Sequence[Row], seed: int) -> PlannedStratum:
     problems = [row["problem_id"] for row in rows]
-    return {
-        "n_correct": rows[0]["n_correct"],
-        "groups": len(rows),
-        "problems": len(set(problems)),
-        "score": dataclasses.asdict(bootstrap_mean(problems, [row["correct"] for row in rows], seed)),
-    }
+    score = bootstrap_mean(problems, [row["correct"] for row in rows], seed)
+    return PlannedStratum(rows[0]["n_correct"], len(rows), len(set(problems)), score)

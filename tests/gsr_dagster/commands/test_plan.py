@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from gsr_dagster.commands.planning import plan
+from gsr_dagster.commands.plan import plan
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
 from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import ShuffledRefinement
+from gsr_dagster.experiment.aggregations.kinds.universal_self_consistency import UniversalSelfConsistency
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
-from gsr_dagster.experiment.settings import UniversalSelfConsistency
 
 
 def steps(name: str) -> dict[tuple[str, str], int]:
@@ -59,8 +59,5 @@ def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():
 
 def test_base_instruct_models_stop_at_their_own_limit_and_students_at_the_experiments():
     experiment = load_experiment(experiment_path("paper"))
-    limits = {
-        (lane, subject): experiment.rollout("direct", lane, subject).max_new_tokens
-        for lane, subject in (("base", "qwen2.5-7b"), ("base", "qwq-32b"), ("student", "qwen2.5-7b-gsr"))
-    }
-    assert list(limits.values()) == [4096, 32768, 32768]
+    subjects = ("qwen2.5-7b", "qwq-32b", "qwen2.5-7b-gsr")
+    assert [experiment.rollout("direct", subject).max_new_tokens for subject in subjects] == [4096, 32768, 32768]

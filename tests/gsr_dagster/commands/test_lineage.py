@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
 from gsr_dagster.experiment.keys import ArtifactKey
+from tests.running import recipe_of
 from tests.school import STUDENT, School
 
 TRAINING_SET = ArtifactKey("training_sets", STUDENT)
@@ -102,7 +103,7 @@ def test_a_benchmarks_problem_that_overlaps_leads_to_who_learned_from_the_copy(s
     overlap = {"training_id": row["problem_id"], "benchmark": "sums", "problem_id": "sums/3-11"}
     overlap |= {"kind": "near duplicate", "share": 0.9}
     key = ArtifactKey("contamination")
-    recipe = school.recipes.recipe(key)
+    recipe = recipe_of(school.experiment, school.store, key)
     shard = school.store.put_shard(recipe, [overlap])
     school.store.publish(recipe, [shard], {}, replaced=school.store.manifest(key))
     told = lineage("--problem", "sums/3-11")[1]

@@ -1,10 +1,12 @@
 import pytest
 
-from assets.evaluation.scoring import gap_summary, graded_rows, score_groups
-from gsr_dagster.commands.regrading import regrade
-from gsr_dagster.commands.tables import regraded_table
+from assets.evaluation.gap_reports import score_groups
+from assets.grading import graded_rows
+from gsr_dagster.commands.regrade import regrade, regraded_table
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.gap_summary import gap_summary
 from gsr_dagster.method.rows import Row
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
@@ -41,13 +43,14 @@ def store(tmp_path) -> ArtifactStore:
     model = EXPERIMENT.models["llama-tiny"]
     graded = graded_rows(Grader(), "test", problems, pool, model)
     refined = graded_rows(Grader(), "test", problems, refinements, model)
-    groups, rows = score_groups(EXPERIMENT, "llama-tiny", graded, refined)
+    candidates = CandidatePool.of("llama-tiny", graded, k=2, seed=0)
+    groups, rows = score_groups(candidates, refined)
     for asset, partition, content, summary in (
         ("benchmark_problems", "halves", problems, {}),
         ("base/candidate_pools", PARTITION, pool, {}),
         ("base/graded_candidates", PARTITION, graded, {}),
         ("base/self_refinements", PARTITION, refinements, {}),
-        ("base/gap_reports", PARTITION, rows, gap_summary(EXPERIMENT, graded, groups)),
+        ("base/gap_reports", PARTITION, rows, gap_summary(candidates, groups, 0).document()),
     ):
         recipe = Recipe(ArtifactKey(asset, partition), settings={})
         store.publish(recipe, [store.put_shard(recipe, content)], summary)
@@ -66,7 +69,7 @@ def test_another_grader_names_each_changed_verdict_and_the_gaps_new_sign(store):
         ("p0/g0/0", "1/2", "0.5", "correct", "incorrect"),
         ("p1/g0/0", "1/2", "0.5", "correct", "incorrect"),
     ]
-    assert (exact.before["refinement_gap"], exact.after["refinement_gap"]) == (0, -1)
+    assert (exact.before.refinement_gap, exact.after.refinement_gap) == (0, -1)
     assert exact.sign_changed
     assert store.data_version(ArtifactKey("base/gap_reports", PARTITION)) == before
     assert regraded_table(EXPERIMENT, [exact]).row_count == 1
@@ -80,5 +83,5 @@ def test_a_problem_whose_gold_cannot_be_read_is_not_scored(store):
     ]
     store.publish(recipe, [store.put_shard(recipe, problems)], {}, replaced=store.manifest(recipe.key))
     (again,) = regrade(EXPERIMENT, store, "math-verify")
-    assert (again.after["problems"], again.after["unscored_problems"], again.after["groups"]) == (1, 1, 1)
+    assert (again.after.problems, again.after.unscored_problems, again.after.groups) == (1, 1, 1)
     assert {c.after for c in again.changes} == {"gold unparseable"}

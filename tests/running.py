@@ -1,0 +1,23 @@
+"""What `gsr run` does, as a function, and the recipe of one artifact."""
+
+import dagster as dg
+from rich.console import Console
+
+from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.lanes import all_steps, lanes
+from gsr_dagster.operations.running import Run
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+
+
+def run_experiment(experiment: Experiment, store: ArtifactStore, console: Console) -> int:
+    """Materialize what is not current, and return how many artifacts were."""
+    with dg.DagsterInstance.get() as instance:
+        return Run(build_definitions(experiment), instance, lanes(experiment), store, console).materialize_all()
+
+
+def recipe_of(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> Recipe:
+    """Return what an artifact would be made from today."""
+    return all_steps(experiment)[key.asset].recipe(store, key.partition)
