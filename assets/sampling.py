@@ -9,9 +9,9 @@ from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message, fit_candidates, refinement_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
+from resources.engines.sample_log import Prompt, complete_samples
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt, complete_samples
 
 
 def draw_samples(

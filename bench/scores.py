@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gsr_dagster.method.intervals import DRAWS, bootstrap_mean
-from gsr_dagster.method.scores import Graded, binomials, pool_scores
+from gsr_dagster.method.scoring.intervals import DRAWS, bootstrap_mean
+from gsr_dagster.method.scoring.scores import Graded, binomials, pool_scores
 
 PROBLEMS, SAMPLES = 1000, 64
 DRAWN_PREFIXES = 100

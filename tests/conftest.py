@@ -1,119 +1,15 @@
-"""A real small model, made and trained on the spot, and an experiment that fits it."""
+"""Real small models, recorded ones, servers on loopback and a finished experiment, for all tests."""
 
 import json
 import random
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
-from resources.problems.recorded_samples import Recorded, write_recorded
-
-CHAT_TEMPLATE = (
-    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-RIGHT = 0.7
-STEPS = 320
-
-
-def sum_problem(rng: random.Random) -> tuple[str, int]:
-    left, right = rng.randint(1, 9), rng.randint(1, 9)
-    sign = rng.choice((1, -1))
-    text = f"{left} {'+' if sign > 0 else '-'} {right}"
-    return f"State the final answer to the following arithmetic problem: {text} =", left + sign * right
-
-
-def attempt(answer: int, rng: random.Random) -> str:
-    """A solution that is right seven times in ten: what the model will have learned to do."""
-    said = answer if rng.random() < RIGHT else answer + rng.choice((-2, -1, 1, 2))
-    return f"The answer is \\boxed{{{said}}}."
-
-
-def training_chat(rng: random.Random, refine: bool) -> list[dict[str, str]]:
-    problem, answer = sum_problem(rng)
-    prompt = direct_messages(problem)
-    if refine:
-        prompt = refinement_messages(problem, [attempt(answer, rng) for _ in range(2)])
-    return [*prompt, {"role": "assistant", "content": attempt(answer, rng)}]
-
-
-def small_tokenizer(rng: random.Random):
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|end|>", "<|user|>", "<|assistant|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=700,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    texts = [message["content"] for i in range(300) for message in training_chat(rng, refine=i % 2 == 1)]
-    tokenizer.train_from_iterator(texts, trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>")
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
-
-
-def train_small_model(folder: Path) -> None:
-    """Write a Llama of four layers that adds small numbers, right seven times in ten, into a folder."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    rng = random.Random(0)
-    torch.manual_seed(0)
-    tokenizer = small_tokenizer(rng)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    model = LlamaForCausalLM(config)
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    optimizers = [
-        torch.optim.Muon(matrices, lr=3e-3, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=3e-3),
-    ]
-    tokenizer.padding_side = "right"
-    for step in range(STEPS):
-        refine = step % 4 == 3  # a batch of one kind has prompts of one length
-        chats = [training_chat(rng, refine) for _ in range(32 if refine else 64)]
-        full = [tokenizer.apply_chat_template(c, return_dict=True)["input_ids"] for c in chats]
-        prompts = [
-            tokenizer.apply_chat_template(c[:-1], add_generation_prompt=True, return_dict=True)["input_ids"]
-            for c in chats
-        ]
-        batch = tokenizer.pad({"input_ids": full}, return_tensors="pt")
-        labels = batch["input_ids"].clone()
-        for row, (prompt, whole) in enumerate(zip(prompts, full, strict=True)):
-            labels[row, : len(prompt)] = -100
-            labels[row, len(whole) :] = -100
-        loss = model(**batch, labels=labels).loss
-        loss.backward()
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = 3e-3 * min(1, (STEPS - step) / (STEPS / 2))
-            optimizer.step()
-            optimizer.zero_grad()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+from tests.inbox import Inbox
+from tests.recorded_family import RecordedFamily
+from tests.small_model import small_tokenizer, train_small_model
 
 
 @pytest.fixture(scope="session")
@@ -178,90 +74,12 @@ def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-class RecordedFamily:
-    """Two models of one family whose samples someone drew before, on two benchmarks: an experiment without a model.
-
-    A third model, never run, loads weights: so the steps that load a model share a pool.
-    """
-
-    models = ("7b", "14b")
-    benchmarks = ("short", "long")
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.path = folder / "experiment.yaml"
-        for name, problems in (("short", 3), ("long", 5)):
-            rows = [{"id": str(i), "problem": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(problems)]
-            (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        for model in self.models:
-            self.record(model, samples=4)
-        self.write()
-
-    def record(self, model: str, samples: int) -> None:
-        """Write a model's samples, every second one right, and a right refinement of each two."""
-        rows = [
-            Recorded(str(i), f"What is {i} + {i}?", str(2 * i), f"It is \\boxed{{{2 * i}}}.", self._candidates(i))
-            for i in range(5)
-            for _ in range(samples // 2)
-        ]
-        write_recorded(rows, self.folder / model, k=2)
-
-    @staticmethod
-    def _candidates(number: int) -> tuple[str, ...]:
-        return tuple(f"The answer is \\boxed{{{2 * number + wrong}}}." for wrong in (0, 1))
-
-    def write(self, samples: int = 4) -> None:
-        """Write the experiment file, with so many samples a problem."""
-        rollout = {"temperature": 1.0, "max_new_tokens": 64}
-        models = {model: {"parameters": 1e9, "engine": {"kind": "recorded", "path": model}} for model in self.models}
-        document = {
-            "name": "recorded",
-            "k": 2,
-            "families": {"qwen2.5": models, "llama": {"tiny": {"source": "path:nowhere", "parameters": 1}}},
-            "benchmarks": {name: {"source": f"file:{name}.jsonl", "samples": samples} for name in self.benchmarks},
-            "evaluation": {"direct": rollout, "refinement": rollout, "candidate_tokens": 64},
-        }
-        self.path.write_text(yaml.safe_dump(document, sort_keys=False))
-
-
 @pytest.fixture
 def recorded_family(tmp_path: Path) -> RecordedFamily:
     """An experiment of recorded samples in a folder of its own."""
     folder = tmp_path / "recorded"
     folder.mkdir()
     return RecordedFamily(folder)
-
-
-class Inbox:
-    """An HTTP receiver on loopback that answers ``status``; ``posts`` holds path, answer and document of each POST."""
-
-    def __init__(self):
-        self.status = 200
-        self.posts: list[tuple[str, int, dict]] = []
-        inbox = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                inbox.posts.append((self.path, inbox.status, document))
-                self.send_response(inbox.status)
-                if 300 <= inbox.status < 400:
-                    self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format, *args):  # noqa: A002
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def taken(self, path: str) -> list[dict]:
-        return [document for at, status, document in self.posts if at == path and status == 200]
-
-    def refused(self, path: str) -> list[dict]:
-        return [document for at, status, document in self.posts if at == path and status != 200]
 
 
 @pytest.fixture
@@ -306,7 +124,7 @@ def finished_school(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("school")
     with pytest.MonkeyPatch.context() as patch:
         school.play(patch)
-        patch.setattr("resources.store.sample_log.SHARD_SAMPLES", school.SHARD_SAMPLES)
+        patch.setattr("resources.engines.sample_log.SHARD_SAMPLES", school.SHARD_SAMPLES)
         finished = school.School(school.document(folder), folder / "artifacts")
         finished.run_all()
     return finished

@@ -15,11 +15,11 @@ from gsr_dagster.method.prompts import Message, fit_candidates
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
-from resources.models.reward_model import RewardModel, complete_scores
+from resources.engines.reward_model import RewardModel, complete_scores
+from resources.engines.sample_log import Prompt
 from resources.models.weights import fetch
 from resources.problems.score_files import read_scores
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt
 
 
 @dataclass(frozen=True)

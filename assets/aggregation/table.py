@@ -14,10 +14,10 @@ from assets.grading import references
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, MAJORITY, SELF_REFINEMENT
 from gsr_dagster.experiment.aggregations.base import group_row
 from gsr_dagster.experiment.experiment import Experiment, Model
-from gsr_dagster.method.aggregation_summary import AggregationScore, AggregationSummary
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.intervals import bootstrap_mean
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.aggregation_summary import AggregationScore, AggregationSummary
+from gsr_dagster.method.scoring.intervals import bootstrap_mean
 from gsr_dagster.method.voting import vote_winner
 from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points

@@ -19,10 +19,10 @@ from gsr_dagster.method.candidate_pool import in_order
 from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.loading import Engines
+from resources.engines.sample_log import Prompt
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt
 
 # What grading holds in memory of a pool.
 CANDIDATES_AT_ONCE = 2048

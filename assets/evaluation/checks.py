@@ -11,8 +11,8 @@ from assets.sample_checks import DRAWN, few_truncated, samples_complete, thinkin
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.experiment.partitions import Partitions
-from gsr_dagster.method.intervals import Interval, in_points, paired_difference
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.intervals import Interval, in_points, paired_difference
 
 # Graded rows
 

@@ -15,14 +15,14 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
-from gsr_dagster.method.gap_summary import group_intervals
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scores import GroupScore
+from gsr_dagster.method.scoring.gap_summary import group_intervals
+from gsr_dagster.method.scoring.scores import GroupScore
 from resources.engines.loading import Engines
+from resources.engines.sample_log import Prompt
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt
 
 
 def curve_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:

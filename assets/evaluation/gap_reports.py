@@ -15,11 +15,11 @@ from assets.refusals import refuse_incomplete
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.diagnostics import Refinement, refiner_diagnostics
-from gsr_dagster.method.gap_summary import gap_summary, graded
-from gsr_dagster.method.intervals import Interval
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scores import GroupScore, score_group
+from gsr_dagster.method.scoring.diagnostics import Refinement, refiner_diagnostics
+from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
+from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.scores import GroupScore, score_group
 from resources.grading.grader import GOLD_CLASS, Grader
 from resources.reporting.plots import by_correct_plot, markdown_image
 from resources.store.artifacts import ArtifactStore

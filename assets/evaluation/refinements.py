@@ -14,9 +14,9 @@ from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
+from resources.engines.sample_log import Prompt
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt
 
 
 def refinement_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:

@@ -6,9 +6,9 @@ from pydantic import TypeAdapter
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES, LaneName
-from gsr_dagster.method.aggregation_summary import AggregationSummary
-from gsr_dagster.method.correlation import Correlation, spearman
-from gsr_dagster.method.gap_summary import GapSummary
+from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
+from gsr_dagster.method.scoring.correlation import Correlation, spearman
+from gsr_dagster.method.scoring.gap_summary import GapSummary
 from resources.reporting.report_rows import ReportedAggregations, ReportedCurvePoint, ReportedGap
 from resources.store.artifacts import ArtifactStore
 

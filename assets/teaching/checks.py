@@ -15,9 +15,9 @@ from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
 from gsr_dagster.experiment.partitions import Partitions
-from gsr_dagster.method.intervals import Interval, in_points
 from gsr_dagster.method.mixture import is_mixed
 from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.scoring.intervals import Interval, in_points
 from resources.models.weights import fetch
 from resources.store.lineage import broken_links
 from resources.training.weight_change import WeightChange, adapter_change, full_change

@@ -22,10 +22,10 @@ from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
+from resources.engines.sample_log import Prompt
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt
 
 
 def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:

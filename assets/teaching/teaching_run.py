@@ -12,9 +12,9 @@ from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
+from resources.engines.sample_log import Prompt, adopt_shards
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt, adopt_shards
 
 
 @dataclass(frozen=True)

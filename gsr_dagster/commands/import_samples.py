@@ -17,9 +17,9 @@ from gsr_dagster.commands.tables import difference, new_table
 from gsr_dagster.experiment.datasets import Domain
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.gap_summary import GapSummary, gap_summary, graded
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scores import pool_scores
+from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary, graded
+from gsr_dagster.method.scoring.scores import pool_scores
 from resources.grading.grader import Grader
 from resources.problems.importers import FIELDS, FORMS, read_recorded
 from resources.problems.recorded_samples import Imported, read_samples, write_recorded

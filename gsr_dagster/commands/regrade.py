@@ -14,8 +14,8 @@ from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.commands.tables import new_table
 from gsr_dagster.experiment.experiment import Experiment, GraderName
 from gsr_dagster.experiment.keys import LANES
-from gsr_dagster.method.gap_summary import GapSummary, gap_summary
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary
 from gsr_dagster.operations.home import artifact_store
 from resources.grading.grader import Grader
 from resources.progress import terminal_bars

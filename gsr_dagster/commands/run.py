@@ -40,12 +40,17 @@ def command(experiment: Experiment) -> None:
 
 def print_failed(results: list[CheckResult]) -> None:
     """Print the checks that fail, errors first, each with what was measured."""
-    failed = [result for result in results if not result.passed]
-    if not failed:
-        console.print(f"\nAll {len(results)} checks pass.")
-        return
-    console.print(f"\n{len(failed)} of {len(results)} checks fail (an error is a wrong result, a warning a poor one):")
+    failed = [result for result in results if result.passed is False]
+    unknown = sum(result.passed is None for result in results)
+    if failed:
+        console.print(
+            f"\n{len(failed)} of {len(results)} checks fail (an error is a wrong result, a warning a poor one):"
+        )
+    else:
+        console.print(f"\nNone of {len(results)} checks fails.")
     for result in sorted(failed, key=lambda result: not result.is_error):
         severity = "error  " if result.is_error else "warning"
         text = f": {result.description}" if result.description else ""
         console.print(printable(f"{severity} {result.check} of {result.artifact}{text}"), soft_wrap=True)
+    if unknown:
+        console.print(f"{unknown} checks have no result: they were added later, or their run ended before them.")

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.method.intervals import Interval
+from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.numbers import between, percent, points
 from resources.reporting.report_page import COMPARED, SCORES
 from resources.reporting.report_rows import ReportedAggregations, ReportedGap, ReportedStudent

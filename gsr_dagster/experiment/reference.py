@@ -6,6 +6,7 @@
 import inspect
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from gsr_dagster.experiment.aggregations import aggregation_kinds
@@ -15,7 +16,7 @@ from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExa
 from gsr_dagster.experiment.settings import Checks, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Lora, Student, Training
 
-SECTIONS: dict[str, list[type[Section]]] = {
+SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
     "Problems": [Benchmark, ProblemSet, WorkedExample],
     "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, RecordedSamples],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.lanes import Lane
@@ -13,13 +13,16 @@ from gsr_dagster.operations.lanes import Lane
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The last evaluation of a check of one artifact: whether it is an error where it failed, and what was measured."""
+    """The last evaluation of a check of one artifact: what was measured, and whether a failure is an error.
+
+    ``passed`` is None where the check was never evaluated: its run ended before.
+    """
 
     check: str
     artifact: ArtifactKey
-    passed: bool
-    is_error: bool
-    description: str
+    passed: bool | None
+    is_error: bool = False
+    description: str = ""
 
 
 def last_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, lanes: list[Lane]) -> Iterator[CheckResult]:
@@ -32,14 +35,13 @@ def last_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, lanes
                 of_lane, PartitionKeyFilter(key=partition or None)
             )
             for key in of_lane:
+                artifact = ArtifactKey("/".join(key.asset_key.path), partition)
                 record = records.get(key)
-                if record is None or record.evaluation is None:
-                    continue
-                evaluation = record.evaluation
-                yield CheckResult(
-                    key.name,
-                    ArtifactKey("/".join(key.asset_key.path), partition),
-                    record.status is AssetCheckExecutionRecordStatus.SUCCEEDED,
-                    evaluation.severity is dg.AssetCheckSeverity.ERROR,
-                    evaluation.description or "",
+                evaluation = (
+                    record.evaluation if record and record.status in (Status.SUCCEEDED, Status.FAILED) else None
                 )
+                if evaluation is None:
+                    yield CheckResult(key.name, artifact, None)
+                    continue
+                is_error = evaluation.severity is dg.AssetCheckSeverity.ERROR
+                yield CheckResult(key.name, artifact, evaluation.passed, is_error, evaluation.description or "")

@@ -1,7 +1,7 @@
 """Numbers as reports and tables write them: fractions as percent, differences in points."""
 
-from gsr_dagster.method.correlation import Correlation
-from gsr_dagster.method.intervals import Interval
+from gsr_dagster.method.scoring.correlation import Correlation
+from gsr_dagster.method.scoring.intervals import Interval
 
 
 def percent(value: float) -> str:

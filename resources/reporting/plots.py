@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gsr_dagster.method.gap_summary import Stratum
-from gsr_dagster.method.intervals import Interval
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.gap_summary import Stratum
+from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.report_rows import ReportedGap
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.method.correlation import Correlation
-from gsr_dagster.method.intervals import Interval
+from gsr_dagster.method.scoring.correlation import Correlation
+from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.numbers import between, correlation_text, percent, points
 from resources.reporting.plots import by_correct_plot, data_uri, gap_plot, training_curve
 from resources.reporting.report_rows import (

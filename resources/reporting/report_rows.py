@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gsr_dagster.experiment.keys import LaneName
-from gsr_dagster.method.aggregation_summary import AggregationSummary
-from gsr_dagster.method.gap_summary import GapSummary
-from gsr_dagster.method.intervals import Interval
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
+from gsr_dagster.method.scoring.gap_summary import GapSummary
+from gsr_dagster.method.scoring.intervals import Interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ from resources.store.manifests import (
     package_versions,
 )
 from resources.store.objects import ConflictError, Objects
-from resources.store.roots import open_objects
+from resources.store.s3_objects import S3Objects
 from resources.store.tables import decode, digest_in_name, encode, shard_name
 from resources.store.verification import VerifiedObjects, artifact_folder, manifest_name
 
@@ -248,3 +248,16 @@ class ArtifactStore(dg.ConfigurableResource):
 
 def _version(manifest: Manifest | None) -> str | None:
     return manifest.data_version if manifest else None
+
+
+def open_objects(root: str) -> Objects:
+    """Return the objects under a local folder or s3://BUCKET/PREFIX.
+
+    S3's endpoint, region and credentials are found the usual way: AWS_* variables,
+    profiles, roles.
+    """
+    if root.startswith("s3://"):
+        from dagster_aws.s3 import S3Resource
+
+        return S3Objects(root, S3Resource().get_client(), cache_folder() / "s3")
+    return LocalObjects(Path(root))

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # In milliseconds; a page of a busy machine is slow.
@@ -22,10 +23,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(command: Callable[[str], list[str]], environment: Mapping[str, str]) -> Iterator[str]:
-    """Start what the command makes of a port, wait until it answers, yield its address, and end it."""
-    port = str(free_port())
-    process = subprocess.Popen(command(port), env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+def served(
+    command: Callable[[str], list[str]], environment: Mapping[str, str], folder: Path | None = None
+) -> Iterator[str]:
+    """Start what the command makes of a port, in a folder; wait until it answers, yield its address, and end it."""
+    port, quiet = str(free_port()), subprocess.DEVNULL
+    process = subprocess.Popen(command(port), env=environment, cwd=folder, start_new_session=True, stderr=quiet)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE / 1000

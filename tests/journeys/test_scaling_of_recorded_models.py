@@ -19,9 +19,10 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
 from resources.store.artifacts import ArtifactStore
+from tests.places import DATA
 from tests.running import recipe_of
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = DATA / "recorded"
 SHARES = {"0.5b": 0.0, "1.5b": 0.25, "3b": 0.5, "7b": 0.75, "14b": 1.0}
 PROBLEMS, SAMPLES = 40, 4
 ROLLOUT = {"temperature": 0.7, "max_new_tokens": 1024}

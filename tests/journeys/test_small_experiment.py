@@ -23,7 +23,30 @@ def test_a_run_prints_the_table_and_nothing_that_worries(journey):
     assert "llama-student" in journey.first.stdout
     assert "minus majority" in journey.first.stdout
     assert "The teacher is the student's own base" in journey.first.stdout
-    assert not re.search("warn|traceback|deprecat", journey.first.stdout + journey.first.stderr, re.IGNORECASE)
+    table, _, checks = journey.first.stdout.partition("checks fail (")
+    assert not re.search("warn|traceback|deprecat", table + journey.first.stderr, re.IGNORECASE)
+    failed = [line for line in checks.splitlines() if line.startswith(("error", "warning"))]
+    assert f"\n{len(failed)} of " in table
+
+
+def test_the_checks_that_fail_are_named_with_what_was_measured(journey):
+    """Held against the event log: the last evaluation of every check of every partition."""
+    last = {}
+    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+        for run in instance.get_runs():  # the newest first
+            for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)):
+                check = entry.get_dagster_event().asset_check_evaluation_data
+                last.setdefault((check.asset_key.to_user_string(), check.check_name, check.partition), check)
+    failed = [check for check in last.values() if not check.passed]
+    assert f"{len(failed)} of {len(last)} checks fail" in journey.first.stdout
+    for check in failed:
+        place = (
+            f"{check.asset_key.to_user_string()}[{check.partition}]"
+            if check.partition
+            else check.asset_key.to_user_string()
+        )
+        severity = "error  " if check.severity is dg.AssetCheckSeverity.ERROR else "warning"
+        assert f"{severity} {check.check_name} of {place}: {check.description}" in journey.first.stdout
 
 
 def test_every_candidate_is_graded_as_counting_by_hand_grades_it(journey):

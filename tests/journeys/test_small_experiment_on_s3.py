@@ -36,7 +36,7 @@ def test_every_artifact_is_in_the_bucket_and_none_on_the_disk(journey):
     assert "llama-student" in journey.first.stdout
     assert "Report: " in journey.first.stdout
     assert not (journey.folder / "home" / "artifacts").exists()
-    published = {key.asset for key in journey.store.published()}
+    published = {key.asset for key in journey.store.verified.published()}
     assert {"benchmark_problems", "base/gap_reports", "lora_checkpoints", "student_comparison"} <= published
     assert len(journey.rows("base/candidate_pools", "sums|llama-tiny")) == 24 * 4
 

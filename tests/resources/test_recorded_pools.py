@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from bench.grading import hostile
 from gsr_dagster.method.answers import final_answer
 from gsr_dagster.method.groups import Group
-from gsr_dagster.method.refinement_gap import by_correct, gap_parts, refinement_gap
-from gsr_dagster.method.scores import Graded, pool_scores, score_group
+from gsr_dagster.method.scoring.refinement_gap import by_correct, gap_parts, refinement_gap
+from gsr_dagster.method.scoring.scores import Graded, pool_scores, score_group
 from resources.grading.grader import Grade, Grader, Reference
+from tests.places import DATA
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = DATA / "recorded"
 
 
 def recorded(name: str) -> list[dict]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from gsr_dagster.experiment.aggregations.base import Aggregation, group_row
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scores import best_of_k
+from gsr_dagster.method.scoring.scores import best_of_k
 
 
 class BestScored(Aggregation, ABC):

@@ -12,7 +12,7 @@ from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import round_
 from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import SAME_ORDER
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.gap_summary import gap_summary
+from gsr_dagster.method.scoring.gap_summary import gap_summary
 from resources.grading.grader import Grader
 from resources.reporting.report_page import Report, render_report
 from resources.reporting.report_rows import ReportedAggregations, ReportedGap

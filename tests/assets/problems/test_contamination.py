@@ -12,8 +12,8 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.gap_summary import gap_summary
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.gap_summary import gap_summary
 from gsr_dagster.operations.lanes import lanes
 from resources.reporting.report_page import Report, render_report
 from resources.store.artifacts import ArtifactStore

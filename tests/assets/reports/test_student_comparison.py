@@ -12,7 +12,7 @@ from assets.reports.student_comparison import ablations, compared_students, rela
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.gap_summary import gap_summary
+from gsr_dagster.method.scoring.gap_summary import gap_summary
 from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe

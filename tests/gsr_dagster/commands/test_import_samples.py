@@ -1,12 +1,12 @@
 import gzip
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
+from tests.places import DATA
 
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
+RECORDED = DATA / "recorded"
 needs_data = pytest.mark.skipif(not RECORDED.is_dir(), reason="the shared recorded samples are not here")
 
 

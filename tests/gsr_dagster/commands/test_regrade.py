@@ -6,8 +6,8 @@ from gsr_dagster.commands.regrade import regrade, regraded_table
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.gap_summary import gap_summary
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.gap_summary import gap_summary
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe

@@ -14,9 +14,9 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, sample_seed
 from resources.engines.openai import OpenAIEngine
+from resources.engines.sample_log import Prompt, complete_samples
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt, complete_samples
 
 KEY = "sk-planted-key-for-the-test"
 SETTINGS = RolloutSettings(temperature=0.7, max_new_tokens=8)

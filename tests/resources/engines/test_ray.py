@@ -12,10 +12,10 @@ from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request, Sample
+from resources.engines.sample_log import Prompt, complete_samples
 from resources.models import weights
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
-from resources.store.sample_log import Prompt, complete_samples
 from tests.resources.engines.asked import requests
 
 pytestmark = [

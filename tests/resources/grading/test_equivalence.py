@@ -1,6 +1,5 @@
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,9 @@ from resources.grading.answer_texts import clean, split_list
 from resources.grading.costly_texts import UnreadableError
 from resources.grading.equivalence import Answer, alike, equal
 from resources.grading.worker import judge
+from tests.places import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "equivalence"
+EQUIVALENCE = DATA / "equivalence"
 
 
 def same(gold: str, answer: str) -> bool:
@@ -135,7 +135,7 @@ DIFFERENT = {
 
 
 def labelled(name: str) -> list[dict]:
-    path = DATA / f"{name}.jsonl"
+    path = EQUIVALENCE / f"{name}.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not here")
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -9,8 +9,9 @@ from gsr_dagster.experiment.problem_sets import ProblemSet
 from resources.grading.grader import Grader
 from resources.problems.sources import load_problems
 from resources.store.errors import ArtifactError
+from tests.places import DATA
 
-PROBLEMS = Path(__file__).parents[3] / "shared" / "data" / "problems"
+PROBLEMS = DATA / "problems"
 SUMS = {"source": "reasoning-gym:chain_sum", "options": {"min_terms": 2, "max_terms": 2, "max_digits": 1}}
 
 

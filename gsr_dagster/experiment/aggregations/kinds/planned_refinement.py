@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 from gsr_dagster.experiment.aggregations.base import Fingerprints
 from gsr_dagster.experiment.aggregations.refined import Refined
 from gsr_dagster.experiment.settings import Count
-from gsr_dagster.method.aggregation_summary import PlannedStratum
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import planned_groups
-from gsr_dagster.method.intervals import bootstrap_mean
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.aggregation_summary import PlannedStratum
+from gsr_dagster.method.scoring.intervals import bootstrap_mean
 
 
 class PlannedRefinement(Refined):

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Work, group_prompts
 from gsr_dagster.experiment.aggregations.refined import Refined, refined_row
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
-from gsr_dagster.method.diagnostics import order_changes
 from gsr_dagster.method.groups import reordered
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.diagnostics import order_changes
 
 # A group refined once more as it was, beside one whose order was changed.
 SAME_ORDER = "same_order"

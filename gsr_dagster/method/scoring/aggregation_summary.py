@@ -1,0 +1,50 @@
+"""What a table of aggregations says: each one's score beside the vote on the same groups, and its cost."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from gsr_dagster.method.scoring.intervals import Interval
+
+
+@dataclass(frozen=True)
+class AggregationScore:
+    """An aggregation's score and its difference to the vote, as fractions, and what an answer cost in mean tokens.
+
+    ``difference`` is None for the vote itself; ``unread`` counts choices that could not be read.
+    """
+
+    aggregation: str
+    kind: str
+    score: Interval
+    difference: Interval | None
+    tokens: float
+    scored_tokens: float
+    unread: int
+
+
+@dataclass(frozen=True)
+class PlannedStratum:
+    """The groups that were built to hold ``n_correct`` correct candidates, and how often their refinement is right."""
+
+    n_correct: int
+    groups: int
+    problems: int
+    score: Interval
+
+
+@dataclass(frozen=True)
+class AggregationSummary:
+    """All aggregations of a pool's groups.
+
+    ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
+    how often an answer changes when a group is refined again.
+    """
+
+    groups: int
+    aggregations: list[AggregationScore]
+    planned: dict[str, list[PlannedStratum]]
+    order: dict[str, dict[str, Interval]]
+
+    def document(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

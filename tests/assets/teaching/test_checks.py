@@ -1,0 +1,137 @@
+"""The checks of teaching, on a sound experiment that is broken in one place."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from tests.assets.rewriting import (
+    ERROR,
+    WARN,
+    changed_student,
+    every,
+    leaked,
+    without_first,
+    without_refinements_of_all_wrong,
+)
+from tests.running import recipe_of
+from tests.school import STUDENT, School
+
+
+@pytest.mark.parametrize(
+    ("summary", "name"),
+    [
+        ({"correct_refinements": 1}, "teacher_yields"),
+        ({"correct_solutions": 0}, "teacher_yields"),
+        ({"timed_out": 5}, "teacher_graded_in_time"),
+    ],
+)
+def test_a_poor_teacher_and_a_slow_grader_are_warnings(school, summary, name):
+    school.rewrite("training_sets", STUDENT, **summary)
+    check = school.checks("training_sets")[name]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert check.description.startswith(f"{next(iter(summary.values()))} of ")
+
+
+def test_all_wrong_groups_that_teach_nothing_are_a_warning(school):
+    school.rewrite("training_sets", STUDENT, without_refinements_of_all_wrong)
+    check = school.checks("training_sets")["all_wrong_kept"]
+    assert (check.passed, check.severity) == (False, WARN)
+    all_wrong = {
+        r["problem_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
+    }
+    assert f"0 of {len(all_wrong)}" in check.description
+    assert set(check.metadata["such_as"].value) <= all_wrong
+
+
+def test_a_mixture_that_is_not_one_to_one_is_an_error(school):
+    school.rewrite("training_sets", STUDENT, without_first)
+    check = school.checks("training_sets")["mixed_as_wanted"]
+    assert (check.passed, check.severity) == (False, ERROR)
+
+
+def test_rows_that_the_student_reads_only_in_part_are_a_warning(finished_school, tmp_path):
+    short = changed_student(finished_school, training={"max_length": 60})
+    school = finished_school.copy(tmp_path / "artifacts", **short)
+    check = school.checks("training_sets")["few_overlong"]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "(100.0%) longer than 60 tokens" in check.description
+
+
+def test_a_gold_in_a_prompt_is_an_error_and_the_row_is_shown(school):
+    row = school.store.read(ArtifactKey("training_sets", STUDENT))[0]
+    school.rewrite("training_sets", STUDENT, leaked)
+    check = school.checks("training_sets")["no_gold_in_prompts"]
+    assert (check.passed, check.severity) == (False, ERROR)
+    assert check.description == "1 prompts hold text that nothing accounts for, 1 of these the gold"
+    assert "The gold is " in check.metadata["such_as"].value[row["row_id"]]
+
+
+def test_a_teacher_that_gains_no_more_than_the_base_is_a_warning(school):
+    key = ArtifactKey("base/gap_reports", "sums|llama-big")
+    summary = school.store.existing(key).summary
+    school.rewrite(key.asset, key.partition, refinement_gap=summary["refinement_gap"] - 2)
+    check = school.checks("teacher_refinements")["teacher_gap_leads"]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "points from the base's" in check.description
+    (Path(school.store.root) / key.path / "manifest.json").unlink()
+    check = school.checks("teacher_refinements")["teacher_gap_leads"]
+    assert not check.passed
+    assert "not measured: sums|llama-big of base/gap_reports" in check.description
+
+
+def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_path):
+    school = finished_school.copy(tmp_path / "artifacts", **changed_student(finished_school, teacher="llama-tiny"))
+    school.rewrite("teacher_refinements", STUDENT)
+    check = school.checks("teacher_refinements")["teacher_gap_leads"]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "student's own base" in check.description
+
+
+def adapter(school: School, a: float, b: float) -> None:
+    """Publish the checkpoint again with an adapter of these values."""
+    key = ArtifactKey("lora_checkpoints", STUDENT)
+    recipe, before = recipe_of(school.experiment, school.store, key), school.store.existing(key)
+    folder = Path(school.store.root).parent / "adapter"
+    folder.mkdir()
+    parts = {"q.lora_A.weight": np.full((2, 4), a, np.float32), "q.lora_B.weight": np.full((4, 2), b, np.float32)}
+    save_file(parts, folder / "adapter_model.safetensors")
+    files = school.store.put_files(recipe, folder)
+    school.store.publish(recipe, before.shards, before.summary, files, replaced=before)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 0), (0, 1)])
+def test_an_adapter_that_changes_nothing_is_an_error(school, a, b):
+    adapter(school, a, b)
+    checks = school.checks("lora_checkpoints")
+    assert (checks["differs_from_base"].passed, checks["differs_from_base"].severity) == (False, ERROR)
+    assert "the student is its base" in checks["differs_from_base"].description
+    assert checks["training_finite"].passed
+
+
+def test_weights_and_losses_that_are_not_finite_are_an_error(school):
+    adapter(school, 1, math.nan)
+    check = school.checks("lora_checkpoints")["training_finite"]
+    assert (check.passed, check.severity) == (False, ERROR)
+    assert check.metadata["tensors"].value == ["q.lora_B.weight"]
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_one_that_rose_a_warning(school):
+    school.rewrite("lora_checkpoints", STUDENT, lambda rows: [{**r, "loss": r["step"] * 1.0} for r in rows])
+    check = school.checks("lora_checkpoints")["loss_fell"]
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "1.5, then 3.5" in check.description
+    school.rewrite("lora_checkpoints", STUDENT, every(2, loss=math.inf))
+    checks = school.checks("lora_checkpoints")
+    assert checks["training_finite"].metadata["steps"].value == [1, 2]
+    assert not checks["training_finite"].passed
+
+
+def test_a_chain_that_is_broken_far_up_is_an_error(school):
+    school.rewrite("training_candidates", STUDENT, without_first)
+    check = school.checks("lora_checkpoints")["lineage_intact"]
+    assert (check.passed, check.severity) == (False, ERROR)
+    assert "training_candidates[llama-student]: BROKEN" in check.description

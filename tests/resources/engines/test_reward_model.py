@@ -1,0 +1,115 @@
+"""Reward models made from a config, with real weights that nothing was taught: a batch against a loop, and the log."""
+
+import pytest
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from resources.engines.reward_model import RewardModel, complete_scores, one_number
+from resources.engines.sample_log import Prompt
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
+from resources.store.manifests import Recipe
+
+RECIPE = Recipe(ArtifactKey("base/aggregation/bon", "sums|m"), settings={})
+
+
+def chat(number: int) -> list[dict[str, str]]:
+    response = f"The answer is \\boxed{{{number}}}." + " It is so." * (number * 7 % 11)
+    return [{"role": "user", "content": f"What is {number} + 0?"}, {"role": "assistant", "content": response}]
+
+
+CHATS = [chat(number) for number in range(13)]
+
+
+@pytest.fixture(scope="module")
+def pair_model_folder(tmp_path_factory, tokenizer_folder):
+    """A reader of pairs of texts, without a chat template and with three labels: an encoder with absolute positions."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(2)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    tokenizer.chat_template = None
+    size = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "initializer_range": 0.2,
+    }
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=256, num_labels=3, **size)
+    folder = tmp_path_factory.mktemp("pairs")
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def one_by_one(folder, chats) -> list[float]:
+    """The oracle: each chat alone through the plain classes of transformers, without padding."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    values = []
+    for question, response in chats:
+        if tokenizer.chat_template:
+            ids = tokenizer.apply_chat_template([question, response], return_dict=True, return_tensors="pt")
+        else:
+            ids = tokenizer(question["content"], response["content"], return_tensors="pt")
+        model.config.pad_token_id = tokenizer.pad_token_id
+        with torch.inference_mode():
+            logits = model(**ids).logits[0]
+        values.append(float(logits[0] if len(logits) == 1 else logits.softmax(-1)[-1].log()))
+    return values
+
+
+@pytest.mark.parametrize("folder", ["reward_model_folder", "pair_model_folder"])
+def test_scores_in_batches_are_those_of_a_loop(folder, request, monkeypatch):
+    import torch
+
+    weights = request.getfixturevalue(folder)
+    by_loop = one_by_one(weights, CHATS)
+    fast = RewardModel(weights, batch_size=4).score(CHATS)
+    assert [score.value for score in fast] == pytest.approx(by_loop, abs=0.05)
+    assert len({score.value for score in fast}) == len(CHATS), "scores tie where the body computes in bfloat16"
+    monkeypatch.setattr("resources.engines.cpu.native_dtype", lambda: torch.float32)
+    scores = RewardModel(weights, batch_size=4).score(CHATS)
+    assert [score.value for score in scores] == pytest.approx(by_loop, abs=1e-5)
+    assert max(by_loop) - min(by_loop) > 0.2
+    assert len({score.tokens for score in scores}) > 5
+
+
+def test_a_chat_longer_than_the_model_reads_is_refused(reward_model_folder):
+    model = RewardModel(reward_model_folder, batch_size=4)
+    with pytest.raises(ArtifactError, match=r"has \d+ tokens, and the reward model .* reads 256"):
+        model.score([[*chat(1)[:1], {"role": "assistant", "content": "so it is, " * 200}]])
+
+
+def test_several_labels_give_the_last_ones_log_probability():
+    import torch
+
+    logits = torch.tensor([[0.0, 1.0], [5.0, 6.0]])
+    assert one_number(logits).tolist() == pytest.approx([-0.31326, -0.31326], abs=1e-4)
+    assert one_number(torch.tensor([[2.0], [-3.0]])).tolist() == [2, -3]
+
+
+def test_only_missing_scores_are_computed_and_a_changed_response_is_scored_again(
+    reward_model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("resources.engines.reward_model.SHARD_SAMPLES", 5)
+    store = ArtifactStore(root=str(tmp_path))
+    model = RewardModel(reward_model_folder, batch_size=4)
+    prompts = [Prompt(f"m/p{number}/0", messages, 1) for number, messages in enumerate(CHATS)]
+
+    def rows(shards) -> dict[str, dict]:
+        return {row["candidate_id"]: row for row in store.read_shards(RECIPE.key, RECIPE.fingerprint, shards)}
+
+    first = rows(complete_scores(store, RECIPE, prompts[:8], lambda: model))
+    grown = rows(complete_scores(store, RECIPE, prompts, lambda: model))
+    assert len(grown) == 13
+    assert {name: grown[name] for name in first} == first
+    assert rows(complete_scores(store, RECIPE, prompts, lambda: pytest.fail("loaded a model"))) == grown
+    changed = Prompt(prompts[3].id, chat(40), 1)
+    again = rows(complete_scores(store, RECIPE, [changed, *prompts[:3], *prompts[4:]], lambda: model))
+    assert again[changed.id]["score"] != grown[changed.id]["score"]
+    assert len(again) == 13

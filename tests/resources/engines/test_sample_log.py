@@ -1,0 +1,129 @@
+"""The sample log, with an engine at its boundary that answers by rule: what is asked for is what is tested."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.settings import RolloutSettings
+from resources.engines.base import Sample
+from resources.engines.sample_log import Prompt, adopt_shards, complete_samples
+from resources.store.artifacts import ArtifactStore
+from resources.store.manifests import Recipe
+
+SETTINGS = RolloutSettings(temperature=1.0, max_new_tokens=8)
+RECIPE = Recipe(ArtifactKey("base/candidate_pools", "sums|m"), settings={})
+
+
+class Echo:
+    """Answers with prompt, index and seed, in lists of four; stops like a killed run after ``most`` of them."""
+
+    def __init__(self, most: int = 10**6):
+        self.most = most
+        self.drawn: list[tuple[str, int]] = []
+
+    def sample(self, requests, settings):
+        flat = [(r, i, s) for r in requests for i, s in zip(r.indices, r.seeds, strict=True)]
+        for start in range(0, len(flat), 4):
+            if len(self.drawn) >= self.most:
+                raise KeyboardInterrupt
+            batch = flat[start : start + 4]
+            self.drawn += [(r.id, i) for r, i, _ in batch]
+            yield [Sample(r.id, i, s, f"{r.id} {i} {s}", "stop", 5, 3) for r, i, s in batch]
+
+
+@pytest.fixture
+def store(tmp_path) -> ArtifactStore:
+    return ArtifactStore(root=str(tmp_path))
+
+
+def prompts(samples: int = 4, problems: int = 10, wording: str = "solve") -> list[Prompt]:
+    return [
+        Prompt(f"m/p{i}", [{"role": "user", "content": f"{wording} {i}"}], samples, {"problem_id": f"p{i}"})
+        for i in range(problems)
+    ]
+
+
+def complete(store, wanted, engine):
+    shards = complete_samples(store, RECIPE, wanted, "candidate_id", SETTINGS, lambda: engine)
+    store.publish(RECIPE, shards, {}, replaced=store.manifest(RECIPE.key))
+    return {row["candidate_id"]: row for row in store.read(RECIPE.key)}
+
+
+def test_every_sample_is_drawn_once_and_joins_by_its_ids(store):
+    rows = complete(store, prompts(), Echo())
+    assert sorted(rows) == sorted(f"m/p{i}/{j}" for i in range(10) for j in range(4))
+    assert rows["m/p3/2"]["problem_id"] == "p3"
+
+
+def test_raising_n_draws_only_the_new_samples(store):
+    before = complete(store, prompts(samples=4), Echo())
+    engine = Echo()
+    after = complete(store, prompts(samples=8), engine)
+    assert len(engine.drawn) == 40
+    assert all(index >= 4 for _, index in engine.drawn)
+    assert {name: after[name] for name in before} == before
+
+
+def test_nothing_is_loaded_where_nothing_is_missing(store):
+    complete(store, prompts(), Echo())
+    complete_samples(store, RECIPE, prompts(), "candidate_id", SETTINGS, lambda: pytest.fail("loaded a model"))
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_manifest(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, prompts(), Echo(most=20))
+    engine = Echo()
+    complete(store, prompts(), engine)
+    assert len(engine.drawn) == 40 - 16
+    whole = ArtifactStore(root=str(tmp_path / "uninterrupted"))
+    complete(whole, prompts(), Echo())
+    assert store.data_version(RECIPE.key) == whole.data_version(RECIPE.key)
+
+
+def test_only_a_damaged_shard_is_drawn_again(store, monkeypatch, caplog):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
+    before = complete(store, prompts(), Echo())
+    damaged = Path(store.address(RECIPE, store.shard_names(RECIPE)[2]))
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    engine = Echo()
+    assert complete(store, prompts(), engine) == before
+    assert len(engine.drawn) == 8
+    assert f"{damaged.name} is damaged" in caplog.text
+
+
+def test_samples_of_a_changed_prompt_are_drawn_again(store, caplog):
+    complete(store, prompts(), Echo())
+    engine = Echo()
+    complete(store, prompts(wording="please solve"), engine)
+    assert len(engine.drawn) == 40
+    assert "the prompt of m/p0 has changed" in caplog.text
+
+
+def test_a_partition_of_the_same_fingerprint_is_copied_and_not_drawn_again(store, monkeypatch):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
+    complete(store, prompts(), Echo())
+    other = replace(RECIPE, key=ArtifactKey(RECIPE.key.asset, "sums|twin"))
+    adopt_shards(store, other, ["sums|nobody", "sums|m"])
+    assert store.shard_names(other) == store.shard_names(RECIPE)
+    for name in store.shard_names(other)[1:3]:  # as if a kill had come before they were copied
+        store.drop_file(other, name)
+    adopt_shards(store, other, ["sums|nobody", "sums|m"])
+    assert store.shard_names(other) == store.shard_names(RECIPE)
+    adopt_shards(store, replace(other, settings={"temperature": 1}), ["sums|m"])
+    assert not store.shard_names(replace(other, settings={"temperature": 1}))
+
+
+def test_what_two_runs_drew_at_once_counts_once_as_it_was_published(store):
+    first = complete(store, prompts(samples=4), Echo())
+    other = [{**row, "text": "of another run"} for row in first.values()]
+    unpublished = store.put_shard(RECIPE, [*other, {**other[0], "sample_index": 4, "candidate_id": "m/p0/4"}])
+    engine = Echo()
+    after = complete(store, prompts(samples=5), engine)
+    assert len(engine.drawn) == 9
+    assert {name: after[name] for name in first} == first
+    assert after["m/p0/4"]["text"] == "of another run"
+    assert len(store.read(RECIPE.key)) == 50
+    assert unpublished.name not in {shard.name for shard in store.existing(RECIPE.key).shards}
