@@ -1,6 +1,6 @@
 """Training speed: `python -m bench.training`, SmolLM2, 64 rows of a few hundred tokens, LoRA, one epoch.
 
-The training process (resources/training_process.py) against TRL's SFTTrainer with its own
+The training process (resources/training/training_process.py) against TRL's SFTTrainer with its own
 loss on the same rows and settings, each in a process of its own, in turn; only the
 trainer's steps count. CPU seconds are printed too: other work on the machine disturbs them least.
 

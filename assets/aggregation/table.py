@@ -4,6 +4,7 @@ A row is what ``group_row`` of gsr_dagster/experiment/aggregations/base.py makes
 ``answer_class``, numbered over all rows of a problem.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,13 +71,14 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
         by_name.setdefault(row["aggregation"], []).append(row)
     vote = {row["group_id"]: row["correct"] for row in by_name[MAJORITY]}
     scores = [_score(name, name, by_name[name], vote, seed) for name in ALWAYS_AGGREGATED]
-    figures: dict[str, dict[str, Any]] = {"planned": {}, "order": {}}
+    figures: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, aggregation in experiment.aggregations.items():
         if aggregation.paired:
             scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
         for figure, value in aggregation.figures(name, by_name, k, seed).items():
             figures[figure][name] = value
-    return AggregationSummary(len(vote), scores, **figures)
+    planned, order = figures.pop("planned", {}), figures.pop("order", {})
+    return AggregationSummary(len(vote), scores, planned, order, dict(figures))
 
 
 def score_table(scores: Sequence[AggregationScore]) -> dg.MetadataValue:

@@ -1,9 +1,9 @@
 """Engines of the experiment file: what samples a model, and its settings."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.settings import Count, Section, from_folder
 
@@ -23,9 +23,18 @@ class VLLM(Section):
 
     kind: Literal["vllm"]
     tensor_parallel_size: Count = 1
-    data_parallel_size: Count = 1
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     max_model_len: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_replica(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "data_parallel_size" in data:
+            raise ValueError(
+                "data_parallel_size: vLLM 0.32 has no replicas inside one process, and hangs with more than one. "
+                "Take {kind: ray, replicas: N}, or vllm serve --data-parallel-size N and {kind: openai}"
+            )
+        return data
 
 
 class Ray(Section):

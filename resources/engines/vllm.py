@@ -28,7 +28,6 @@ class VLLMEngine:
         arguments: dict[str, Any] = {
             "model": str(weights),
             "tensor_parallel_size": settings.tensor_parallel_size,
-            "data_parallel_size": settings.data_parallel_size,
             "gpu_memory_utilization": settings.gpu_memory_utilization,
             "max_model_len": settings.max_model_len,
             "enable_prefix_caching": True,

@@ -63,45 +63,45 @@ class Grader(dg.ConfigurableResource):
     seconds: float = 20.0
 
     def grade(
-        self, label: str, questions: dict[str, Reference], answers: Sequence[tuple[str, str | None]]
+        self, label: str, references: dict[str, Reference], answers: Sequence[tuple[str, str | None]]
     ) -> list[Grade]:
         """Return the grades of (problem id, answer) pairs, in their order.
 
         Each distinct pair of gold and answer is judged once in the life of this process.
-        Raises KeyError for a problem that is not among the questions.
+        Raises KeyError for a problem that is not among the references.
         """
         known = _judged[self.name]
         unknown: dict[Reference, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
-            question = questions[problem_id]
-            if (answer or "") not in known[question]:
-                unknown[question][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
+            reference = references[problem_id]
+            if (answer or "") not in known[reference]:
+                unknown[reference][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
         with track(label, sum(len(new) for new in unknown.values()), "answers graded") as progress:
-            for question, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
-                known[question] |= judgements
+            for reference, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
+                known[reference] |= judgements
                 progress.advance(len(judgements))
         classes: dict[str, dict[str, int]] = defaultdict(dict)
         return [
-            _grade_of_none(known[questions[problem_id]][""])
+            _grade_of_none(known[references[problem_id]][""])
             if answer is None
-            else _grade(known[questions[problem_id]][answer], classes[problem_id])
+            else _grade(known[references[problem_id]][answer], classes[problem_id])
             for problem_id, answer in answers
         ]
 
     def _judge_all(self, unknown: dict[Reference, list[str]]) -> Iterator[tuple[Reference, dict[str, Judgement]]]:
-        pending = {question: self._submit(question, answers) for question, answers in unknown.items()}
-        for question, future in pending.items():
-            answers = unknown[question]
+        pending = {reference: self._submit(reference, answers) for reference, answers in unknown.items()}
+        for reference, future in pending.items():
+            answers = unknown[reference]
             try:
-                yield question, dict(zip(answers, future.result(), strict=True))
+                yield reference, dict(zip(answers, future.result(), strict=True))
             except Exception as error:  # the process was killed, or ran out of memory
                 if not _gave_up(error):
                     raise
-                yield question, dict(self._one_by_one(question, answers))
+                yield reference, dict(self._one_by_one(reference, answers))
 
-    def _one_by_one(self, question: Reference, answers: Sequence[str]) -> Iterator[tuple[str, Judgement]]:
+    def _one_by_one(self, reference: Reference, answers: Sequence[str]) -> Iterator[tuple[str, Judgement]]:
         """Judge each answer alone, so that the one that hangs takes no other with it."""
-        alone = [(answer, self._submit(question, [answer])) for answer in answers]
+        alone = [(answer, self._submit(reference, [answer])) for answer in answers]
         for answer, future in alone:
             try:
                 (judgement,) = future.result()
@@ -111,14 +111,14 @@ class Grader(dg.ConfigurableResource):
                 judgement = Judgement("timed out", answer)
             yield answer, judgement
 
-    def _submit(self, question: Reference, answers: Sequence[str]) -> Any:
-        judged = _judged[self.name][question].items()
+    def _submit(self, reference: Reference, answers: Sequence[str]) -> Any:
+        judged = _judged[self.name][reference].items()
         wrong = [answer for answer, judgement in judged if judgement == Judgement("incorrect", answer)]
-        arguments = (self.name, question.domain, question.gold, answers, wrong)
+        arguments = (self.name, reference.domain, reference.gold, answers, wrong)
         return _pool().schedule(judge, args=arguments, timeout=self.seconds)
 
 
-# By grader and question, what each answer was judged to be.
+# By grader and reference, what each answer was judged to be.
 _judged: dict[str, dict[Reference, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))
 
 

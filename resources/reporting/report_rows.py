@@ -40,7 +40,7 @@ class ReportedCurvePoint:
     tokens_per_refined_group: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportedAggregations(AggregationSummary):
     """The aggregations of one subject's groups on one benchmark."""
 

@@ -49,7 +49,7 @@ class Trainer(dg.ConfigurableResource):
     ) -> tuple[Path, list[Row]]:
         """Return the folder of the checkpoint, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
 
-        ``rows`` are training rows (assets/teaching.py). Raises TrainingError where the
+        ``rows`` are training rows (assets/teaching/training_sets.py). Raises TrainingError where the
         process fails or the loss is not finite, TrainingDiedError where a signal ended it.
         """
         job = {

@@ -1,9 +1,9 @@
-"""The training process: `python -m resources.training.training_process JOB.json`, started by resources/trainer.py.
+"""The training process: `python -m resources.training.training_process JOB.json`, started by trainer.py beside it.
 
 Where an experiment asks for several processes, `accelerate launch` starts as many of it.
 
 L = λ·L_refine + (1−λ)·L_direct, each the mean negative log-likelihood of its target
-tokens (method.md, training data, 5). Every row carries its part's weight, so the two
+tokens (docs/method.md, training data, 5). Every row carries its part's weight, so the two
 may stand in one batch.
 """
 

@@ -1,7 +1,7 @@
 """What a table of aggregations says: each one's score beside the vote on the same groups, and its cost."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gsr_dagster.method.scoring.intervals import Interval
@@ -38,7 +38,8 @@ class AggregationSummary:
     """All aggregations of a pool's groups.
 
     ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
-    how often an answer changes when a group is refined again.
+    how often an answer changes when a group is refined again; ``further`` what other kinds
+    have to say, by figure and aggregation.
     """
 
     groups: int
@@ -46,5 +47,8 @@ class AggregationSummary:
     planned: dict[str, list[PlannedStratum]]
     order: dict[str, dict[str, Interval]]
 
+    further: dict[str, dict[str, Any]] = field(default_factory=dict)
+
     def document(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Return the summary as it is stored: without ``further`` where there is nothing."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "further" or value}

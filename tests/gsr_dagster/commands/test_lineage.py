@@ -65,6 +65,27 @@ def test_a_direct_row_has_no_group(school, lineage):
     assert "its group" not in told
 
 
+@pytest.mark.parametrize(("rows", "kind", "says"), [
+    ("hybrid", "refinement", "in the mixture of one to one, {kept} of "),
+    ("refinement", "refinement", "in a set of refinements alone, {kept} of "),
+    ("direct", "direct", "in a set of direct solutions alone, {kept} of "),
+])  # fmt: skip
+def test_the_mixture_is_told_as_the_student_asks_for_it(finished_school, tmp_path, monkeypatch, rows, kind, says):
+    students = {STUDENT: {**finished_school.written["students"][STUDENT], "rows": rows}}
+    if rows != "hybrid":
+        students[STUDENT]["training"] = {"refine_weight": 0.5}
+    school = finished_school.copy(tmp_path / "artifacts" / "school", students=students)
+    monkeypatch.setenv("GSR_EXPERIMENT", "")
+    monkeypatch.setenv("GSR_ARTIFACTS", str(tmp_path / "artifacts"))
+    (tmp_path / "school.yaml").write_text(yaml.safe_dump(school.written))
+    assert school.run("training_sets", STUDENT).success
+    row = a_row(school, kind)
+    result = CliRunner().invoke(main, ["-e", str(tmp_path / "school.yaml"), "lineage", "--row", row["row_id"]])
+    kept = sum(r["kind"] == kind for r in school.store.read(TRAINING_SET))
+    assert says.format(kept=kept) in result.output
+    assert ("one to one" in result.output) == (rows == "hybrid")
+
+
 def test_a_row_whose_samples_changed_since_is_said_to_be_broken(school, lineage):
     row = a_row(school, "refinement")
 

@@ -1,4 +1,6 @@
-"""What the command says where something around it is broken: one line, never a traceback."""
+"""The tree of commands: how the experiment is named, and what is said where something around it is broken."""
+
+import json
 
 import pytest
 from click.testing import CliRunner
@@ -38,3 +40,37 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["run"])
     assert isinstance(result.exception, SystemExit), result.exception
     assert f"{tmp_path / 'home'}" in result.output
+
+
+def planned(*arguments: str) -> str:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_experiment_is_named_before_or_after_the_command_and_the_nearer_name_counts():
+    assert (
+        planned("plan", "-e", "paper") == planned("-e", "paper", "plan") == planned("-e", "demo", "plan", "-e", "paper")
+    )
+    assert "qwen2.5-7b-gsr" in planned("plan", "-e", "paper")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["import", "--help"]])
+def test_help_needs_no_experiment(monkeypatch, arguments):
+    monkeypatch.setenv("GSR_EXPERIMENT", "no-such-experiment")
+    assert "Usage:" in planned(*arguments)
+
+
+def test_a_command_without_an_experiment_loads_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("GSR_EXPERIMENT", "no-such-experiment")
+    row = {"problem_id": "1", "problem": "1 + 1?", "answer": "2", "response": "\\boxed{2}"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    arguments = ["--to", str(tmp_path / "to"), "--model", "a-b", "--parameters", "1", "-k", "1"]
+    assert "1 problems, 1 candidates" in planned("import", str(tmp_path / "rows.jsonl"), *arguments)
+
+
+def test_an_experiment_that_is_not_there_is_one_line():
+    result = CliRunner().invoke(main, ["plan", "-e", "no-such-experiment"])
+    assert isinstance(result.exception, SystemExit)
+    assert result.output.startswith("Error: ")
+    assert "no-such-experiment: No such file or directory" in result.output

@@ -203,3 +203,10 @@ def test_what_only_the_evaluation_would_find_out_after_the_training_is_refused(d
     assert f"students.{name}.lora.rank: vLLM serves an adapter of a rank up to 512" in refusal(document, tmp_path)
     base["trust_remote_code"] = True
     assert f"students.{name}.base: its base needs code of its own" in refusal(document, tmp_path)
+
+
+def test_replicas_inside_one_vllm_process_which_would_hang_are_refused_with_what_gives_them(document, tmp_path):
+    document["families"]["smollm2"]["135m"]["engine"] = {"kind": "vllm", "data_parallel_size": 2}
+    message = refusal(document, tmp_path)
+    assert "families.smollm2.135m.engine.vllm: data_parallel_size: vLLM 0.32 has no replicas inside one" in message
+    assert "{kind: ray, replicas: N}" in message

@@ -1,6 +1,6 @@
 """`kill -9` at random moments of a run, again and again: what then stands is what an uninterrupted run leaves.
 
-The figures of docs/reliability.md: GSR_RELIABILITY=1 pytest -s tests/journeys/test_kills.py
+The figures of docs/reliability.md: GSR_RELIABILITY=1 pytest -s tests/journeys/reliability/test_kills.py
 """
 
 import io

@@ -1,11 +1,9 @@
 """What the fuzzing draws from, how it changes a document, and what a command may say of the result."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -108,15 +106,3 @@ def told(result: Result) -> str:
 
 def gsr(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def outside(tmp_path_factory, monkeypatch) -> Callable[[set[str]], set[str]]:
-    """What keeps the commands in folders of the test, and tells which of the paths written lie elsewhere."""
-    folder = tmp_path_factory.mktemp("fuzz-home")
-    for name, value in {"GSR_HOME": "home", "DAGSTER_HOME": "home/dagster", "GSR_CACHE": "cache"}.items():
-        monkeypatch.setenv(name, str(folder / value))
-    monkeypatch.setenv("GSR_ARTIFACTS", str(folder / "home" / "artifacts"))
-    monkeypatch.setenv("GSR_EXPERIMENT", "demo")
-    roots = (str(folder.parent), "/dev/", "/tmp/pymp-", "/dev/shm/")
-    return lambda paths: {path for path in paths if not path.startswith(roots) and "__pycache__" not in path}

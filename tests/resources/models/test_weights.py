@@ -20,6 +20,15 @@ def test_a_folder_is_used_where_it_lies_and_identified_by_its_content(small_mode
     assert weights_identity(f"path:{copy}") != weights_identity(f"path:{small_model}")
 
 
+def test_weights_that_are_trained_again_in_their_folder_are_seen_by_a_process_that_knew_them(tmp_path):
+    """A page lives for days: the same names and sizes, and other content."""
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"before")
+    before = weights_identity(f"path:{tmp_path}")
+    weights.write_bytes(b"after!")
+    assert weights_identity(f"path:{tmp_path}") != before
+
+
 def test_a_hub_revision_is_its_own_identity():
     assert weights_identity("hf:org/name@v1.0") == "hf:org/name@v1.0"
 

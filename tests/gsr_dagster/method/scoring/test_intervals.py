@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gsr_dagster.method.scoring.intervals import bootstrap_mean, paired_difference
+from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean, paired_difference
 
 
 def test_the_interval_agrees_with_drawing_problems_one_by_one():
@@ -45,6 +45,21 @@ def test_a_constant_difference_has_an_interval_without_width():
     interval = bootstrap_mean(["a", "b", "c"], [1.0, 1.0, 1.0], seed=0)
     assert (interval.estimate, interval.low, interval.high, interval.standard_error) == (1, 1, 1, 0)
     assert interval.clear_of_zero
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "clear"),
+    [
+        (0.1, 0.3, True),
+        (-0.3, -0.1, True),
+        (-0.1, 0.3, False),
+        (0.0, 0.3, False),
+        (-0.3, 0.0, False),
+        (0.0, 0.0, False),
+    ],
+)
+def test_an_interval_is_clear_of_zero_where_it_lies_whole_on_one_side(low, high, clear):
+    assert Interval((low + high) / 2, low, high, 0.1).clear_of_zero is clear
 
 
 def test_one_problem_has_no_spread_to_speak_of():
