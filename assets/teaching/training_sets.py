@@ -16,7 +16,8 @@ from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.candidate_pool import by_problem, in_order
-from gsr_dagster.method.mixture import keep_refinements, mixed_rows
+from gsr_dagster.method.mixture import mixed_rows
+from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
 from gsr_dagster.method.rows import Row
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
@@ -98,11 +99,6 @@ def training_rows(
         timed_out=sum(row["verdict"] == "timed out" for row in (*refinements, *solutions)),
     )
     return rows, counts
-
-
-def teaches(row: Row) -> bool:
-    """Return whether a teacher sample can teach: a right answer, and an end of its own, not the token limit's."""
-    return row["correct"] and row["finish_reason"] == "stop"
 
 
 def training_row(kind: str, sample: Row, id_column: str) -> Row:

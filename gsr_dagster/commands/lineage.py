@@ -15,13 +15,14 @@ from difflib import get_close_matches
 import click
 
 from assets.grading import graded_rows
-from assets.teaching.training_sets import TrainingSetCounts, teaches
+from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import BENCHMARK_PROBLEMS, CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.candidate_pool import by_problem
+from gsr_dagster.method.rejection_sampling import teaches
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.home import artifact_store
 from resources.grading.grader import Grader

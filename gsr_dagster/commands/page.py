@@ -8,7 +8,8 @@ import click
 
 from gsr_dagster.commands.options import with_experiment
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.operations.instance import limit_pool, prepare_instance, write_workspace
+from gsr_dagster.operations.concurrency import limit_pool
+from gsr_dagster.operations.instance import prepare_instance, write_workspace
 
 
 @click.command("page")

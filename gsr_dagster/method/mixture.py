@@ -9,18 +9,6 @@ from gsr_dagster.method.rows import Row
 Kind = Literal["hybrid", "direct", "refinement"]
 
 
-def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: random.Random) -> list[int]:
-    """Return which of a prompt's teacher outputs to keep, as sorted indices.
-
-    The correct ones; where every one is correct the prompt is easy, and
-    ``keep_when_all_correct`` of them are drawn (docs/method.md, training data, 3).
-    """
-    kept = [index for index, is_correct in enumerate(correct) if is_correct]
-    if len(kept) == len(correct) > keep_when_all_correct:
-        kept = sorted(rng.sample(kept, keep_when_all_correct))
-    return kept
-
-
 def mixed_rows(
     refinements: Sequence[Row], direct: Sequence[Row], kind: Kind, most_rows: int | None, seed: int
 ) -> list[Row]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import yaml
 
-from gsr_dagster.experiment.experiment import POOL
 from gsr_dagster.operations.home import home
 from resources.store.files import write_atomically
 
@@ -51,19 +50,6 @@ def prepare_instance() -> None:
         write_atomically(settings, DAGSTER_YAML.encode())
     elif FORMER_LAUNCHER in (before := settings.read_text(encoding="utf-8")):
         write_atomically(settings, before.replace(FORMER_LAUNCHER, LAUNCHER).encode())
-
-
-def limit_pool() -> None:
-    """Let one run at a time into the pool, unless its limit was set.
-
-    dagster.yaml has a default limit for all pools, which binds only from the second run on.
-    """
-    import dagster as dg
-
-    with dg.DagsterInstance.get() as instance:
-        limits = instance.event_log_storage.get_pool_limits()
-        if POOL not in {limit.name for limit in limits}:
-            instance.event_log_storage.set_concurrency_slots(POOL, 1)
 
 
 def write_workspace() -> Path:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
+from resources.reporting.drawing import data_uri
+from resources.reporting.gap_plots import by_correct_plot, gap_plot
 from resources.reporting.numbers import between, correlation_text, percent, points
-from resources.reporting.plots import by_correct_plot, data_uri, gap_plot, training_curve
 from resources.reporting.report_rows import (
     ReportedAggregations,
     ReportedCurvePoint,
@@ -25,6 +26,7 @@ from resources.reporting.scaling_plots import (
     gap_against_pass_at_1,
     scores_against_k,
 )
+from resources.reporting.training_plots import training_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.correlation import Correlation
+from resources.reporting.drawing import ZERO, legend_below, panels, reach
 from resources.reporting.numbers import correlation_text, parameters_text
-from resources.reporting.plots import ZERO, legend_below, panels, reach
 from resources.reporting.report_rows import Change, ReportedCurvePoint, ReportedGap, ReportedStudent
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ class Trainer(dg.ConfigurableResource):
 
     def _run(self, label: str, scratch: Path, processes: int) -> list[Row]:
         launcher = ACCELERATE.format(processes=processes).split() if processes > 1 else []
-        command = [sys.executable, "-m", *launcher, "resources.training.training_process", str(scratch / "job.json")]
+        command = [sys.executable, "-m", *launcher, "resources.training.lora_training", str(scratch / "job.json")]
         # Its modules are these, whatever packages stand in the working directory.
         own = {"PYTHONPATH": str(PACKAGES), "PYTHONSAFEPATH": "1", "TOKENIZERS_PARALLELISM": "false"}
         environment = {**os.environ, **own}

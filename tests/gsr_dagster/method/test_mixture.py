@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from gsr_dagster.method.mixture import keep_refinements, mixed_rows
+from gsr_dagster.method.mixture import mixed_rows
+from gsr_dagster.method.rejection_sampling import keep_refinements
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def _work(process: psutil.Process) -> str:
         line = " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
-    marks = {"resources.training.training_process": "a training process", "forkserver": "a grading process"}
+    marks = {"resources.training.lora_training": "a training process", "forkserver": "a grading process"}
     return next((kind for mark, kind in marks.items() if mark in line), "")
 
 

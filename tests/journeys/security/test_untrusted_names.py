@@ -40,7 +40,7 @@ def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
         "upstream": {name: "0" * 64},
     }.items():
         path.write_bytes(signed({**document, where: changed}))
-        for use in (lambda: store.existing(recipe.key), store.published):
+        for use in (lambda: store.existing(recipe.key), store.verified.published):
             with pytest.raises(ArtifactError, match=f"of another version of gsr: {where}"):
                 use()
 

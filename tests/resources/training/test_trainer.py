@@ -113,7 +113,7 @@ def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
     def kill() -> None:
         while True:
             for child in psutil.Process().children():
-                if "resources.training.training_process" in child.cmdline():
+                if "resources.training.lora_training" in child.cmdline():
                     return child.kill()
             time.sleep(0.01)
 

@@ -1,4 +1,4 @@
-"""The training process: `python -m resources.training.training_process JOB.json`, started by trainer.py beside it.
+"""The training process: `python -m resources.training.lora_training JOB.json`, started by trainer.py beside it.
 
 Where an experiment asks for several processes, `accelerate launch` starts as many of it.
 

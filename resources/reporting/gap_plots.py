@@ -1,41 +1,20 @@
-"""Figures, drawn to read well in print: labelled axes, units, intervals, no colour alone."""
+"""Figures of the Refinement Gap: of every model and student, and by the number of correct candidates."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.gap_summary import Stratum
-from gsr_dagster.method.scoring.intervals import Interval
+from resources.reporting.drawing import ZERO, legend_below, panels, reach
 from resources.reporting.report_rows import ReportedGap
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BARS = {"maj@k": "maj_at_k", "selfRef@k": "self_ref_at_k"}
 HATCHES = {"maj@k": "", "selfRef@k": "//"}
-DPI = 200  # of print
-ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 SHADES = {"maj@k": "#9db4c8", "selfRef@k": "#e0a458"}
-
-
-def training_curve(history: Sequence[Row]) -> Figure:
-    """Return loss and learning rate by optimiser step. ``history`` rows: step, loss, learning_rate."""
-    figure, axes = new_figure(6, 3)
-    history = sorted(history, key=lambda row: row["step"])
-    steps = [row["step"] for row in history]
-    axes.plot(steps, [row["loss"] for row in history], color="#2b5876", marker="o", markersize=3, label="loss")
-    axes.set(xlabel="optimiser step", ylabel="loss (nats per target token)")
-    rate = axes.twinx()
-    rate.plot(steps, [row["learning_rate"] for row in history], color="#b5651d", linestyle="--", label="learning rate")
-    rate.set_ylabel("learning rate (dashed)")
-    rate.spines["top"].set_visible(False)
-    rate.set_ylim(bottom=0)
-    return figure
 
 
 def gap_plot(rows: Sequence[ReportedGap]) -> Figure:
@@ -85,61 +64,3 @@ def by_correct_plot(strata_of: Mapping[str, Sequence[Stratum]]) -> Figure:
         axes.set_title(subject, fontsize=9)
     legend_below(figure, every[0])
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
-
-
-def data_uri(figure: Figure) -> str:
-    """Return the figure as a data URI, for a page that stands alone."""
-    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
-
-
-def markdown_image(figure: Figure) -> str:
-    """Return Markdown that shows the figure on the Dagster page."""
-    return f"![plot]({data_uri(figure)})"
-
-
-def reach(interval: Interval) -> list[list[float]]:
-    """Return how far an interval reaches below and above its estimate, in points, as error bars want it."""
-    low, estimate, high = (100 * bound for bound in (interval.low, interval.estimate, interval.high))
-    return [[max(estimate - low, 0.0)], [max(high - estimate, 0.0)]]
-
-
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of one panel, in inches."""
-    figure, (axes,) = panels(1, width, height)
-    return figure, axes
-
-
-def panels(
-    count: int, width: float, height: float, columns: int = 2, sharey: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels of a width and height in inches, in so many columns at most."""
-    from matplotlib.figure import Figure
-
-    columns = min(count, columns)
-    lines = -(-count // columns)
-    figure = Figure(figsize=(columns * width, lines * height), layout="constrained")
-    every = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)
-    for axes in every[count:]:
-        axes.set_visible(False)
-    for axes in every:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, every[:count]
-
-
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """Put the legend of one panel below all of them."""
-    handles, labels = axes.get_legend_handles_labels()
-    place: dict[str, Any] = {
-        "loc": "outside lower center",
-        "ncols": min(len(labels), 4),
-        "frameon": False,
-        "fontsize": 8,
-    }
-    figure.legend(handles, labels, **place)

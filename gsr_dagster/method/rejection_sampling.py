@@ -1,0 +1,29 @@
+"""Rejection sampling: which of a teacher's samples a student learns from.
+
+>>> keep_refinements([True, False, True], keep_when_all_correct=1, rng=random.Random(0))
+[0, 2]
+>>> keep_refinements([True, True, True], keep_when_all_correct=1, rng=random.Random(0))
+[1]
+"""
+
+import random
+from collections.abc import Sequence
+
+from gsr_dagster.method.rows import Row
+
+
+def teaches(row: Row) -> bool:
+    """Return whether a teacher sample can teach: a right answer, and an end of its own, not the token limit's."""
+    return row["correct"] and row["finish_reason"] == "stop"
+
+
+def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: random.Random) -> list[int]:
+    """Return which of a prompt's teacher outputs to keep, as sorted indices.
+
+    The correct ones; where every one is correct the prompt is easy, and
+    ``keep_when_all_correct`` of them are drawn (docs/method.md, training data, 3).
+    """
+    kept = [index for index, is_correct in enumerate(correct) if is_correct]
+    if len(kept) == len(correct) > keep_when_all_correct:
+        kept = sorted(rng.sample(kept, keep_when_all_correct))
+    return kept
