@@ -1,7 +1,7 @@
 """A step of the graph: what an asset's artifacts are made from, what shapes their rows, and how many are wanted.
 
 Dagster's dependencies and the artifacts' recipes both come from here, so that what is
-upstream of an asset is said once. Each stage declares its steps in its recipes.py.
+upstream of an asset is said once. Each stage declares its steps in its fingerprints.py.
 """
 
 from abc import ABC, abstractmethod

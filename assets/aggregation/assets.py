@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from assets.aggregation.aggregation_run import AggregationRun
-from assets.aggregation.recipes import Aggregations, NamedAggregation
+from assets.aggregation.fingerprints import Aggregations, NamedAggregation
 from assets.aggregation.table import aggregated_rows, score_table, summarise_aggregations
 from assets.evaluation.assets import lane_options
 from assets.evaluation.evaluation_run import EvaluationRun

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
-from assets.evaluation.recipes import CandidatePools, GradedCandidates
+from assets.evaluation.fingerprints import CandidatePools, GradedCandidates
 from assets.grading import graded_rows
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_broken_chain, refuse_incomplete

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.evaluation.recipes import checkpoint_key
+from assets.evaluation.fingerprints import checkpoint_key
 from assets.grading import scored
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey

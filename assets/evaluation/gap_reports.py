@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
-from assets.evaluation.recipes import GapReports
+from assets.evaluation.fingerprints import GapReports
 from assets.grading import graded_rows, references, scorable, unscored_problems
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import overlapping_problems

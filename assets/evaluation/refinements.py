@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
-from assets.evaluation.recipes import SelfRefinements
+from assets.evaluation.fingerprints import SelfRefinements
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.sampling import draw_samples, refinement_chat
 from gsr_dagster.experiment.experiment import Experiment

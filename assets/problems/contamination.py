@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import ADVICE, Overlaps
-from assets.problems.recipes import Contamination
+from assets.problems.fingerprints import Contamination
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import BENCHMARK_PROBLEMS, CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.method.contamination import BenchmarkIndex

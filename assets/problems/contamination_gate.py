@@ -5,7 +5,7 @@ A blocking check stops its own run only, so what reads training problems asks he
 
 from dataclasses import dataclass
 
-from assets.problems.recipes import Contamination
+from assets.problems.fingerprints import Contamination
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import CONTAMINATION
 from resources.store.artifacts import ArtifactStore

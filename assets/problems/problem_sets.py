@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.grading import references
 from assets.materializing import ArtifactContents, asset_of, materialize
-from assets.problems.recipes import BenchmarkProblems, TrainingProblems
+from assets.problems.fingerprints import BenchmarkProblems, TrainingProblems
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.experiment.partitions import Partitions

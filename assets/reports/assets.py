@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.reports.collecting import by_benchmark, correlations, reported_aggregations, reported_curves, reported_gaps
-from assets.reports.recipes import RefinementGapScaling, StudentComparison
+from assets.reports.fingerprints import RefinementGapScaling, StudentComparison
 from assets.reports.student_comparison import ablations, compared_students, student_facts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES

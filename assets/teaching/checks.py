@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets import quality
 from assets.checking import WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
-from assets.problems.recipes import TrainingProblems
+from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
 from assets.teaching.training_sets import TrainingSetCounts

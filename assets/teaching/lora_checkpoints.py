@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
-from assets.teaching.recipes import LoraCheckpoints
+from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from resources.engines.loading import Engines

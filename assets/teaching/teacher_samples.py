@@ -12,7 +12,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import refuse_contaminated
 from assets.refusals import refuse_incomplete
 from assets.sampling import refinement_chat
-from assets.teaching.recipes import TeacherRefinements, TeacherSolutions, TrainingCandidates
+from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import Rollouts

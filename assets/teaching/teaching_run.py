@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assets.materializing import ArtifactContents
-from assets.problems.recipes import TrainingProblems
+from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey

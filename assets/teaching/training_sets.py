@@ -11,7 +11,7 @@ import dagster as dg
 from assets.grading import graded_rows, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
-from assets.teaching.recipes import TrainingSets
+from assets.teaching.fingerprints import TrainingSets
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student

@@ -3,7 +3,7 @@
 import click
 
 from assets.reports.collecting import reported_aggregations, reported_gaps
-from assets.reports.recipes import StudentComparison
+from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.commands.tables import aggregation_table, comparison_tables, score_table
 from gsr_dagster.experiment.experiment import Experiment

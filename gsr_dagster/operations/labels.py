@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.evaluation.recipes import REPORT_VERSION
+from assets.evaluation.fingerprints import REPORT_VERSION
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from resources.grading.grader import grader_version

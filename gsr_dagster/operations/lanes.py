@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assets.aggregation.recipes import aggregation_steps
-from assets.evaluation.recipes import evaluation_steps
-from assets.problems.recipes import BenchmarkProblems, Contamination, TrainingProblems
-from assets.reports.recipes import report_steps
+from assets.aggregation.fingerprints import aggregation_steps
+from assets.evaluation.fingerprints import evaluation_steps
+from assets.problems.fingerprints import BenchmarkProblems, Contamination, TrainingProblems
+from assets.reports.fingerprints import report_steps
 from assets.steps import Step
-from assets.teaching.recipes import teaching_steps
+from assets.teaching.fingerprints import teaching_steps
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, LaneName
 from resources.store.artifacts import ArtifactStore

@@ -5,8 +5,8 @@ import copy
 import dagster as dg
 import pytest
 
-from assets.evaluation.recipes import CandidatePools
-from assets.teaching.recipes import LoraCheckpoints
+from assets.evaluation.fingerprints import CandidatePools
+from assets.teaching.fingerprints import LoraCheckpoints
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.lanes import all_steps

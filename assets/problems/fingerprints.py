@@ -1,4 +1,4 @@
-"""How the problems are made: those of each benchmark, the training problems, and their overlaps."""
+"""What decides the fingerprints of problems: of each benchmark's, of the training problems, and of their overlaps."""
 
 from typing import Any
 

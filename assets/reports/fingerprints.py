@@ -1,11 +1,11 @@
-"""How the reports are made: from the gap reports of all models and students."""
+"""What decides the fingerprints of the reports, which are made from the gap reports of all models and students."""
 
 from typing import Any
 
-from assets.aggregation.recipes import Aggregations
-from assets.evaluation.recipes import REPORT_VERSION, EvaluationStep, GapCurves, GapReports, GradedCandidates
+from assets.aggregation.fingerprints import Aggregations
+from assets.evaluation.fingerprints import REPORT_VERSION, EvaluationStep, GapCurves, GapReports, GradedCandidates
 from assets.steps import UnpartitionedStep
-from assets.teaching.recipes import LoraCheckpoints, TrainingSets
+from assets.teaching.fingerprints import LoraCheckpoints, TrainingSets
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, LaneName
 from resources.store.artifacts import ArtifactStore

@@ -1,4 +1,7 @@
-"""How an evaluation is made, from a pool of candidates to its gap report; once for base models, once for students."""
+"""What decides the fingerprints of an evaluation, from a candidate pool to its gap report.
+
+Once for base models, once for students. A step also says what its artifacts are made from, and how many rows are wanted.
+"""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""How a student is made: its candidates, its teacher's samples, its training set and its checkpoint."""
+"""What decides the fingerprints of all that makes a student: candidates, teacher samples, training set and checkpoint."""
 
 from typing import Any
 
-from assets.evaluation.recipes import checkpoint_key, direct_prompt_settings, model_settings, sampled_weights
-from assets.problems.recipes import TrainingProblems
+from assets.evaluation.fingerprints import checkpoint_key, direct_prompt_settings, model_settings, sampled_weights
+from assets.problems.fingerprints import TrainingProblems
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey

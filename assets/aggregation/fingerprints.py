@@ -1,9 +1,9 @@
-"""How aggregations are made: the samples or scores of each that the experiment names, and the table of all."""
+"""What decides the fingerprints of aggregations: of each that the experiment names, and of the table of all."""
 
 from pathlib import Path
 from typing import Any
 
-from assets.evaluation.recipes import EvaluationStep, GapReports, GradedCandidates, SelfRefinements, model_settings
+from assets.evaluation.fingerprints import EvaluationStep, GapReports, GradedCandidates, SelfRefinements, model_settings
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, LaneName
 from resources.grading.grader import grader_version
