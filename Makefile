@@ -50,7 +50,7 @@ lint: .venv/dev  ## check format, lint, types, and that imports run one way
 
 docs: .venv/dev  ## write the reference of the experiment file, and build the documentation's pages into site/
 	@$(BIN)/python -m gsr_dagster.experiment.reference > docs/experiment-reference.md
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environments and everything the demo made
 	rm -rf .venv .venv-vllm .gsr site

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
-from assets.evaluation.gap_reports import score_groups
 from assets.evaluation.fingerprints import CurveRefinements, GapCurves
+from assets.evaluation.gap_reports import score_groups
 from assets.evaluation.refinements import refinement_prompts
 from assets.grading import graded_rows, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
