@@ -24,6 +24,7 @@ from resources.grading.quantities import CLOCK, NEEDS_MORE, STRICT_LABELS, Quant
 from resources.grading.typography import normalised
 
 SAME_NUMBER = 1e-6
+MOST_LAYERS = 5
 IN_ANY_ORDER = ("", "{}")
 BRACKETS = ("()", "[]", "(]", "[)")
 TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
@@ -42,7 +43,7 @@ class Answer:
         """Read an answer. Raises UnreadableError where it is refused."""
         if text.isascii() and text.isdigit() and len(text) < 19:
             return cls(text, text)
-        cleaned = without_thousands(normalised(clean(text)))
+        cleaned = without_thousands(_plain(text))
         if not cleaned:
             raise UnreadableError("an empty answer")
         refuse_costly(cleaned)
@@ -108,6 +109,15 @@ class Answer:
             return True
         named = shapes.named_value(self.quantity.core)
         return self.formula.is_parsed or (named is not None and Formula(named[1]).is_parsed)
+
+
+def _plain(text: str) -> str:
+    r"""Return an answer in plain LaTeX without decoration, however deep: `\mathbf{**61**.}` is 61."""
+    for _ in range(MOST_LAYERS):
+        before, text = text, normalised(clean(text))
+        if text == before:
+            break
+    return text
 
 
 def equal(gold: Answer, answer: Answer) -> bool:

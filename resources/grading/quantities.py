@@ -49,7 +49,7 @@ EXPONENT = r"(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
 # Words at the end: in \text{...}, or bare ones of two letters or more.
 TAIL = re.compile(
     rf"(?:(?P<text>(?:\s*(?:{TEXT}|(?<![\\A-Za-z])(?:[A-Za-z]{{2,}}\.?|[ap]\.\s?m\.?)){EXPONENT}(?:\s*[/.]\s*(?={TEXT}|[A-Za-z]))?)+)"
-    r"|(?P<letter>(?<=\d) ?[A-Za-z]))\s*\Z"
+    r"|(?P<letter>(?<=\d) ?[A-Za-z](?:\^\{?[23]\}?)?))\s*\Z"
 )
 PERCENT = re.compile(
     r"\s*\\?%\s*\Z|\s*\\text\s*\{\s*(?:percent|per cent|pct)\s*\}\s*\Z|(?<=\d)\s*(?:percent|per cent|pct)\s*\Z"
@@ -104,7 +104,7 @@ def may_be_unit(text: str) -> tuple[str, str] | None:
     """Return the number and the letter of `5 m`, where the letter may be a unit; None for anything else."""
     found = TAIL.search(text)
     if found and found["letter"] and PLAIN_NUMBER.fullmatch(head := text[: found.start()].strip()):
-        return head, found["letter"].strip()
+        return head, re.sub(r"[\s{}]", "", found["letter"])
     return None
 
 

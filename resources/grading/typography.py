@@ -58,13 +58,17 @@ UNWRAPPED_TEXT = re.compile(r"\\text\s*\{\s*([^{}A-Za-z]*)\s*\}|(?<![\d})])(?<![
 NAMED_OPERATOR = re.compile(r"\\text\s*\{\s*(max|min|sin|cos|tan|cot|sec|csc|log|ln|gcd|lcm|deg)\s*\}")
 FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 DEGREES = re.compile(
-    r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])|\\deg(?![A-Za-z])|(?<=\d)\s*\\text\s*\{\s*degrees?\s*\}"
+    r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|\\deg(?![A-Za-z])|(?<=\d)\s*\\text\s*\{\s*degrees?\s*\}"
 )
 REPEATING = re.compile(
     r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{\s*(\d+)\s*\}|\\(?:overline|bar)\s*(\d)|\((\d+)\)"
     r"|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)(?![\d])"
 )
-SCIENTIFIC = re.compile(r"(?<![\w.\\{])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])")
+SCIENTIFIC = re.compile(r"(?<![\w.\\{])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})()(?![\w.])")
+# A decimal times a power of ten: as floats, 2.3 times 100000 is not 230000.
+POWER_OF_TEN = re.compile(
+    r"(?<![\w.\\^_/}])(\d*\.\d+)\s*(?:\\times|\\cdot|\*|x(?= ?10\^))\s*10\s*\^\s*(?:\{\s*([+-]?\d{1,2})\s*\}|(\d)(?!\d))"
+)
 ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*)?(?:\{\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)(?:\s*\})?(?:\s*\})?(?![A-Za-z])"
 )
@@ -82,7 +86,7 @@ def normalised(text: str) -> str:
         text = _ascii(text)
     if "\\" in text or "~" in text:
         text = _plain_latex(text)
-    text = SCIENTIFIC.sub(_written_out, text)
+    text = POWER_OF_TEN.sub(_written_out, SCIENTIFIC.sub(_written_out, text))
     text = ORDINAL.sub("", text)
     text = APPROXIMATELY.sub("", text)
     text = PLUS_AT_START.sub("", text)
@@ -186,4 +190,4 @@ def _repeating(found: re.Match[str]) -> str:
 
 
 def _written_out(found: re.Match[str]) -> str:
-    return format(Decimal(found[1]).scaleb(int(found[2])), "f")
+    return format(Decimal(found[1]).scaleb(int(found[2] or found[3])), "f")
