@@ -20,13 +20,18 @@ class PoolPoint:
 def pool_points(pool: GapSummary) -> list[PoolPoint]:
     """Return the scores of a pool at k = 1, 2, 4 ..., at its groups' k, at the k that all problems have, and at the largest."""
     counts = pool.problems_of_k
-    n, shared = len(counts), _shared_k(pool)
+    n, shared = len(counts), shared_k(pool)
     sizes = {2**power for power in range(n.bit_length())} | {pool.k, shared, n}
     return [
         PoolPoint(k, counts[k - 1], pool.pool_pass_at_k[k - 1], pool.pool_maj_at_k[k - 1])
         for k in sorted(sizes)
         if k <= n
     ]
+
+
+def shared_k(pool: GapSummary) -> int:
+    """Return the largest k that every problem has samples for."""
+    return sum(count == pool.problems for count in pool.problems_of_k)
 
 
 def needs_words(rows: Sequence[ReportedGap]) -> bool:
@@ -43,7 +48,8 @@ def pool_notes(pool: GapSummary) -> Iterator[str]:
         of = f"{left:,} of {left + pool.groups:,} groups"
         yield f"{of} were not refined; maj@{k}, selfRef@{k} and the gap are of the other {pool.groups:,}"
     if counts := pool.problems_at_k:
-        text = f"problems have {_shared_k(pool):,} to {len(counts):,} samples, and each k counts those with at least k"
+        text = f"problems have {shared_k(pool):,} to {len(counts):,} samples, and each k counts those with at least k: "
+        text += f"up to k = {shared_k(pool):,} all {pool.problems:,}, and beyond it other problems make other scores"
         with_k = counts[k - 1] if k <= len(counts) else 0
         if lacking := pool.problems - with_k:
             text += f"; {lacking:,} of {pool.problems:,} have fewer than {k}, and so no group"
@@ -55,8 +61,3 @@ def pool_notes(pool: GapSummary) -> Iterator[str]:
 def named_notes(rows: Sequence[ReportedGap]) -> list[str]:
     """Return the notes of all pools as sentences, each with the benchmark and model that it is about."""
     return [f"{row.benchmark}, {row.subject}: {note}." for row in rows for note in pool_notes(row)]
-
-
-def _shared_k(pool: GapSummary) -> int:
-    """Return the largest k that every problem has samples for."""
-    return sum(count == pool.problems for count in pool.problems_of_k)

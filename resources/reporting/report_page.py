@@ -13,6 +13,7 @@ from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.drawing import data_uri
 from resources.reporting.gap_plots import by_correct_plot, gap_plot
 from resources.reporting.numbers import between, correlation_text, percent, points, vote_and_refinement
+from resources.reporting.pool_plots import pool_plot
 from resources.reporting.pools import named_notes, needs_words, pool_points
 from resources.reporting.report_rows import (
     ReportedAggregations,
@@ -91,8 +92,12 @@ class Report:
 
     def figures(self) -> dict[str, Figure]:
         """Return every figure that compares, by name."""
-        compared = {"student_minus_base": difference_plot(self.comparison)} if self.comparison else {}
-        return self.scaling_figures() | compared
+        figures = self.scaling_figures()
+        if needs_words(self.gaps):
+            figures["pools"] = pool_plot(self.gaps)
+        if self.comparison:
+            figures["student_minus_base"] = difference_plot(self.comparison)
+        return figures
 
     def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:
         """Return the gap of a model or student by group size, the experiment's own k among them; none of what was not refined."""
