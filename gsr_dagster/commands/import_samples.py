@@ -1,48 +1,35 @@
 """`gsr import`: recorded samples become an experiment without a model, and are scored at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import click
-import numpy as np
 import yaml
 from rich.table import Table
 
 from assets.evaluation.gap_reports import score_groups
 from assets.grading import graded_rows, scorable, unscored_problems
 from gsr_dagster.commands.options import console
-from gsr_dagster.commands.tables import difference, new_table
+from gsr_dagster.commands.tables import POOL_SCORES, difference, new_table
 from gsr_dagster.experiment.datasets import Domain
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary, graded
-from gsr_dagster.method.scoring.scores import pool_scores
+from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary
 from resources.grading.grader import Grader
 from resources.problems.importers import FIELDS, FORMS, read_recorded
 from resources.problems.recorded_samples import Imported, read_samples, write_recorded
 from resources.problems.sources import load_problems
 from resources.progress import terminal_bars
-from resources.reporting.numbers import percent
+from resources.reporting.numbers import percent, vote_and_refinement
+from resources.reporting.pools import pool_notes, pool_points
 from resources.store.files import write_atomically
 
 HEADER = """\
 # Written by gsr import: recorded samples of {model}, run by `gsr -e {folder}/experiment.yaml run`.
 # The rollout settings below only name what was recorded: set them to what it was.
 """
-
-
-@dataclass(frozen=True)
-class PoolScores:
-    """pass@k and maj@k of a pool, lists over k = 1..n, over all k-subsets of a problem's samples; ``gap`` where it was refined."""
-
-    problems: int
-    k: int
-    pass_at_k: list[float]
-    maj_at_k: list[float]
-    gap: GapSummary | None
 
 
 @click.command("import")
@@ -57,7 +44,7 @@ class PoolScores:
     "--field", "fields", multiple=True, help="FIELD=NAME where a field has another name, as in response=text."
 )
 @click.option("-k", default=4, show_default=True, type=click.IntRange(1), help="Candidates in a group.")
-@click.option("--samples", type=click.IntRange(1), help="Samples a problem; as many as all problems have by default.")
+@click.option("--samples", type=click.IntRange(1), help="At most so many samples of a problem; all by default.")
 @click.option("--domain", default="math", show_default=True, type=click.Choice(get_args(Domain)))
 def command(files, folder, model, parameters, form, fields, k, samples, domain) -> None:
     """Make an experiment of samples that someone drew before, and print its scores.
@@ -73,6 +60,8 @@ def command(files, folder, model, parameters, form, fields, k, samples, domain) 
     with terminal_bars():
         scores = score_import(folder, Grader())
     console.print(recorded_table(model, scores))
+    for note in pool_notes(scores):
+        console.print(f"Note: {note}.", soft_wrap=True)
     console.print(
         f"{imported.problems} problems, {imported.samples} candidates, {imported.refinements} refinements in {folder}."
     )
@@ -82,14 +71,21 @@ def command(files, folder, model, parameters, form, fields, k, samples, domain) 
         console.print("No token counts were recorded: words are counted instead.")
 
 
-def recorded_table(model: str, scores: PoolScores) -> Table:
-    """Return pass@k and maj@k of a recorded pool for k = 1, 2, 4 ... n, and what refining made of its groups."""
-    n = len(scores.maj_at_k)
-    table = new_table(f"{model}: {scores.problems} problems, in percent", "k", "pass@k", "maj@k", "selfRef@k", "gap")
-    for k in sorted({2**power for power in range(n.bit_length())} | {scores.k, n}):
-        row = [str(k), percent(scores.pass_at_k[k - 1]), percent(scores.maj_at_k[k - 1])]
-        if scores.gap and k == scores.k:
-            row += [percent(scores.gap.self_ref_at_k), difference(scores.gap.intervals["refinement_gap"])]
+def recorded_table(model: str, scores: GapSummary) -> Table:
+    """Return pass@k and maj@k of a recorded pool for k = 1, 2, 4 ... n, and beside them what refining made of its groups.
+
+    The vote beside a refinement is the one on the very groups that were refined: their difference is the gap.
+    """
+    counted = ["problems"] if scores.problems_at_k else []
+    refined = ["groups", "maj of groups", "selfRef@k", "gap"] if scores.refined else []
+    title = f"{model}: {scores.problems} problems, in percent"
+    table = new_table(title, "k", *counted, *POOL_SCORES, *refined)
+    for point in pool_points(scores):
+        row = [str(point.k), *([str(point.problems)] if counted else [])]
+        row += [percent(point.pass_at_k), percent(point.maj_at_k)]
+        if scores.refined and point.k == scores.k:
+            gap = difference(scores.intervals["refinement_gap"])
+            row += [str(scores.groups), *vote_and_refinement(scores), gap]
         table.add_row(*row)
     return table
 
@@ -114,13 +110,12 @@ def import_samples(
     path.unlink(missing_ok=True)  # without it, what an earlier import left half-way is not taken for an experiment
     imported = write_recorded(samples, folder, k, most)
     family, _, scale = model.partition("-")
-    per_problem = imported.samples // imported.problems
     rollout = {"temperature": 1.0, "max_new_tokens": 4096}
     document = {
         "name": folder.name,
-        "k": min(k, per_problem),
+        "k": min(k, imported.most),
         "families": {family: {scale: {"parameters": parameters, "engine": {"kind": "recorded", "path": "."}}}},
-        "benchmarks": {"recorded": {"source": "file:problems.jsonl", "samples": per_problem, "domain": domain}},
+        "benchmarks": {"recorded": {"source": "file:problems.jsonl", "samples": imported.most, "domain": domain}},
         "evaluation": {"direct": rollout, "refinement": dict(rollout), "candidate_tokens": 6144},
     }
     text = HEADER.format(model=model, folder=folder.name) + yaml.safe_dump(document, sort_keys=False)
@@ -129,7 +124,7 @@ def import_samples(
     return imported
 
 
-def score_import(folder: Path, grader: Grader) -> PoolScores:
+def score_import(folder: Path, grader: Grader) -> GapSummary:
     """Return the scores of an imported folder. Raises ArtifactError where no gold can be read."""
     experiment = load_experiment(folder / "experiment.yaml")
     (benchmark,), (subject,) = experiment.benchmarks, experiment.models
@@ -141,13 +136,8 @@ def score_import(folder: Path, grader: Grader) -> PoolScores:
     model = experiment.models[subject]
     judged = graded_rows(grader, "candidates", problems, candidates, model)
     pool = CandidatePool.of(subject, scorable(judged), experiment.k, experiment.seed)
-    curves = [pool_scores([graded(row) for row in rows]) for rows in pool.by_problem.values()]
-    pass_at_k, maj_at_k = (np.mean(curve, axis=0).tolist() for curve in zip(*curves, strict=True))
-    gap = None
-    if refinements:
-        groups, _ = score_groups(pool, graded_rows(grader, "refinements", problems, refinements, model))
-        gap = gap_summary(pool, groups, len(unscored_problems(judged)))
-    return PoolScores(len(curves), experiment.k, pass_at_k, maj_at_k, gap)
+    groups, _ = score_groups(pool, graded_rows(grader, "refinements", problems, refinements, model))
+    return gap_summary(pool, groups, len(unscored_problems(judged)))
 
 
 def _rows(folder: Path, benchmark: str, subject: str) -> tuple[list[Row], list[Row]]:

@@ -30,8 +30,11 @@ def test_recorded_refinements_become_an_experiment_that_runs_without_a_model(tmp
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     ran = gsr("-e", str(folder / "experiment.yaml"), "run")
     (imported,) = [line.split() for line in told.splitlines() if line.startswith("4 ")]
-    (reported,) = [line.split() for line in ran.splitlines() if line.startswith("recorded ")]
-    assert imported[3:] == [reported[4], *reported[6:]], "the import's table and the gap report's agree"
+    reported = next(line.split() for line in ran.splitlines() if line.startswith("recorded "))
+    vote, refinement, gap = reported[3], reported[4], reported[6:]
+    assert imported[-5:] == [vote, refinement, *gap], "the import's table and the gap report's agree"
+    printed = float(gap[0].replace("−", "-"))
+    assert float(refinement) - float(vote) == pytest.approx(printed), "and what they print adds up"
 
 
 @needs_data

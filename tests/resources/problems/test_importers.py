@@ -70,28 +70,11 @@ def test_whatever_a_file_holds_is_read_or_refused_by_name(tmp_path_factory, form
         list(read_recorded(path, form, {}))
 
 
-def test_every_problem_keeps_as_many_samples_as_the_one_with_the_fewest(tmp_path):
-    made = write_recorded(pool(3, 4) + pool(1, 1), tmp_path, k=4)
-    assert (made.problems, made.samples, made.left_out) == (3, 12, {"samples over the others' number": 1})
-    made = write_recorded(pool(3, 4) + pool(1, 1), tmp_path, k=4, most=5)
-    assert (made.problems, made.left_out) == (1, {"problems with too few samples": 2})
-
-
 def test_a_refinement_brings_the_candidates_it_was_shown(tmp_path):
     refinement = Recorded("p", "1 + 1?", "2", "refined", candidates=("a", "b"))
     other = Recorded("p", "1 + 1?", "2", "of three", candidates=("a", "b", "c"))
     made = write_recorded([refinement, other], tmp_path, k=2)
     assert (made.samples, made.refinements, made.left_out) == (2, 1, {"refinements of 3 candidates, not 2": 1})
-    texts = {(row["prompt_id"], row["sample_index"]): row["text"] for row in read_samples(tmp_path)}
-    assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
-
-
-def test_samples_that_no_refinement_was_shown_do_not_come_between_those_that_one_was(tmp_path):
-    direct = [Recorded("p", "1 + 1?", "2", text) for text in "xyz"]
-    refinement = Recorded("p", "1 + 1?", "2", "refined", candidates=("a", "b"))
-    unrefined = Recorded("q", "2 + 2?", "4", "x")
-    made = write_recorded([*direct, refinement, unrefined], tmp_path, k=2)
-    assert made.left_out == {"samples over the others' number": 3, "problems without a refinement": 1}
     texts = {(row["prompt_id"], row["sample_index"]): row["text"] for row in read_samples(tmp_path)}
     assert texts == {("p", 0): "a", ("p", 1): "b", ("p/g0", 0): "refined"}
 
