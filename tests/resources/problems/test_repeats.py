@@ -80,7 +80,9 @@ def test_one_id_in_two_benchmarks_is_told_apart_even_where_the_texts_are_the_sam
 
 
 def test_one_id_with_two_texts_in_one_file_says_what_to_do():
-    with pytest.raises(ImportFileError, match="problem p has two texts .* --field problem_id=NAME, or --group-by NAME"):
+    with pytest.raises(
+        ImportFileError, match=r"problem p has two texts .* --field problem_id=NAME, or --group-by NAME"
+    ):
         ids(file("x", A, OTHER))
 
 

@@ -167,7 +167,7 @@ def test_a_batch_of_openai_is_read_with_the_problems_of_a_second_file(tmp_path):
 
 def test_a_batch_without_its_problems_says_what_is_missing(tmp_path):
     path = written(tmp_path / "output.jsonl", request("q-1", "a"))
-    with pytest.raises(ImportFileError, match="row 1: a batch's output holds no problems: .* --problems"):
+    with pytest.raises(ImportFileError, match=r"row 1: a batch's output holds no problems: .* --problems"):
         list(read_recorded(path, "openai-batch", {}))
     with pytest.raises(ImportFileError, match="row 1: custom_id 'q-1' is no id of the file of problems"):
         list(read_recorded(path, "openai-batch", Reading(problems=PROBLEMS)))
@@ -177,19 +177,24 @@ def test_a_batch_without_its_problems_says_what_is_missing(tmp_path):
     assert (found.problem_id, found.problem, found.answer, found.text) == ("q", "1 + 1?", "2", "a")
 
 
+WRITTEN = ["ANSWER: 5", "ANSWER: 5", "so 14", "ANSWER: 14"]
+
+
 @pytest.fixture(scope="module")
 def inspect_logs(tmp_path_factory) -> dict[str, Path]:
     """The same task of two problems, two epochs each, as .eval and as .json."""
     inspect = pytest.importorskip("inspect_ai", reason="pip install inspect-ai to read its logs")
     from inspect_ai.dataset import MemoryDataset, Sample
-    from inspect_ai.model import ModelOutput, get_model
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
     from inspect_ai.scorer import includes, match
     from inspect_ai.solver import generate
 
     folder = tmp_path_factory.mktemp("inspect")
     samples = [Sample(input="What is 2 + 3?", target="5", id="sum-1"), Sample(input="10 + 4?", target=["14", "14.0"], id=2)]  # fmt: skip
     for form in ("eval", "json"):
-        outputs = [ModelOutput.from_content("mockllm/model", text) for text in ("ANSWER: 5", "ANSWER: 5", "so 14", "14")]  # fmt: skip
+        outputs = [ModelOutput.from_content("mockllm/model", text) for text in WRITTEN]
+        for output in outputs:  # else it would fetch a tokenizer to count them
+            output.usage = ModelUsage(input_tokens=9, output_tokens=3, total_tokens=12)
         task = inspect.Task(
             MemoryDataset(samples), solver=generate(), scorer=[match(numeric=True), includes()], epochs=2, name="sums"
         )
@@ -206,7 +211,8 @@ def test_inspects_log_has_samples_epochs_and_scores(inspect_logs, suffix):
         ("2", "10 + 4?", "14"),
         ("sum-1", "What is 2 + 3?", "5"),
     ]
-    assert sorted(s.text for s in file.samples) == ["14", "ANSWER: 5", "ANSWER: 5", "so 14"]
+    assert sorted(s.text for s in file.samples) == sorted(WRITTEN)
+    assert {s.generated_tokens for s in file.samples} == {3}
     assert {(s.benchmark, s.model) for s in file.samples} == {("sums", "mockllm/model")}
     for sample in file.samples:
         assert sample.label == (sample.answer in sample.text)
