@@ -145,7 +145,7 @@ def plain(value: Any, name: str) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0:
         return as_text(value) or "0"
-    raise ValueError(f"{name} is {'an empty text' if value == '' else kind(value)}, and a name or number is wanted")
+    raise ValueError(f"{name} is {'an empty text' if value == '' else kind(value)}: a text or a whole number is wanted")
 
 
 def answer(value: Any, name: str) -> str:

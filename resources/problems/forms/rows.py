@@ -1,5 +1,6 @@
 """Plain rows: a row a sample, or a row a problem with a list of samples."""
 
+import re
 from typing import Any
 
 from gsr_dagster.method.rows import Row
@@ -8,6 +9,7 @@ from resources.problems.recorded_samples import Recorded
 
 # Where a label may stand that nobody named.
 LABEL_FIELDS = ("label", "correct", "score")
+LIST_AS_TEXT = re.compile(r"""\s*\[\s*(['"]).*\1\s*\]\s*""", re.DOTALL)
 
 
 def read_row(row: Row, reading: Reading) -> Samples:
@@ -21,6 +23,8 @@ def read_row(row: Row, reading: Reading) -> Samples:
     shown = texts(reading.get(row, "candidates", "candidates"), reading.name("candidates"))
     for number, written in enumerate(responses):
         name = reading.name("response") + (f" number {number + 1}" if isinstance(response, list) else "")
+        if isinstance(written, str) and LIST_AS_TEXT.fullmatch(written):
+            reading.notes["responses look like a list that was written as one text: each is one sample"] += 1
         yield Recorded(
             problem_id,
             problem,
@@ -45,7 +49,7 @@ def problem_of(row: Row, reading: Reading) -> tuple[str, str, str]:
         return plain(known, "problem_id"), problem, gold
     problem = text(reading.require(row, "problem"), reading.name("problem"), "problem")
     gold = answer(reading.require(row, "answer"), reading.name("answer"))
-    named = problem_id is not None and problem_id != ""
+    named = problem_id not in (None, "") and problem_id == problem_id  # NaN: missing, in a table of floats
     return plain(problem_id, reading.name("problem_id")) if named else problem, problem, gold
 
 

@@ -88,7 +88,7 @@ def test_a_path_leads_into_nested_fields(tmp_path, path):
         ({"response": ["a"], "generated_tokens": [1, 2]}, "there are 1 responses and 2 of generated_tokens"),
         ({"response": "a", "finish_reason": ["stop"]}, "finish_reason is a list of 1, and response is one text"),
         ({"response": "a", "problem": ["1", "+"]}, "problem is a list, and a text is wanted"),
-        ({"response": "a", "problem_id": True}, "problem_id is true or false, and a name or number is wanted"),
+        ({"response": "a", "problem_id": True}, "problem_id is true or false: a text or a whole number is wanted"),
         ({"response": "a", "problem_id": [1]}, "problem_id is a list"),
         ({"response": "a", "answer": {"value": 2}}, "answer is an object that has value"),
         ({"response": "a", "candidates": ["x", {"text": "y"}]}, "one of candidates is an object"),
@@ -124,6 +124,21 @@ def test_an_empty_text_is_a_sample_and_an_empty_list_is_counted(tmp_path):
     path = lines(tmp_path, {**QUESTION, "response": ""}, {**QUESTION, "response": []})
     assert [s.text for s in read_recorded(path, "rows", reading)] == [""]
     assert reading.left_out == {"rows with an empty list of responses": 1}
+
+
+def test_a_list_that_was_written_as_text_is_told_of(tmp_path):
+    reading = Reading()
+    texts = ["['a', 'b']", '["a"]', "[1, 2]", "the list ['a', 'b']"]
+    path = lines(tmp_path, *({**QUESTION, "response": text} for text in texts))
+    assert [s.text for s in read_recorded(path, "rows", reading)] == texts
+    assert list(reading.notes.values()) == [2]
+
+
+def test_an_id_that_a_table_lacks_is_no_id(tmp_path):
+    (first, second) = read(
+        tmp_path, {"response": "a", "problem_id": 1.0}, {"response": "a", "problem_id": float("nan")}
+    )
+    assert (first.problem_id, second.problem_id) == ("1", "1 + 1?")
 
 
 def test_one_figure_for_several_responses_is_not_read_and_it_is_said(tmp_path):
