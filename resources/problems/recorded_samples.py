@@ -10,7 +10,7 @@ import io
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,7 +33,11 @@ class ImportFileError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement."""
+    """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement.
+
+    ``label`` is what someone else made of it, 1 for right and 0 for wrong; ``benchmark`` and
+    ``model`` are "" where a file has one of each; ``row`` is what only the same row again shares.
+    """
 
     problem_id: str
     problem: str
@@ -42,6 +46,10 @@ class Recorded:
     candidates: tuple[str, ...] = ()
     generated_tokens: int | None = None
     finish_reason: str = "stop"
+    label: float | None = None
+    benchmark: str = ""
+    model: str = ""
+    row: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,7 @@ def _sample(sample: Recorded) -> Row:
         "finish_reason": sample.finish_reason,
         "prompt_tokens": 0,
         "generated_tokens": tokens,
+        "label": sample.label,
     }
 
 
