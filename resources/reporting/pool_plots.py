@@ -20,6 +20,8 @@ CURVES = {
 
 def pool_plot(rows: Sequence[ReportedGap]) -> Figure:
     """Return pass@k and maj@k over all subsets of each pool, a panel a pool; dotted where a k counts fewer problems."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, every = panels(len(rows), 2.5 if len(rows) > 1 else 4.5, 2.3, columns=3, sharey=True)
     for number, (axes, row) in enumerate(zip(every, rows, strict=True)):
         n, shared = len(row.pool_pass_at_k), shared_k(row)
@@ -30,6 +32,7 @@ def pool_plot(rows: Sequence[ReportedGap]) -> Figure:
             if shared < n:
                 axes.plot(range(shared, n + 1), scores[shared - 1 :], linestyle=":", **shape)
         axes.set(xlabel="k", ylabel="" if number % 3 else "correct (%)", ylim=(0, 105))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(f"{row.benchmark}, {row.subject}", fontsize=9)
     legend_below(figure, every[0])
     return figure

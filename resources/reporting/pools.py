@@ -49,7 +49,7 @@ def pool_notes(pool: GapSummary) -> Iterator[str]:
         yield f"{of} were not refined; maj@{k}, selfRef@{k} and the gap are of the other {pool.groups:,}"
     if counts := pool.problems_at_k:
         text = f"problems have {shared_k(pool):,} to {len(counts):,} samples, and each k counts those with at least k: "
-        text += f"up to k = {shared_k(pool):,} all {pool.problems:,}, and beyond it other problems make other scores"
+        text += f"up to k = {shared_k(pool):,} these are all {pool.problems:,}, and beyond it other problems make other scores"
         with_k = counts[k - 1] if k <= len(counts) else 0
         if lacking := pool.problems - with_k:
             text += f"; {lacking:,} of {pool.problems:,} have fewer than {k}, and so no group"
