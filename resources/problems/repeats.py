@@ -1,7 +1,7 @@
 """Samples of several files: the same log twice is counted once, and problems that only share an id are told apart."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,9 @@ def without_repeats(files: Sequence[SampleFile], reading: Reading) -> list[Sampl
     """Return the files without what another holds already: one log, given twice or in part.
 
     Two files are the same log where, of the problems that both have, one file's samples are
-    all among the other's, whole rows compared. Where they are not, equal texts are two
-    samples of a model that happened to write the same: runs of several seeds have many.
+    all among the other's, by text, tokens and every column that both files have. Where they
+    are not, equal texts are two samples of a model that happened to write the same: runs of
+    several seeds have many, and a seed or a time of their own tells them apart.
     """
     kept: list[SampleFile] = []
     for file in files:
@@ -36,43 +37,47 @@ def without_repeats(files: Sequence[SampleFile], reading: Reading) -> list[Sampl
 
 
 def _without(samples: list[Recorded], earlier: SampleFile, path: Path, reading: Reading) -> list[Recorded]:
-    rows, before = _rows(samples), _rows(earlier.samples)
-    shared = rows.keys() & before.keys()
+    shared = set(map(_problem, samples)) & set(map(_problem, earlier.samples))
     if not shared:
         return samples
-    now = sum((rows[key] for key in shared), Counter[str]())
-    then = sum((before[key] for key in shared), Counter[str]())
+    columns = _columns(samples) & _columns(earlier.samples)
+    now, then = (
+        Counter(_identity(sample, columns) for sample in of if _problem(sample) in shared)
+        for of in (samples, earlier.samples)
+    )
     if not (now <= then or then <= now):
-        equal = sum((_texts(samples, shared) & _texts(earlier.samples, shared)).values())
+        equal = (_texts(samples, shared) & _texts(earlier.samples, shared)).total()
         if equal:
             reading.notes[
                 f"samples of {path.name} have the text of one of {earlier.path.name}: kept, as the files are two runs"
             ] += equal
         return samples
     reading.left_out[f"samples of {path.name} that {earlier.path.name} holds too: the same log"] += (now & then).total()
-    left = Counter(then)
     fresh = []
     for sample in samples:
-        if _key(sample) in shared and left[sample.row] > 0:
-            left[sample.row] -= 1
+        identity = _identity(sample, columns)
+        if then[identity] > 0:
+            then[identity] -= 1
         else:
             fresh.append(sample)
     return fresh
 
 
-def _key(sample: Recorded) -> ProblemKey:
+def _problem(sample: Recorded) -> ProblemKey:
     return sample.model, sample.benchmark, sample.problem_id, sample.problem
 
 
-def _rows(samples: Sequence[Recorded]) -> dict[ProblemKey, Counter[str]]:
-    rows: dict[ProblemKey, Counter[str]] = defaultdict(Counter)
-    for sample in samples:
-        rows[_key(sample)][sample.row] += 1
-    return rows
+def _columns(samples: Sequence[Recorded]) -> set[str]:
+    return {name for sample in samples for name, _ in sample.row}
 
 
-def _texts(samples: Sequence[Recorded], shared: set[ProblemKey]) -> Counter[tuple[ProblemKey, str]]:
-    return Counter((_key(sample), sample.text) for sample in samples if _key(sample) in shared)
+def _identity(sample: Recorded, columns: set[str]) -> Hashable:
+    told = frozenset((name, hashed) for name, hashed in sample.row if name in columns)
+    return _problem(sample), sample.candidates, sample.text, sample.generated_tokens, told
+
+
+def _texts(samples: Sequence[Recorded], shared: set[ProblemKey]) -> Counter[Hashable]:
+    return Counter((_problem(sample), sample.text) for sample in samples if _problem(sample) in shared)
 
 
 def told_apart(files: Sequence[SampleFile]) -> list[Recorded]:
