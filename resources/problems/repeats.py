@@ -9,6 +9,7 @@ from resources.problems.forms.fields import Reading, task_of
 from resources.problems.recorded_samples import ImportFileError, Recorded
 
 ProblemKey = tuple[str, str, str, str]  # model, benchmark, id, text
+ProblemText = tuple[ProblemKey, str]  # and what the model wrote
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,41 @@ def without_repeats(files: Sequence[SampleFile], reading: Reading) -> list[Sampl
     several seeds have many, and a seed or a time of their own tells them apart.
     """
     kept: list[SampleFile] = []
+    known: set[ProblemText] = set()
+    texts_of: list[set[ProblemText]] = []
     for file in files:
         samples = file.samples
-        for earlier in kept:
-            samples = _without(samples, earlier, file.path, reading)
+        for earlier, texts in zip(kept, texts_of, strict=True):
+            # Most files are runs of their own, which a text or two shows at once.
+            if _within({_text(s) for s in samples}, texts):
+                samples = _without(samples, earlier, file.path, reading)
+        equal = sum(_text(sample) in known for sample in samples)
+        if equal and len(samples) == len(file.samples):
+            reading.notes["samples have the text of one of another file: kept, as the files are runs of their own"] += (
+                equal
+            )
         kept.append(SampleFile(file.path, samples))
+        texts_of.append({_text(sample) for sample in samples})
+        known |= texts_of[-1]
     return kept
+
+
+def _within(some: set[ProblemText], others: set[ProblemText]) -> bool:
+    """Return whether all of one set's texts, of the problems that both have, are in the other."""
+    shared = {problem for problem, _ in some} & {problem for problem, _ in others}
+    return bool(shared) and any(
+        all(text in right for text in left if text[0] in shared) for left, right in ((some, others), (others, some))
+    )
 
 
 def _without(samples: list[Recorded], earlier: SampleFile, path: Path, reading: Reading) -> list[Recorded]:
     shared = set(map(_problem, samples)) & set(map(_problem, earlier.samples))
-    if not shared:
-        return samples
     columns = _columns(samples) & _columns(earlier.samples)
     now, then = (
         Counter(_identity(sample, columns) for sample in of if _problem(sample) in shared)
         for of in (samples, earlier.samples)
     )
     if not (now <= then or then <= now):
-        equal = (_texts(samples, shared) & _texts(earlier.samples, shared)).total()
-        if equal:
-            reading.notes[
-                f"samples of {path.name} have the text of one of {earlier.path.name}: kept, as the files are two runs"
-            ] += equal
         return samples
     reading.left_out[f"samples of {path.name} that {earlier.path.name} holds too: the same log"] += (now & then).total()
     fresh = []
@@ -76,8 +89,8 @@ def _identity(sample: Recorded, columns: set[str]) -> Hashable:
     return _problem(sample), sample.candidates, sample.text, sample.generated_tokens, told
 
 
-def _texts(samples: Sequence[Recorded], shared: set[ProblemKey]) -> Counter[Hashable]:
-    return Counter((_problem(sample), sample.text) for sample in samples if _problem(sample) in shared)
+def _text(sample: Recorded) -> ProblemText:
+    return _problem(sample), sample.text
 
 
 def told_apart(files: Sequence[SampleFile]) -> list[Recorded]:
