@@ -31,6 +31,7 @@ from resources.problems.sources import load_problems
 from resources.progress import terminal_bars
 from resources.reporting.numbers import percent, vote_and_refinement
 from resources.reporting.pools import pool_notes, pool_points
+from resources.texts import printable
 
 # How many samples are listed whose label differs from our verdict.
 MOST_LISTED = 5
@@ -116,13 +117,18 @@ def command(
         f"{imported.problems} problems, {imported.samples} candidates, {imported.refinements} refinements in {folder}."
     )
     for reason, count in (imported.left_out + reading.left_out).items():
-        console.print(f"Left out: {count} {reason}.", soft_wrap=True)
+        _say(f"Left out: {count} {reason}.")
     for note, count in reading.notes.items():
-        console.print(f"Note: {count} {note}.", soft_wrap=True)
+        _say(f"Note: {count} {note}.")
     if imported.tokens_are_words:
-        console.print("No token counts were recorded: words are counted instead.")
+        _say("No token counts were recorded: words are counted instead.")
     for line in (*_of_thinking(read, models, thinking_end), *_of_other_sizes(read, settings.k)):
-        console.print(line, soft_wrap=True)
+        _say(line)
+
+
+def _say(line: str) -> None:
+    """Print a line that may hold names and texts of the files."""
+    console.print(printable(line), soft_wrap=True)
 
 
 def _models(
@@ -148,17 +154,16 @@ def _print_scores(judged: JudgedImport, of: int) -> None:
         scores = score_import(judged)
         console.print(recorded_table(judged.title, scores))
         for note in pool_notes(scores):
-            console.print(f"Note: {note}.", soft_wrap=True)
+            _say(f"Note: {note}.")
     for reason, count in judged.left_out.items():
-        console.print(f"Not scored: {count} problems: {reason}.")
+        _say(f"Not scored: {count} problems: {reason}.")
     if unscored:
-        console.print(
+        _say(
             f"Not scored: {len(unscored)} of {len(problems)} problems, whose gold cannot be read, "
-            f"first {judged.gold(unscored[0])}.",
-            soft_wrap=True,
+            f"first {judged.gold(unscored[0])}."
         )
     for line in _of_labels(judged):
-        console.print(line, soft_wrap=True)
+        _say(line)
 
 
 def _of_labels(judged: JudgedImport) -> Iterator[str]:

@@ -15,7 +15,7 @@ from resources.problems.repeats import SampleFile
 from resources.problems.row_files import RowFileError, read_rows
 
 LONGEST_LIST = 300
-READ_ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError)
+READ_ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError, OverflowError)
 
 FORMS: dict[str, Callable[[Row, Reading], Iterator[Recorded]]] = {
     "rows": rows.read_row,
@@ -41,11 +41,11 @@ def read_recorded(path: Path, form: str, fields: Mapping[str, str] | Reading) ->
     try:
         for row in ROWS[form](path, reading) if form in ROWS else read_rows(path):
             number += 1
-            same = row_hash(row)
+            columns = column_hashes(row)
             with_task = {"task": task, **row}
             for place, sample in enumerate(FORMS[form](with_task, reading)):
                 benchmark, model = reading.belongs(with_task)
-                yield replace(sample, benchmark=benchmark, model=model, row=f"{same}/{place}")
+                yield replace(sample, benchmark=benchmark, model=model, row=(*columns, ("", str(place))))
     except RowFileError as error:
         raise ImportFileError(str(error)) from None
     except ImportFileError:
@@ -84,9 +84,13 @@ def read_problems(path: Path) -> dict[str, tuple[str, str]]:
     return problems
 
 
-def row_hash(row: Row) -> str:
-    """Return what equal rows share, whichever kind of file they come from."""
-    return hashlib.sha256(json.dumps(_comparable(row), sort_keys=True, default=str).encode()).hexdigest()
+def column_hashes(row: Row) -> tuple[tuple[str, str], ...]:
+    """Return a hash of each column that is not empty, which equal ones share, whichever kind of file they come from."""
+    return tuple((name, _hash(value)) for name, value in _comparable(row).items() if not name.startswith("_"))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _comparable(value: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from resources.problems.recorded_samples import ImportFileError
 
 SIZE = re.compile(r"(?:^|(?<=[-_ ]))(\d+(?:\.\d+)?)([bm])(?=$|[-_ :])", re.IGNORECASE)
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*-[A-Za-z0-9][A-Za-z0-9._-]*")
 UNITS = {"b": 1e9, "m": 1e6}
 
 
@@ -39,6 +40,8 @@ def named_models(names: Sequence[str], keys: Sequence[str], parameters: Sequence
     models = {}
     for name in names:
         key = given_keys.get(name) or model_key(name)
+        if not KEY.fullmatch(key):
+            raise ImportFileError(f"{key!r} is no FAMILY-SCALE of letters, digits, '.', '_' and '-', as qwen2.5-7b is")
         number = given_parameters.get(name)
         size = parameters_of(number) if number else (size_of(key) or size_of(name))
         if size is None:

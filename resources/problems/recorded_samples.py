@@ -36,7 +36,7 @@ class Recorded:
     """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement.
 
     ``label`` is what someone else made of it, 1 for right and 0 for wrong; ``benchmark`` and
-    ``model`` are "" where a file has one of each; ``row`` is what only the same row again shares.
+    ``model`` are "" where a file has one of each; ``row`` is a hash of each column of its row.
     """
 
     problem_id: str
@@ -49,7 +49,7 @@ class Recorded:
     label: float | None = None
     benchmark: str = ""
     model: str = ""
-    row: str = field(default="", compare=False, repr=False)
+    row: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

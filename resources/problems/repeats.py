@@ -1,7 +1,7 @@
 """Samples of several files: the same log twice is counted once, and problems that only share an id are told apart."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from resources.problems.forms.fields import Reading, task_of
 from resources.problems.recorded_samples import ImportFileError, Recorded
 
 ProblemKey = tuple[str, str, str, str]  # model, benchmark, id, text
+ProblemText = tuple[ProblemKey, str]  # and what the model wrote
 
 
 @dataclass(frozen=True)
@@ -23,56 +24,73 @@ def without_repeats(files: Sequence[SampleFile], reading: Reading) -> list[Sampl
     """Return the files without what another holds already: one log, given twice or in part.
 
     Two files are the same log where, of the problems that both have, one file's samples are
-    all among the other's, whole rows compared. Where they are not, equal texts are two
-    samples of a model that happened to write the same: runs of several seeds have many.
+    all among the other's, by text, tokens and every column that both files have. Where they
+    are not, equal texts are two samples of a model that happened to write the same: runs of
+    several seeds have many, and a seed or a time of their own tells them apart.
     """
     kept: list[SampleFile] = []
+    known: set[ProblemText] = set()
+    texts_of: list[set[ProblemText]] = []
     for file in files:
         samples = file.samples
-        for earlier in kept:
-            samples = _without(samples, earlier, file.path, reading)
+        for earlier, texts in zip(kept, texts_of, strict=True):
+            # Most files are runs of their own, which a text or two shows at once.
+            if _within({_text(s) for s in samples}, texts):
+                samples = _without(samples, earlier, file.path, reading)
+        equal = sum(_text(sample) in known for sample in samples)
+        if equal and len(samples) == len(file.samples):
+            reading.notes["samples have the text of one of another file: kept, as the files are runs of their own"] += (
+                equal
+            )
         kept.append(SampleFile(file.path, samples))
+        texts_of.append({_text(sample) for sample in samples})
+        known |= texts_of[-1]
     return kept
 
 
+def _within(some: set[ProblemText], others: set[ProblemText]) -> bool:
+    """Return whether all of one set's texts, of the problems that both have, are in the other."""
+    shared = {problem for problem, _ in some} & {problem for problem, _ in others}
+    return bool(shared) and any(
+        all(text in right for text in left if text[0] in shared) for left, right in ((some, others), (others, some))
+    )
+
+
 def _without(samples: list[Recorded], earlier: SampleFile, path: Path, reading: Reading) -> list[Recorded]:
-    rows, before = _rows(samples), _rows(earlier.samples)
-    shared = rows.keys() & before.keys()
-    if not shared:
-        return samples
-    now = sum((rows[key] for key in shared), Counter[str]())
-    then = sum((before[key] for key in shared), Counter[str]())
+    shared = set(map(_problem, samples)) & set(map(_problem, earlier.samples))
+    columns = _columns(samples) & _columns(earlier.samples)
+    now, then = (
+        Counter(_identity(sample, columns) for sample in of if _problem(sample) in shared)
+        for of in (samples, earlier.samples)
+    )
     if not (now <= then or then <= now):
-        equal = sum((_texts(samples, shared) & _texts(earlier.samples, shared)).values())
-        if equal:
-            reading.notes[
-                f"samples of {path.name} have the text of one of {earlier.path.name}: kept, as the files are two runs"
-            ] += equal
         return samples
     reading.left_out[f"samples of {path.name} that {earlier.path.name} holds too: the same log"] += (now & then).total()
-    left = Counter(then)
     fresh = []
     for sample in samples:
-        if _key(sample) in shared and left[sample.row] > 0:
-            left[sample.row] -= 1
+        identity = _identity(sample, columns)
+        if then[identity] > 0:
+            then[identity] -= 1
         else:
             fresh.append(sample)
     return fresh
 
 
-def _key(sample: Recorded) -> ProblemKey:
+def _problem(sample: Recorded) -> ProblemKey:
     return sample.model, sample.benchmark, sample.problem_id, sample.problem
 
 
-def _rows(samples: Sequence[Recorded]) -> dict[ProblemKey, Counter[str]]:
-    rows: dict[ProblemKey, Counter[str]] = defaultdict(Counter)
-    for sample in samples:
-        rows[_key(sample)][sample.row] += 1
-    return rows
+def _columns(samples: Sequence[Recorded]) -> set[str]:
+    return {name for sample in samples for name, _ in sample.row}
 
 
-def _texts(samples: Sequence[Recorded], shared: set[ProblemKey]) -> Counter[tuple[ProblemKey, str]]:
-    return Counter((_key(sample), sample.text) for sample in samples if _key(sample) in shared)
+def _identity(sample: Recorded, columns: set[str]) -> Hashable:
+    told = frozenset((name, hashed) for name, hashed in sample.row if name in columns)
+    return _problem(sample), sample.candidates, sample.text, sample.generated_tokens, told
+
+
+def _text(sample: Recorded) -> ProblemText:
+    return _problem(sample), sample.text
 
 
 def told_apart(files: Sequence[SampleFile]) -> list[Recorded]:

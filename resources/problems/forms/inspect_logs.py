@@ -25,7 +25,7 @@ def read_rows_of_log(path: Path, reading: Reading) -> list[Row]:
     except Exception as error:  # whatever a file of another kind makes it raise
         raise ImportFileError(f"{path} is no log that inspect_ai reads: {str(error)[:300]}") from None
     if log.status != "success":
-        reading.notes[f"{path.name}: its evaluation ended with status {log.status}"] += 1
+        reading.notes[f"logs are of an evaluation that ended with status {log.status}"] += 1
     if not log.samples:
         raise ImportFileError(f"{path} holds no samples: its evaluation was logged without them")
     return [_row(log.eval, sample) for sample in log.samples]

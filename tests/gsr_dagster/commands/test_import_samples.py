@@ -198,6 +198,7 @@ def test_models_are_named_where_the_column_does_not_say_enough(tmp_path):
     assert "'o3' gives no FAMILY-SCALE: name it, as in --model 'o3=family-7b'" in refused(path, *to, *sizes)
     gsr("import", path, *to, *sizes, "--model", "o3=openai-o3")
     assert experiment(tmp_path / "to")["families"].keys() == {"gpt", "openai"}
+    assert "'../o-3' is no FAMILY-SCALE" in refused(path, *to, *sizes, "--model", "o3=../o-3")
     assert "no model has this name; there are gpt-4o, o3" in refused(path, *to, "--parameters", "o4=1")
 
 

@@ -15,7 +15,7 @@ def file(name: str, *samples: Recorded) -> SampleFile:
 
 
 def sample(problem_id: str, text: str, problem: str = "1 + 1?", answer: str = "2", **more) -> Recorded:
-    return Recorded(problem_id, problem, answer, text, row=f"{problem_id} {text}", **more)
+    return Recorded(problem_id, problem, answer, text, row=(("response", text),), **more)
 
 
 def left(*files: SampleFile) -> tuple[list[list[str]], int, int]:
@@ -52,7 +52,13 @@ def test_two_runs_that_wrote_some_texts_alike_are_two_runs_and_it_is_said():
 
 
 def test_rows_that_differ_in_another_field_are_two_samples():
-    assert left(file("x", A), file("y", replace(A, row="seed 1"))) == ([["a"], ["a"]], 0, 1)
+    assert left(
+        file("x", replace(A, row=(*A.row, ("seed", "0")))), file("y", replace(A, row=(*A.row, ("seed", "1"))))
+    ) == ([["a"], ["a"]], 0, 1)
+
+
+def test_a_copy_of_a_log_with_a_further_column_is_the_same_log():
+    assert left(file("x", A), file("y", replace(A, label=1.0, row=(*A.row, ("correct", "1"))))) == ([["a"], []], 1, 0)
 
 
 def test_two_models_may_write_the_same():
