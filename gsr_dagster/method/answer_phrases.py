@@ -172,7 +172,7 @@ def _counts(text: str, found: re.Match[str], end: int) -> bool:
     """Return whether it announces an answer: "####" and "Answer" are headings too, and "A:" an option."""
     if found["said"]:
         return True
-    line = text[found.end() : min(end, found.end() + LONGEST_CLOSING_SENTENCE)].strip()
+    line = undressed(text[found.end() : min(end, found.end() + LONGEST_CLOSING_SENTENCE)])
     if ALONE.fullmatch(line):
         return not (found["short"] and NEXT_OPTION.match(text, end))
     ends_text = not found["short"] and not text[end : end + LONGEST_CLOSING_SENTENCE].strip()

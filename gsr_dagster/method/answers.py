@@ -27,7 +27,8 @@ LABEL = re.compile(
     r"(?P<link>is\b\s*+[:：]?|[:：=])?[\s*]*+(?P<closed>\})?\s*+(?P<later>is\b\s*+[:：]?|[:：=])?[\s*]*+",
     re.IGNORECASE,
 )
-NOTHING = re.compile(rf"(?:[\s$.…?_~*]|\\[,;:! ]|\\(?:q?quad|[lc]?dots|square)\b|{STYLE}|[{{}}])*+")
+BLANK = r"[\s$.…?_~*]|\\[,;:! ]|\\(?:q?quad|[lc]?dots|square)\b"
+NOTHING = re.compile(rf"(?:{BLANK}|{STYLE}(?:{BLANK})*+\}})*+")
 
 # A sentence that calls a choice right: "(C) is the correct answer."
 CALLED_RIGHT = re.compile(

@@ -137,10 +137,9 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
         wanted = [c for c in dict.fromkeys([*columns, entry.id or ""]) if c in table.column_names]
         rows = [row for row in table.select_columns(wanted) if entry.only is None or entry.only(row)]
         for number, row in enumerate(rows, start=1):
-            problem_id = (
-                _cell(row, entry.id, as_text, f"{name}: {problem_set.source}, row {number}") if entry.id else ""
-            )
-            place = f"{name}: {problem_set.source}, row {number}" + (f" (id {problem_id})" if problem_id else "")
+            place = f"{name}: {problem_set.source}, row {number}"
+            problem_id = _cell(row, entry.id, _as_id, place) if entry.id else ""
+            place += f" (id {problem_id})" if problem_id else ""
             answer = _cell(row, entry.answer, entry.read_answer, place)
             solved = solution_answer(answer, _domain(problem_set)) if kind == "file" else None
             yield problem_id or None, _cell(row, entry.problem, _as_problem, place), solved or answer, bool(solved)
@@ -155,6 +154,10 @@ def _cell(row: Row, column: str, read: Callable[[Any], str], place: str) -> str:
         return read(row.get(column))
     except GoldError as error:
         raise ArtifactError(f"{place}: {column} is {error}") from None
+
+
+def _as_id(value: Any) -> str:
+    return value if isinstance(value, str) else _as_problem(value)
 
 
 def _as_problem(value: Any) -> str:
