@@ -4,6 +4,7 @@ A row is what ``group_row`` of gsr_dagster/experiment/aggregations/base.py makes
 ``answer_class``, numbered over all rows of a problem.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ def aggregated_rows(
     ``pool`` holds the candidates of the problems that can be scored, ``gaps`` the gap
     report's rows, ``named`` each aggregation's samples or scores.
     """
+    pool = dataclasses.replace(pool, domain=problems[0]["domain"])  # a benchmark has one
     rows = list(_always(pool, gaps))
     for name, aggregation in experiment.aggregations.items():
         refiner = experiment.models[aggregation.refiner] if aggregation.refiner else model

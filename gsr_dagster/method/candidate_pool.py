@@ -20,12 +20,16 @@ ShownGroup = tuple[Group, list[Row]]
 
 @dataclass(frozen=True)
 class CandidatePool:
-    """The candidates of a subject by problem, each problem's by sample index, and how they are grouped."""
+    """The candidates of a subject by problem, each problem's by sample index, and how they are grouped.
+
+    ``domain`` decides how the answer is read from a text that was written to a group.
+    """
 
     subject: str
     by_problem: Mapping[str, Sequence[Row]]
     k: int
     seed: int
+    domain: str = "math"
 
     @classmethod
     def of(cls, subject: str, candidates: Sequence[Row], k: int, seed: int) -> "CandidatePool":
