@@ -2,7 +2,7 @@
 
 A folder holds `problems.jsonl` (id, problem, answer), which a benchmark can name as its
 source, and `samples.parquet` (problem_id, prompt_id, sample_index, text, finish_reason,
-prompt_tokens, generated_tokens). The prompt of a candidate is its problem's id, that of
+prompt_tokens, generated_tokens, label). The prompt of a candidate is its problem's id, that of
 a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 """
 
