@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from gsr_dagster.experiment.experiment import Model
-from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.rows import Row
 from resources.grading.grader import Grader, Reference
@@ -18,9 +18,12 @@ def references(problems: Sequence[Row]) -> dict[str, Reference]:
 def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
     """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``."""
     summaries = [summarise(row["text"], model.thinking_end) for row in samples]
-    answers = [final_answer(summary) for summary in summaries]
+    golds = references(problems)
+    answers = [
+        answer_of(summary, golds[row["problem_id"]].domain) for row, summary in zip(samples, summaries, strict=True)
+    ]
     pairs = [(row["problem_id"], answer) for row, answer in zip(samples, answers, strict=True)]
-    grades = grader.grade(label, references(problems), pairs)
+    grades = grader.grade(label, golds, pairs)
     return [
         {
             **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},

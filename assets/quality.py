@@ -71,9 +71,9 @@ def repeated(rows: Iterable[Row]) -> Share:
     return Share(again.total(), again.total() + sum(map(len, texts.values())), worst)
 
 
-def with_verdict(rows: Iterable[Row], id_column: str, verdict: str) -> Share:
-    """Return the graded samples with a verdict."""
-    return share_of(rows, lambda row: row["verdict"] == verdict, id_column)
+def with_verdict(rows: Iterable[Row], id_column: str, *verdicts: str) -> Share:
+    """Return the graded samples with one of these verdicts."""
+    return share_of(rows, lambda row: row["verdict"] in verdicts, id_column)
 
 
 def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> Share:

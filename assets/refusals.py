@@ -5,6 +5,7 @@ A failed check stops no other run, so what reads an artifact asks again, as with
 
 from collections.abc import Sequence
 
+from assets.recorded_pools import available
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.method.mixture import Kind, is_mixed
@@ -26,11 +27,12 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
     """Return the ids of the samples that the experiment asks of an artifact: PROMPT-ID/INDEX."""
     if key.lane:
         evaluation = EvaluationKey.of(key)
-        prompts = [f"{evaluation.subject}/{problem}" for problem in _problems(store, evaluation.problems)]
-        samples = experiment.benchmarks[evaluation.benchmark].samples
+        problems, there = _problems(store, evaluation.problems), available(experiment, evaluation)
+        wanted = {problem: there.candidates(problem) for problem in problems}
         if key.name == "self_refinements":
-            prompts = [f"{prompt}/g{number}" for prompt in prompts for number in range(samples // experiment.k)]
-            samples = 1
+            groups = [f"{p}/g{number}" for p, n in wanted.items() for number in range(n // experiment.k)]
+            wanted = {group: 1 for group in groups if there.is_refined(group)}
+        prompts = {f"{evaluation.subject}/{prompt}": samples for prompt, samples in wanted.items()}
     else:
         student = experiment.students[key.partition]
         unscored = set(store.existing(TRAINING_PROBLEMS).summary.get("unreadable_golds", ()))
@@ -41,9 +43,9 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
             "teacher_solutions": (student.solutions, student.teacher, ""),
         }[key.name]
         # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
-        prompts = [f"{model}/{problem}{group}" for problem in problems if not (group and problem in unscored)]
-        samples = rollouts.samples
-    return [f"{prompt}/{index}" for prompt in prompts for index in range(samples)]
+        asked = [problem for problem in problems if not (group and problem in unscored)]
+        prompts = {f"{model}/{problem}{group}": rollouts.samples for problem in asked}
+    return [f"{prompt}/{index}" for prompt, samples in prompts.items() for index in range(samples)]
 
 
 def missing_samples(wanted: Sequence[str], store: ArtifactStore, key: ArtifactKey) -> list[str]:

@@ -27,11 +27,11 @@ class RecordedFamily:
             self.record(model, samples=4)
         self.write()
 
-    def record(self, model: str, samples: int) -> None:
-        """Write a model's samples, every second one right, and a right refinement of each two."""
+    def record(self, model: str, samples: int, problems: int = 5) -> None:
+        """Write a model's samples of the first problems, every second one right, and a right refinement of each two."""
         rows = [
             Recorded(str(i), f"What is {i} + {i}?", str(2 * i), f"It is \\boxed{{{2 * i}}}.", self._candidates(i))
-            for i in range(5)
+            for i in range(problems)
             for _ in range(samples // 2)
         ]
         write_recorded(rows, self.folder / model, k=2)

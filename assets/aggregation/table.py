@@ -4,6 +4,7 @@ A row is what ``group_row`` of gsr_dagster/experiment/aggregations/base.py makes
 ``answer_class``, numbered over all rows of a problem.
 """
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import AggregationScore, AggregationSummary
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
-from gsr_dagster.method.voting import vote_winner
+from gsr_dagster.method.voting import majority_vote, vote_winner
 from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points
 
@@ -38,6 +39,7 @@ def aggregated_rows(
     ``pool`` holds the candidates of the problems that can be scored, ``gaps`` the gap
     report's rows, ``named`` each aggregation's samples or scores.
     """
+    pool = dataclasses.replace(pool, domain=problems[0]["domain"])  # a benchmark has one
     rows = list(_always(pool, gaps))
     for name, aggregation in experiment.aggregations.items():
         refiner = experiment.models[aggregation.refiner] if aggregation.refiner else model
@@ -52,13 +54,17 @@ def aggregated_rows(
 
 
 def _always(pool: CandidatePool, gaps: Sequence[Row]) -> Iterator[Row]:
-    """Yield the vote and the one refinement of each group, from the gap report's rows."""
+    """Yield the vote of each group, and its refinement from the gap report's rows, where it has one."""
     by_group = {row["group_id"]: row for row in gaps}
     for group, members in pool.groups:
-        gap = by_group[group.id]
-        winner = vote_winner([row["answer_class"] for row in members])
+        classes = [row["answer_class"] for row in members]
+        winner = vote_winner(classes)
+        right = next((row["answer_class"] for row in members if row["correct"]), None)
         voted = next((row["answer"] for row in members if winner is not None and row["answer_class"] == winner), None)
-        yield group_row(MAJORITY, group, members, correct=gap["vote"], answer=voted)
+        yield group_row(MAJORITY, group, members, correct=majority_vote(classes, right), answer=voted)
+        gap = by_group.get(group.id)
+        if gap is None:  # recorded samples that nobody refined
+            continue
         refined = {"correct": float(gap["refined"]), "answer": gap["answer"], "generated": gap["refinement_tokens"]}
         yield group_row(SELF_REFINEMENT, group, members, **refined)
 
@@ -70,10 +76,10 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
     for row in rows:
         by_name.setdefault(row["aggregation"], []).append(row)
     vote = {row["group_id"]: row["correct"] for row in by_name[MAJORITY]}
-    scores = [_score(name, name, by_name[name], vote, seed) for name in ALWAYS_AGGREGATED]
+    scores = [_score(name, name, by_name[name], vote, seed) for name in ALWAYS_AGGREGATED if by_name[name]]
     figures: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, aggregation in experiment.aggregations.items():
-        if aggregation.paired:
+        if aggregation.paired and by_name[name]:
             scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
         for figure, value in aggregation.figures(name, by_name, k, seed).items():
             figures[figure][name] = value

@@ -54,21 +54,28 @@ def candidate_assets(experiment: Experiment, lane: LaneName, shared: dict[str, A
 
 
 def draw_candidates(run: EvaluationRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
-    """Draw a pool. Raises ArtifactError for a student whose chain is broken."""
+    """Draw a pool. Of recorded samples a problem may have fewer than are wanted: it keeps those that it has.
+
+    Raises ArtifactError for a student whose chain is broken.
+    """
     if run.key.is_student:
         refuse_broken_chain(run.store, run.subject)
     benchmark = run.experiment.benchmarks[run.key.benchmark]
     examples = [(example.problem, example.solution) for example in benchmark.worked_examples]
+    there = run.available
     prompts = [
         Prompt(
             f"{run.subject}/{row['problem_id']}",
             direct_messages(row["problem"], examples),
-            benchmark.samples,
+            there.candidates(row["problem_id"]),
             {"problem_id": row["problem_id"]},
         )
         for row in run.problems()
     ]
-    return draw_samples(run.store, recipe, prompts, "candidate_id", run.rollout("direct"), run.engine(engines))
+    fewer = sum(prompt.samples < benchmark.samples for prompt in prompts)
+    counted = {"problems_with_fewer_samples": fewer} if fewer else {}
+    rollout = run.rollout("direct")
+    return draw_samples(run.store, recipe, prompts, "candidate_id", rollout, run.engine(engines), **counted)
 
 
 def grade_candidates(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactContents:

@@ -13,6 +13,7 @@ from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval, in_points, paired_difference
+from resources.grading.grader import GAVE_UP
 
 # Graded rows
 
@@ -25,15 +26,15 @@ def golds_readable(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 
 def few_without_answer(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """Few samples end without an answer."""
-    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "no answer")
-    return within(artifact, "most_without_answer", {"without an answer": share})
+    """Few samples end without an answer that can be read."""
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "no answer", "unreadable")
+    return within(artifact, "most_without_answer", {"without an answer that can be read": share})
 
 
 def few_timed_out(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """The grader gave up on few answers. They count as not correct."""
-    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "timed out")
-    return within(artifact, "most_timed_out", {"that timed out in the grader": share})
+    """The grader gave up on few answers, in time or in error. They count as not correct."""
+    share = quality.with_verdict(artifact.verdicts(), artifact.id_column, *GAVE_UP)
+    return within(artifact, "most_timed_out", {"that the grader gave up on": share})
 
 
 # A student against its base

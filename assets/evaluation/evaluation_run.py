@@ -6,6 +6,7 @@ from pathlib import Path
 
 from assets.evaluation.fingerprints import checkpoint_key
 from assets.grading import scored
+from assets.recorded_pools import Available, available
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.settings import RolloutSettings
@@ -35,6 +36,11 @@ class EvaluationRun:
 
     def rollout(self, stage: Stage) -> RolloutSettings:
         return self.experiment.rollout(stage, self.subject)
+
+    @property
+    def available(self) -> Available:
+        """What can be had of the subject here: where its samples are recorded, no more than those."""
+        return available(self.experiment, self.key)
 
     def problems(self) -> list[Row]:
         """Return the benchmark's problems."""

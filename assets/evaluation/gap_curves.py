@@ -54,22 +54,24 @@ def refine_further_groups(run: EvaluationRun, recipe: Recipe, engines: Engines) 
     """Draw a refinement of each group of each further size."""
     problems, candidates, load = run.problems(), run.read("graded_candidates"), run.engine(engines)
     prompts: list[Prompt] = []
-    shortened: dict[str, int] = {}
+    counted: dict[str, int] = {}
     for k in run.experiment.further_ks:
-        of_k, cut = refinement_prompts(run, problems, candidates, load(), k)
+        of_k, cut, left = refinement_prompts(run, problems, candidates, load(), k)
         prompts += of_k
-        shortened[f"shortened_candidates_at_{k}"] = cut
-    return draw_samples(run.store, recipe, prompts, "refinement_id", run.rollout("refinement"), load, **shortened)
+        counted[f"shortened_candidates_at_{k}"] = cut
+        if left:
+            counted[f"groups_not_refined_at_{k}"] = left
+    return draw_samples(run.store, recipe, prompts, "refinement_id", run.rollout("refinement"), load, **counted)
 
 
 def score_further_groups(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactContents:
-    """Score the groups of each further size."""
+    """Score the groups of each further size that has any: recorded samples have none."""
     problems, candidates, sizes = run.problems(), run.read("graded_candidates"), run.experiment.further_ks
     # Sizes that the file named before stay in the store.
     refinements = [row for row in run.read("curve_refinements") if len(row["candidate_ids"]) in sizes]
     refined = graded_rows(grader, str(recipe.key), problems, refinements, run.model)
     scores = {k: score_groups(run.pool(scored(candidates), k), refined)[0] for k in sizes}
-    return ArtifactContents([curve_row(k, groups, run.experiment.seed) for k, groups in scores.items()])
+    return ArtifactContents([curve_row(k, groups, run.experiment.seed) for k, groups in scores.items() if groups])
 
 
 def curve_row(k: int, groups: Sequence[GroupScore], seed: int) -> Row:

@@ -42,7 +42,10 @@ def gap_report_assets(experiment: Experiment, lane: LaneName, shared: dict[str, 
 
 
 def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactContents:
-    """Score a pool and its refined groups. Raises ArtifactError where refinements are missing, or no gold can be read."""
+    """Score a pool and its refined groups. Of recorded samples nobody refined, that is the pool alone.
+
+    Raises ArtifactError where refinements are missing, or no gold can be read.
+    """
     refuse_incomplete(run.experiment, run.store, run.key.artifact("self_refinements"))
     problems, candidates = run.problems(), run.read("graded_candidates")
     refined = graded_rows(grader, str(recipe.key), problems, run.read("self_refinements"), run.model)
@@ -52,18 +55,22 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
     scores = gap_summary(pool, groups, len(unscored_problems(candidates)), overlapping)
     diagnostics = gap_diagnostics(pool, grader, problems, candidates, refined)
     summary = dataclasses.replace(scores, diagnostics=diagnostics)
-    figure = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
-    image = {"by_correct": dg.MetadataValue.md(markdown_image(figure))}
-    return ArtifactContents(rows, summary=summary.document(), metadata=image)
+    shown = {}
+    if summary.refined:
+        figure = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
+        shown["by_correct"] = dg.MetadataValue.md(markdown_image(figure))
+    return ArtifactContents(rows, summary=summary.document(), metadata=shown)
 
 
 def score_groups(pool: CandidatePool, refined: Sequence[Row]) -> tuple[list[GroupScore], list[Row]]:
-    """Return the scores of every group of the pool, and the rows of the gap report."""
+    """Return the scores of every group of the pool that was refined, and the rows of the gap report."""
     refinements = {row["prompt_id"]: row for row in refined}
     groups, rows = [], []
     for group in pool.own_groups():
         group_id = pool.shown(group)[0].id
-        refinement = refinements[group_id]
+        refinement = refinements.get(group_id)
+        if refinement is None:
+            continue
         score = score_group(group, [graded(row) for row in pool.by_problem[group.problem_id]], graded(refinement))
         groups.append(score)
         named = {name: refinement[name] for name in ("refinement_id", "candidate_ids", "answer", "verdict")}
@@ -97,5 +104,6 @@ def gap_diagnostics(
             truncated=refinements[group.id]["finish_reason"] == "length",
         )
         for group, members in pool.groups
+        if group.id in refinements
     ]
     return refiner_diagnostics(beside, pool.seed)

@@ -36,22 +36,30 @@ def refinement_assets(experiment: Experiment, lane: LaneName, shared: dict[str, 
 
 
 def refine_groups(run: EvaluationRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
-    """Draw a refinement of each of the pool's groups."""
+    """Draw a refinement of each of the pool's groups; of recorded samples, of the groups that have one."""
     load = run.engine(engines)
-    prompts, shortened = refinement_prompts(run, run.problems(), run.read("graded_candidates"), load())
-    rollout = run.rollout("refinement")
-    return draw_samples(run.store, recipe, prompts, "refinement_id", rollout, load, shortened_candidates=shortened)
+    prompts, shortened, left = refinement_prompts(run, run.problems(), run.read("graded_candidates"), load())
+    counted = {"shortened_candidates": shortened, **({"groups_not_refined": left} if left else {})}
+    return draw_samples(run.store, recipe, prompts, "refinement_id", run.rollout("refinement"), load, **counted)
 
 
 def refinement_prompts(
     run: EvaluationRun, problems: Sequence[Row], graded: Sequence[Row], engine: Engine, k: int | None = None
-) -> tuple[list[Prompt], int]:
-    """Return a prompt for every group, and how many candidates were shortened to the token budget."""
+) -> tuple[list[Prompt], int, int]:
+    """Return a prompt for every group that can be refined, how many candidates were shortened, and the groups left out.
+
+    Candidates are shortened to the token budget. Left out are groups of recorded samples that nobody refined.
+    """
     texts = {row["problem_id"]: row["problem"] for row in problems}
-    prompts, shortened = [], 0
-    for group, members in run.pool(graded, k).groups:
+    pool, there = run.pool(graded, k), run.available
+    prompts, shortened, left = [], 0, 0
+    for own in pool.own_groups():
+        if not there.is_refined(own.id, further_k=k is not None):
+            left += 1
+            continue
+        group, members = pool.shown(own)
         messages, cut = refinement_chat(run.experiment, engine, texts[group.problem_id], members)
         shortened += cut
         columns = {"problem_id": group.problem_id, "candidate_ids": [row["candidate_id"] for row in members]}
         prompts.append(Prompt(group.id, messages, 1, columns))
-    return prompts, shortened
+    return prompts, shortened, left

@@ -19,10 +19,15 @@ from resources.store.manifests import Manifest, Recipe
 
 @dataclass(frozen=True)
 class ProblemCounts:
-    """How many problems of the source were left out, by the reason, and the ids of those whose gold cannot be read."""
+    """How many problems of the source were left out, by the reason, and the ids of those whose gold cannot be read.
+
+    ``golds_read_from_solutions`` is of how many the answer was a whole solution; 0 in an
+    artifact from before that was counted.
+    """
 
     left_out: dict[str, int]
     unreadable_golds: list[str]
+    golds_read_from_solutions: int = 0
 
 
 def problem_assets(
@@ -87,14 +92,16 @@ def with_counts(grader: Grader, problems: Problems) -> ArtifactContents:
         for (problem_id, _), grade in zip(answers, grades, strict=True)
         if grade.verdict == "gold unparseable"
     ]
-    return ArtifactContents(problems.rows, summary=dataclasses.asdict(ProblemCounts(problems.left_out, unreadable)))
+    counts = ProblemCounts(problems.left_out, unreadable, problems.golds_read_from_solutions)
+    return ArtifactContents(problems.rows, summary=dataclasses.asdict(counts))
 
 
 def soundness(manifest: Manifest, counts: ProblemCounts) -> dg.AssetCheckResult:
     """Return an error where problems are fewer or more than were asked for, else a warning where some are unfit.
 
     Unfit are those that the source has empty or twice, which were left out, and those
-    whose gold cannot be read, which are not scored.
+    whose gold cannot be read, which are not scored. Golds that were read from whole
+    solutions are said, and are no fault.
     """
     wanted = manifest.wanted.get("problems") or manifest.rows
     left_out = {reason: n for reason, n in counts.left_out.items() if reason != "in a benchmark"}
@@ -104,9 +111,16 @@ def soundness(manifest: Manifest, counts: ProblemCounts) -> dg.AssetCheckResult:
         f"{sum(left_out.values())} of the source were left out" if left_out else None,
         f"{len(unreadable)} have a gold that cannot be read, and are not scored" if unreadable else None,
     ]
+    read = counts.golds_read_from_solutions
+    said = [*faults, f"{read} golds are whole solutions, and were read as the answers they end with" if read else None]
     return dg.AssetCheckResult(
         passed=not any(faults),
         severity=dg.AssetCheckSeverity.ERROR if faults[0] else dg.AssetCheckSeverity.WARN,
-        description="; ".join(filter(None, faults)) or None,
-        metadata={"problems": manifest.rows, "left_out": left_out, "unreadable_golds": unreadable},
+        description="; ".join(filter(None, said)) or None,
+        metadata={
+            "problems": manifest.rows,
+            "left_out": left_out,
+            "unreadable_golds": unreadable,
+            "golds_read_from_solutions": read,
+        },
     )

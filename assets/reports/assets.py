@@ -14,7 +14,7 @@ from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
 from resources.reporting.drawing import markdown_image
 from resources.reporting.report_page import Report, render_report
-from resources.reporting.report_rows import stored_gap, stored_student
+from resources.reporting.report_rows import stored_gaps, stored_student
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.manifests import Recipe
@@ -51,9 +51,7 @@ def report_scaling(experiment: Experiment, store: ArtifactStore) -> ArtifactCont
     found = correlations(experiment, gaps)
     report = Report(experiment, gaps, curves=reported_curves(experiment, store, "base"), correlations=found)
     summary = dataclasses.asdict(ScalingSummary(found))
-    return ArtifactContents(
-        [stored_gap(gap) for gap in gaps], summary=summary, metadata=_images(report.scaling_figures())
-    )
+    return ArtifactContents(stored_gaps(gaps), summary=summary, metadata=_images(report.scaling_figures()))
 
 
 def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe) -> ArtifactContents:

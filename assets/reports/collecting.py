@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import LANES, LaneName
+from gsr_dagster.experiment.keys import LANES, EvaluationKey, LaneName
 from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
 from gsr_dagster.method.scoring.correlation import Correlation, spearman
 from gsr_dagster.method.scoring.gap_summary import GapSummary
@@ -15,18 +15,20 @@ from resources.store.artifacts import ArtifactStore
 
 def reported_gaps(experiment: Experiment, store: ArtifactStore, lane: LaneName) -> list[ReportedGap]:
     """Return every gap report of a lane. Raises ArtifactError where one is missing."""
-    models = experiment.subjects(lane)
-    return [
-        ReportedGap(
-            benchmark=evaluation.benchmark,
-            subject=evaluation.subject,
-            lane=lane,
-            family=experiment.family(evaluation.subject),
-            parameters=experiment.models[models[evaluation.subject]].parameters,
-            **vars(store.summary(evaluation.artifact("gap_reports"), GapSummary)),
-        )
-        for evaluation in experiment.evaluations(lane)
-    ]
+    return [reported_gap(experiment, store, evaluation) for evaluation in experiment.evaluations(lane)]
+
+
+def reported_gap(experiment: Experiment, store: ArtifactStore, evaluation: EvaluationKey) -> ReportedGap:
+    """Return the gap report of one evaluation. Raises ArtifactError where it is missing."""
+    models = experiment.subjects(evaluation.lane)
+    return ReportedGap(
+        benchmark=evaluation.benchmark,
+        subject=evaluation.subject,
+        lane=evaluation.lane,
+        family=experiment.family(evaluation.subject),
+        parameters=experiment.models[models[evaluation.subject]].parameters,
+        **vars(store.summary(evaluation.artifact("gap_reports"), GapSummary)),
+    )
 
 
 def by_benchmark(experiment: Experiment, gaps: Sequence[ReportedGap]) -> list[ReportedGap]:
@@ -48,11 +50,14 @@ def reported_curves(experiment: Experiment, store: ArtifactStore, lane: LaneName
 
 
 def correlations(experiment: Experiment, gaps: Sequence[ReportedGap]) -> dict[str, dict[str, Correlation | None]]:
-    """Return, by benchmark, Spearman's rho of the models' gaps with their parameters and with their pass@1."""
+    """Return, by benchmark, Spearman's rho of the models' gaps with their parameters and with their pass@1.
+
+    Of recorded models that nobody refined there is no gap: they do not count.
+    """
     found = {}
     for benchmark in experiment.benchmarks:
-        of_benchmark = [gap for gap in gaps if gap.benchmark == benchmark]
-        values = [gap.refinement_gap for gap in of_benchmark]
+        of_benchmark = [gap for gap in gaps if gap.benchmark == benchmark and gap.refined]
+        values = [gap.refinement_gap or 0.0 for gap in of_benchmark]
         against = {
             "parameters": [gap.parameters for gap in of_benchmark],
             "pass_at_1": [gap.pass_at_1 for gap in of_benchmark],
@@ -61,8 +66,13 @@ def correlations(experiment: Experiment, gaps: Sequence[ReportedGap]) -> dict[st
     return found
 
 
-def reported_aggregations(experiment: Experiment, store: ArtifactStore) -> list[ReportedAggregations]:
-    """Return the summary of every table of aggregations; none where the experiment names none."""
+def reported_aggregations(
+    experiment: Experiment, store: ArtifactStore, among: Sequence[EvaluationKey] | None = None
+) -> list[ReportedAggregations]:
+    """Return the summary of every table of aggregations, or of some; none where the experiment names none.
+
+    Raises ArtifactError where one is missing.
+    """
     if not experiment.aggregations:
         return []
     evaluations = [evaluation for lane in LANES for evaluation in experiment.evaluations(lane)]
@@ -73,5 +83,7 @@ def reported_aggregations(experiment: Experiment, store: ArtifactStore) -> list[
             benchmark=evaluation.benchmark,
             subject=evaluation.subject,
         )
-        for evaluation in sorted(evaluations, key=lambda evaluation: order.index(evaluation.benchmark))
+        for evaluation in sorted(
+            evaluations if among is None else among, key=lambda evaluation: order.index(evaluation.benchmark)
+        )
     ]

@@ -83,7 +83,7 @@ def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     if counts.timed_out is None:
         return unmeasured("this training set was made before time-outs were counted")
     share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions)
-    return within(artifact, "most_timed_out", {"of the teacher's answers timed out in the grader": share})
+    return within(artifact, "most_timed_out", {"of the teacher's answers that the grader gave up on": share})
 
 
 def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:

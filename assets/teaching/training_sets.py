@@ -19,7 +19,7 @@ from gsr_dagster.method.candidate_pool import by_problem, in_order
 from gsr_dagster.method.mixture import mixed_rows
 from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
 from gsr_dagster.method.rows import Row
-from resources.grading.grader import Grader
+from resources.grading.grader import GAVE_UP, Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -96,7 +96,7 @@ def training_rows(
         kept_solutions=len(direct),
         refinement_rows=sum(row["kind"] == "refinement" for row in rows),
         direct_rows=sum(row["kind"] == "direct" for row in rows),
-        timed_out=sum(row["verdict"] == "timed out" for row in (*refinements, *solutions)),
+        timed_out=sum(row["verdict"] in GAVE_UP for row in (*refinements, *solutions)),
     )
     return rows, counts
 

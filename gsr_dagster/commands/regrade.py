@@ -49,7 +49,7 @@ class Regraded:
     @property
     def sign_changed(self) -> bool:
         """Whether the gap is positive under one grader and not under the other, or negative."""
-        before, after = self.before.refinement_gap, self.after.refinement_gap
+        before, after = self.before.refinement_gap or 0.0, self.after.refinement_gap or 0.0  # none: nothing was refined
         return (before > 0) != (after > 0) or (before < 0) != (after < 0)
 
 

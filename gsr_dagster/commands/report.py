@@ -1,15 +1,19 @@
 """`gsr report`: the table of what was measured, and where report.html is."""
 
+from collections.abc import Sequence
+
 import click
 
-from assets.reports.collecting import reported_aggregations, reported_gaps
+from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap
 from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
-from gsr_dagster.commands.tables import aggregation_table, comparison_tables, score_table
+from gsr_dagster.commands.tables import aggregation_table, comparison_tables, pool_table, score_table
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import LANES
+from gsr_dagster.experiment.keys import LANES, ArtifactKey, EvaluationKey
 from gsr_dagster.operations.home import artifact_store
+from resources.reporting.pools import named_notes, needs_words
 from resources.reporting.report_rows import ReportedStudent
+from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
 
 
@@ -24,15 +28,47 @@ def command(experiment: Experiment) -> None:
 
 
 def print_report(experiment: Experiment) -> None:
-    """Print the scores of every model and student, and the path of report.html."""
+    """Print the scores of every model and student, what is missing of them, and the path of report.html.
+
+    Raises ArtifactError where no gap report is there at all.
+    """
     store, comparison = artifact_store(experiment), StudentComparison(experiment).key()
-    console.print(score_table(experiment, [gap for lane in LANES for gap in reported_gaps(experiment, store, lane)]))
+    evaluations = [evaluation for lane in LANES for evaluation in experiment.evaluations(lane)]
+    made, missing = _made(store, evaluations, "gap_reports")
+    if not made:
+        store.existing(missing[0])
+    gaps = by_benchmark(experiment, [reported_gap(experiment, store, evaluation) for evaluation in made])
+    console.print(score_table(experiment, gaps))
+    if needs_words(gaps):
+        console.print(pool_table(experiment, gaps))
+        console.print("\n" + "\n".join(named_notes(gaps)), markup=False, highlight=False, soft_wrap=True)
     if experiment.aggregations:
-        console.print(aggregation_table(reported_aggregations(experiment, store)))
-    if experiment.students:
-        for table in comparison_tables(experiment, ReportedStudent.parse(store.read(comparison))):
-            console.print(table)
-        if any(student.teacher == student.base for student in experiment.students.values()):
-            note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
-            console.print(f"\n{note}", soft_wrap=True)
-    console.print(f"\nReport: {store.local_files(comparison) / 'report.html'}", soft_wrap=True)
+        tabled, untabled = _made(store, evaluations, "aggregations")
+        console.print(aggregation_table(reported_aggregations(experiment, store, tabled)))
+        missing += untabled
+    if store.manifest(comparison) is None:
+        missing.append(comparison)
+    else:
+        _print_students(experiment, store, comparison)
+        console.print(f"\nReport: {store.local_files(comparison) / 'report.html'}", soft_wrap=True)
+    if missing:
+        names = ", ".join(map(str, missing))
+        console.print(f"\nMissing: {names}. gsr run makes them.", markup=False, highlight=False, soft_wrap=True)
+
+
+def _made(
+    store: ArtifactStore, evaluations: Sequence[EvaluationKey], asset: str
+) -> tuple[list[EvaluationKey], list[ArtifactKey]]:
+    """Return the evaluations whose artifact of a name is there, and the artifacts that are missing."""
+    made = [evaluation for evaluation in evaluations if store.manifest(evaluation.artifact(asset)) is not None]
+    return made, [evaluation.artifact(asset) for evaluation in evaluations if evaluation not in made]
+
+
+def _print_students(experiment: Experiment, store: ArtifactStore, comparison: ArtifactKey) -> None:
+    if not experiment.students:
+        return
+    for table in comparison_tables(experiment, ReportedStudent.parse(store.read(comparison))):
+        console.print(table)
+    if any(student.teacher == student.base for student in experiment.students.values()):
+        note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
+        console.print(f"\n{note}", soft_wrap=True)

@@ -8,9 +8,12 @@ from rich.text import Text
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.intervals import Interval
-from resources.reporting.numbers import between, percent, points
+from resources.reporting.numbers import NOTHING, between, percent, points, vote_and_refinement
+from resources.reporting.pools import pool_points
 from resources.reporting.report_page import COMPARED, SCORES
 from resources.reporting.report_rows import ReportedAggregations, ReportedGap, ReportedStudent
+
+POOL_SCORES = ("pass@k", "maj@k")
 
 
 def score_table(experiment: Experiment, rows: Sequence[ReportedGap]) -> Table:
@@ -21,8 +24,22 @@ def score_table(experiment: Experiment, rows: Sequence[ReportedGap]) -> Table:
     table.add_column("gap", justify="right", no_wrap=True)
     order = list(experiment.benchmarks)
     for row in sorted(rows, key=lambda row: order.index(row.benchmark)):
-        scores = [percent(getattr(row, score)) for score in SCORES]
-        table.add_row(row.benchmark, row.subject, *scores, difference(row.intervals["refinement_gap"]))
+        texts = {score: percent(getattr(row, score)) for score in SCORES}
+        texts["maj_at_k"], texts["self_ref_at_k"] = vote_and_refinement(row)
+        table.add_row(row.benchmark, row.subject, *texts.values(), difference(row.intervals.get("refinement_gap")))
+    return table
+
+
+def pool_table(experiment: Experiment, rows: Sequence[ReportedGap]) -> Table:
+    """Return pass@k and maj@k of every pool, exact over all subsets of k samples, and the problems that each k counts."""
+    table = new_table(
+        "whole pools, in percent, over all subsets of k samples", "benchmark", "model", "k", "problems", *POOL_SCORES
+    )
+    order = list(experiment.benchmarks)
+    for row in sorted(rows, key=lambda row: order.index(row.benchmark)):
+        for point in pool_points(row):
+            scores = percent(point.pass_at_k), percent(point.maj_at_k)
+            table.add_row(row.benchmark, row.subject, str(point.k), str(point.problems), *scores)
     return table
 
 
@@ -36,7 +53,7 @@ def aggregation_table(rows: Sequence[ReportedAggregations]) -> Table:
     for row in rows:
         for entry in row.aggregations:
             score = Text(f"{percent(entry.score.estimate)} {between(entry.score)}")
-            minus = difference(entry.difference) if entry.difference else "–"
+            minus = difference(entry.difference)
             table.add_row(row.benchmark, row.subject, entry.aggregation, score, minus, f"{entry.tokens:.0f}")
     return table
 
@@ -61,5 +78,5 @@ def new_table(title: str, *labels: str) -> Table:
     return table
 
 
-def difference(interval: Interval) -> Text:
-    return Text(f"{points(interval.estimate)} {between(interval)}")
+def difference(interval: Interval | None) -> Text:
+    return Text(f"{points(interval.estimate)} {between(interval)}" if interval else NOTHING)

@@ -8,30 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gsr_dagster.method.answers import final_answer
+from gsr_dagster.experiment.golds import after_hashes, as_text, boxed
 
 Domain = Literal["math", "knights_knaves", "multiple_choice"]
-
-
-def as_text(value: Any) -> str:
-    """Return an answer as it stands; a whole number without its decimals, and a list joined by commas.
-
-    >>> as_text(142.0), as_text(["$2n$", "$3$"])
-    ('142', '2n, 3')
-    """
-    if isinstance(value, (list, tuple)):
-        return ", ".join(as_text(part).strip("$") for part in value)
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value or "")
-
-
-def after_hashes(solution: str) -> str:
-    """Return what stands behind the last #### of a GSM8K solution."""
-    return solution.rpartition("####")[2].strip().replace(",", "")
-
-
-def boxed(solution: str) -> str:
-    r"""Return what the last \boxed of a MATH solution holds."""
-    return final_answer(solution) or ""
 
 
 @dataclass(frozen=True)

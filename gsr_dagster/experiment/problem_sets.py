@@ -15,8 +15,8 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
     kind, _, name = source.partition(":")
     if kind == "hub" and name not in REGISTRY:
         raise ValueError(f"{source!r} is not hub:NAME; there are {', '.join(REGISTRY)}")
-    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet")):
-        raise ValueError(f"{source!r} is not a .jsonl, .json or .parquet file")
+    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet", ".csv")):
+        raise ValueError(f"{source!r} is not a .jsonl, .json, .parquet or .csv file")
     if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
         raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source

@@ -20,12 +20,16 @@ ShownGroup = tuple[Group, list[Row]]
 
 @dataclass(frozen=True)
 class CandidatePool:
-    """The candidates of a subject by problem, each problem's by sample index, and how they are grouped."""
+    """The candidates of a subject by problem, each problem's by sample index, and how they are grouped.
+
+    ``domain`` decides how the answer is read from a text that was written to a group.
+    """
 
     subject: str
     by_problem: Mapping[str, Sequence[Row]]
     k: int
     seed: int
+    domain: str = "math"
 
     @classmethod
     def of(cls, subject: str, candidates: Sequence[Row], k: int, seed: int) -> "CandidatePool":
@@ -38,9 +42,13 @@ class CandidatePool:
         return [self.shown(group) for group in self.own_groups()]
 
     def own_groups(self) -> Iterator[Group]:
-        """Yield the pool's groups under the ids that seed their order, PROBLEM/gNUMBER."""
+        """Yield the pool's groups under the ids that seed their order, PROBLEM/gNUMBER.
+
+        A problem with fewer than k candidates has none.
+        """
         for problem_id, rows in self.by_problem.items():
-            yield from candidate_groups(problem_id, len(rows), self.k, self.seed)
+            if len(rows) >= self.k:
+                yield from candidate_groups(problem_id, len(rows), self.k, self.seed)
 
     def shown(self, group: Group) -> ShownGroup:
         """Return a group of this pool under its full id, with its candidates."""

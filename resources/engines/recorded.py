@@ -42,5 +42,5 @@ class RecordedEngine:
         if missing:
             raise EngineError(
                 f"{len(missing)} samples are not recorded in {self.folder.name}, first {missing[0]}. "
-                "Import them, or ask for fewer: a refinement is recorded with the candidates it was shown"
+                "Import them too, or leave these problems out of the benchmark"
             )

@@ -8,6 +8,13 @@ r"""An answer as a text: what only decorates it, and the parts of a list.
 
 import re
 
+# What some put before their answer, in the box too.
+ANNOUNCED = re.compile(
+    r"\A\s*(?:\\text\s*\{\s*)?(?:the\s+)?(?:final\s+)?answer\s*(?:is\b)?\s*[:=]?\s*\}?\s*(?=\S)", re.IGNORECASE
+)
+# A choice's letter before its value.
+CHOICE = re.compile(r"\A\s*\\(?:text|textbf|mathrm|mathbf)\s*\{\s*\(?[A-Z]\)\s*\}\s*(?:\\[ ,;:]\s*)*(?=[^\s.])")
+THOUSANDS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ~]\d{3})+(?:\.\d+)?")
 OPENING, CLOSING = "{[(", "}])"
 
@@ -15,8 +22,9 @@ OPENING, CLOSING = "{[(", "}])"
 def clean(text: str) -> str:
     """Return an answer without what only decorates it: Markdown's bold, dollars, `{,}` and a full stop."""
     text = re.sub(r"\\?\$|(?<=\d),\\!\s*(?=\d{3})|\\!|\\,(?=\s*\d{3})", "", text).replace("{,}", ",").strip()
+    text = CHOICE.sub("", ANNOUNCED.sub("", text))
     text = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", text, flags=re.DOTALL)
-    text = text.strip().strip("*").rstrip(".\\").strip()
+    text = text.strip().strip("*").rstrip(".\\,;").strip()
     return re.sub(r"(?<=\d)[ ~](?=\d{3}\b)", "", text) if GROUPED.fullmatch(text) else text
 
 
@@ -48,3 +56,18 @@ def is_closed(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0
+
+
+def without_thousands(text: str) -> str:
+    """Return a text with `1,234` as 1234. Inside brackets a comma divides: `(1,234)` is a pair.
+
+    >>> without_thousands("x = 1,234"), without_thousands("(1,234)"), without_thousands("234,1")
+    ('x = 1234', '(1,234)', '234,1')
+    """
+
+    def joined(found: re.Match[str]) -> str:
+        before = text[: found.start()].replace("\\{", "(").replace("\\}", ")")
+        inside = sum(character in "([" for character in before) > sum(character in ")]" for character in before)
+        return found[0] if inside else found[0].replace(",", "")
+
+    return THOUSANDS.sub(joined, text) if "," in text else text

@@ -1,48 +1,39 @@
-r"""When two mathematical answers are equal: math-verify, with its known faults mended.
+r"""When two mathematical answers are equal: their shapes first, then the formulas in them.
 
-    equal(Answer.read(r"\frac{1}{2}"), Answer.read("0.5"))      True
-    equal(Answer.read("2^{-99}"), Answer.read("2^{-98}"))       False; math-verify alone says True
+    equal(Answer.read("x > 1"), Answer.read(r"(1, +\infty)"))                True
+    equal(Answer.read(r"3\text{ cm}, 4\text{ cm}"), Answer.read("4, 3"))     True
+    equal(Answer.read(r"5\text{ cm}"), Answer.read(r"5\text{ m}"))           False
 
-What math-verify 0.9.0 gets wrong and what is done about it:
-
-- it is not symmetric: the first answer is always the gold, or the answer that came earlier;
-- `**73**` and `10{,}000` are not read: cleaned away;
-- numbers are compared after rounding to six places, and tiny ones all become 0: two
-  unequal numbers must also agree in proportion;
-- `2516_8` loses its base: two answers with different bases are different. One without a
-  base is taken for the other's, as MATH's problems say the base themselves;
-- several answers are compared as a set only where it can read all of them together: a
-  list is also compared item by item, in any order, and a tuple in its order;
-- text that is no formula reaches sympy's parser, which evaluates: here only digits and
-  operators do.
+An answer is written in plain LaTeX (typography.py), taken apart into what it consists of
+(shapes.py), freed of the words around its numbers (quantities.py), and compared formula by
+formula (formulas.py). docs/grading.md says which readings are a choice.
 """
 
 import cmath
-import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resources.grading import plain_formulas
-from resources.grading.answer_texts import clean, is_closed, split_list
+from resources.grading import shapes
+from resources.grading.answer_texts import clean, is_closed, split_list, without_thousands
 from resources.grading.costly_texts import UnreadableError, refuse_costly
+from resources.grading.formulas import Formula, same_formula
+from resources.grading.quantities import CLOCK, NEEDS_MORE, STRICT_LABELS, Quantity, may_be_unit, quantity
+from resources.grading.typography import normalised
 
-INTEGER = re.compile(r"[+-]?\d+")
-PLAIN_NUMBERS = re.compile(r"[\d\s.,+\-*/^()×÷%]+")
-BASE = re.compile(r"_\{?(\d+)\}?$")
-
-# Beyond what math-verify takes for equal: its rounding is to six places.
-CLEARLY_APART = 2e-6
 SAME_NUMBER = 1e-6
-SAME_PROPORTION = 1e-3
-SAME_EXACT_PROPORTION = 1e-12
+MOST_LAYERS = 5
+IN_ANY_ORDER = ("", "{}")
+BRACKETS = ("()", "[]", "(]", "[)")
+TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+SPOKEN = re.compile(r"[A-Za-z]{3,}|(?:[A-Za-z]+[ -])+[A-Za-z]+|[Nn][Oo]|[Oo][Kk]")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as given and as cleaned. It is parsed where a comparison needs it: that is what costs time."""
+    """An answer as given, and in plain LaTeX. It is taken apart where a comparison needs it."""
 
     text: str
     cleaned: str
@@ -50,86 +41,112 @@ class Answer:
     @classmethod
     def read(cls, text: str) -> "Answer":
         """Read an answer. Raises UnreadableError where it is refused."""
-        cleaned = clean(text)
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return cls(text, text)
+        cleaned = without_thousands(_plain(text))
         if not cleaned:
             raise UnreadableError("an empty answer")
         refuse_costly(cleaned)
+        if NEEDS_MORE.search(cleaned):
+            raise UnreadableError("a formula that breaks off")
         return cls(text, cleaned)
 
     @cached_property
-    def integer(self) -> int | None:
-        return int(self.cleaned) if INTEGER.fullmatch(self.cleaned) else None
+    def cases(self) -> list[tuple[str, str]] | None:
+        return shapes.cases(self.cleaned)
 
     @cached_property
-    def base(self) -> str | None:
-        found = BASE.search(self.cleaned)
-        return found[1] if found else None
+    def regions(self) -> tuple[shapes.Region, ...] | None:
+        return shapes.regions(self.cleaned)
 
     @cached_property
     def items(self) -> tuple[str, "tuple[Answer, ...]"]:
-        """The brackets around a tuple or interval, "" for a list without, and its items; none for one answer."""
-        text = self.cleaned.replace("\\left", "").replace("\\right", "").strip()
-        for brackets in ("()", "[]", "(]", "[)"):
+        """The brackets around a tuple, set or interval, "" for a list without, and its items; none for one answer."""
+        if systems := shapes.systems(self.cleaned):
+            return "", tuple(Answer(system, system) for system in systems)
+        text = self.cleaned
+        if (named := shapes.named_value(text)) and not split_list(text)[1:]:
+            text = named[1]
+        text = shapes.as_tuple(text)
+        signs = shapes.both_signs(text)
+        if len(signs) > 1 and not split_list(text)[1:]:
+            return "", tuple(Answer(sign, sign) for sign in signs)
+        if text.startswith("\\{") and text.endswith("\\}") and is_closed(text[2:-2]):
+            return "{}", _parts(text[2:-2])
+        for brackets in BRACKETS:
             inner = text[1:-1]
             if text[:1] == brackets[0] and text[-1:] == brackets[1] and is_closed(inner):
-                parts = split_list(inner)
-                return (brackets, tuple(Answer(p, clean(p)) for p in parts)) if len(parts) > 1 else ("", ())
-        parts = split_list(text)
-        return "", tuple(Answer(p, clean(p)) for p in parts) if len(parts) > 1 else ()
+                parts = _parts(inner)
+                return (brackets, parts) if len(parts) > 1 else ("", ())
+        parts = _parts(text)
+        return "", parts if len(parts) > 1 else ()
 
     @cached_property
-    def plain(self) -> Any | None:
-        """The sympy expression of a plain formula, which is no tuple, interval, relation or text."""
-        return plain_formulas.read(self.cleaned)
+    def quantity(self) -> Quantity:
+        return quantity(self.cleaned)
 
     @cached_property
-    def expressions(self) -> list[Any]:
-        """What math-verify compares: sympy's numbers and expressions, then the text. Alone, the text was not parsed."""
-        if self.integer is not None:
-            from sympy import Integer
+    def formula(self) -> Formula:
+        return Formula(self.quantity.core)
 
-            return [Integer(self.integer), self.cleaned]
-        if self.plain is not None:
-            return [self.plain, self.cleaned]
-        return _parse(self.cleaned)
+    @cached_property
+    def words(self) -> str | None:
+        """An answer in words, without its capitals, None for a formula."""
+        plain = TEXT.sub(r"\1", self.cleaned).strip(" .\"'")
+        return " ".join(plain.casefold().split()) if SPOKEN.fullmatch(plain) else None
 
     @property
     def is_parsed(self) -> bool:
-        """Whether more than text is known of it, or of every item of a list."""
+        """Whether more than text is known of it, or of everything that it consists of."""
+        if self.cases is not None:
+            return bool(self.cases) and all(Answer(value, value).is_parsed for value, _ in self.cases)
+        if self.regions is not None:
+            return all(Formula(end).is_parsed for _, *ends, _ in self.regions for end in ends)
         _, items = self.items
-        return (bool(items) and all(item.is_parsed for item in items)) or not isinstance(self.expressions[0], str)
+        if items:
+            return all(item.is_parsed for item in items)
+        if self.words is not None or CLOCK.fullmatch(self.quantity.core):
+            return True
+        named = shapes.named_value(self.quantity.core)
+        return self.formula.is_parsed or (named is not None and Formula(named[1]).is_parsed)
 
-    @cached_property
-    def value(self) -> complex | None:
-        """The expression's value with a number for each of its symbols, None for what is no plain expression."""
-        from sympy import Expr, Symbol, UnevaluatedExpr
 
-        expression = self.expressions[0]
-        if not isinstance(expression, Expr) or isinstance(expression, Symbol) or expression.has(UnevaluatedExpr):
-            return None
-        try:
-            numbers: dict[Any, Any] = {symbol: _number_for(str(symbol)) for symbol in expression.free_symbols}
-            return complex(expression.evalf(20, subs=numbers))
-        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError, ZeroDivisionError):
-            return None
+def _plain(text: str) -> str:
+    r"""Return an answer in plain LaTeX without decoration, however deep: `\mathbf{**61**.}` is 61."""
+    for _ in range(MOST_LAYERS):
+        before, text = text, normalised(clean(text))
+        if text == before:
+            break
+    return text
 
 
 def equal(gold: Answer, answer: Answer) -> bool:
-    """Return whether an answer equals the gold, by math-verify where nothing quicker decides."""
+    """Return whether an answer equals the gold."""
     if gold.cleaned == answer.cleaned:
         return True
-    if gold.integer is not None and answer.integer is not None:
-        return gold.integer == answer.integer
-    if gold.base and answer.base and gold.base != answer.base:
-        return False
-    brackets, items = gold.items
-    if brackets and brackets == answer.items[0]:
-        return _same_items(items, answer.items[1], equal)
-    if (brackets and answer.plain is not None) or (answer.items[0] and gold.plain is not None):
-        return False
-    if _clearly_apart(gold, answer):
-        return False
-    return (_verify(gold, answer) and _in_proportion(gold, answer)) or _same_in_any_order(gold, answer)
+    if gold.cases is not None or answer.cases is not None:
+        return _same_cases(gold.cases, answer.cases)
+    if gold.words is not None and answer.words is not None:
+        return gold.words == answer.words
+    if gold.regions is not None and answer.regions is not None:
+        return _same_regions(gold, answer, equal)
+    (brackets, items), (other_brackets, others) = gold.items, answer.items
+    if others and not items and _says_it_again(answer):
+        return all(equal(gold, other) for other in others)
+    if items or others:
+        return _same_list(brackets, items, other_brackets, others, equal) or _decimal_comma(gold, answer)
+    return _same_quantity(gold, answer)
+
+
+def _says_it_again(answer: Answer) -> bool:
+    """Return whether a list may be one value in two forms: `3/2 or 1.5`."""
+    return re.search(r"\bor\b", answer.cleaned) is not None
+
+
+def _decimal_comma(gold: Answer, answer: Answer) -> bool:
+    """Return whether `0,111` is meant as 0.111: three digits behind a zero are no list that anyone writes."""
+    read = [re.sub(r"^([+-]?0),(\d{3})$", r"\1.\2", one.cleaned) for one in (gold, answer)]
+    return read != [gold.cleaned, answer.cleaned] and _equal_texts(*read)
 
 
 def alike(first: Answer, second: Answer) -> bool:
@@ -139,72 +156,128 @@ def alike(first: Answer, second: Answer) -> bool:
     """
     if first.cleaned == second.cleaned:
         return True
-    if first.integer is not None and second.integer is not None:
-        return first.integer == second.integer
-    brackets, items = first.items
-    if items and brackets == second.items[0]:
-        return _same_items(items, second.items[1], alike)
-    if first.value is not None and second.value is not None:
-        return cmath.isclose(first.value, second.value, rel_tol=SAME_NUMBER)
-    return first.value is second.value is None and bool(first.expressions[0] == second.expressions[0])
-
-
-def _same_items(first: Sequence[Answer], second: Sequence[Answer], same: Callable[[Answer, Answer], bool]) -> bool:
-    return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
-
-
-def _same_in_any_order(gold: Answer, answer: Answer) -> bool:
-    """Return whether two lists without brackets hold equal answers, in any order."""
-    (brackets, items), (other_brackets, others) = gold.items, answer.items
-    if brackets or other_brackets or not items or len(items) != len(others):
+    if first.words is not None and second.words is not None:
+        return first.words == second.words
+    if first.regions is not None and second.regions is not None:
+        return _same_regions(first, second, alike)
+    (brackets, items), (other_brackets, others) = first.items, second.items
+    if items or others:
+        return _same_list(brackets, items, other_brackets, others, alike)
+    one, other = first.quantity, second.quantity
+    if _told_apart(one, other) or (one.percent, one.degrees) != (other.percent, other.degrees):
         return False
+    a, b = first.formula, second.formula
+    if a.integer is not None and b.integer is not None:
+        return a.integer == b.integer
+    if a.value is not None and b.value is not None:
+        return cmath.isclose(a.value, b.value, rel_tol=SAME_NUMBER)
+    return a.value is b.value is None and bool(a.expressions[0] == b.expressions[0])
+
+
+def _parts(text: str) -> "tuple[Answer, ...]":
+    """Return the items of a list, each of both signs as two."""
+    return tuple(Answer(sign, sign) for part in split_list(text) for sign in shapes.both_signs(part))
+
+
+def _same_list(
+    brackets: str,
+    items: Sequence[Answer],
+    other_brackets: str,
+    others: Sequence[Answer],
+    same: Callable[[Answer, Answer], bool],
+) -> bool:
+    """Return whether two lists hold equal answers: a tuple in its order, others in any."""
+    if brackets in IN_ANY_ORDER and other_brackets in IN_ANY_ORDER:
+        return _matched(_distinct(items), _distinct(others), same)
+    # Brackets that one of the two leaves out are those of a tuple.
+    if len(items) != len(others) or (brackets != other_brackets and {brackets, other_brackets} != {"", "()"}):
+        return False
+    return all(same(item, other) for item, other in zip(items, others, strict=True))
+
+
+def _distinct(items: Sequence[Answer]) -> Sequence[Answer]:
+    """Return the items of a list, those that stand twice once, where more than one is left."""
+    once = {re.sub(r"\s", "", item.cleaned): item for item in items}
+    return list(once.values()) if len(once) > 1 else items
+
+
+def _matched(items: Sequence[Any], others: Sequence[Any], same: Callable[[Any, Any], bool]) -> bool:
+    """Return whether each item has one among the others that is the same, and none is left."""
     left = list(others)
     for item in items:
-        match = next((other for other in left if equal(item, other)), None)
+        match = next((number for number, other in enumerate(left) if same(item, other)), None)
         if match is None:
             return False
-        left.remove(match)
-    return True
+        del left[match]
+    return not left
 
 
-def _parse(cleaned: str) -> list[Any]:
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+def _same_cases(cases: list[tuple[str, str]] | None, others: list[tuple[str, str]] | None) -> bool:
+    """Return whether two piecewise answers hold equal values under the same conditions."""
 
-    boxed = f"\\boxed{{{cleaned}}}"
-    read = parse(boxed, [LatexExtractionConfig(boxed_match_priority=0)], parsing_timeout=None)  # pyright: ignore[reportArgumentType]
-    if all(isinstance(part, str) for part in read) and PLAIN_NUMBERS.fullmatch(cleaned):
-        read = parse(cleaned, [ExprExtractionConfig()], parsing_timeout=None)  # pyright: ignore[reportArgumentType]
-    return read or [cleaned]
+    def same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+        return _equal_texts(one[0], other[0]) and (one[1] == other[1] or _equal_texts(one[1], other[1]))
 
-
-def _verify(first: Answer, second: Answer) -> bool:
-    from math_verify import verify
-
-    return verify(first.expressions, second.expressions, timeout_seconds=None)
+    return cases is not None and others is not None and len(cases) == len(others) and _matched(cases, others, same)
 
 
-def _clearly_apart(first: Answer, second: Answer) -> bool:
-    """Return whether numbers show that no simplification can make the two equal."""
-    if first.value is None or second.value is None:
+def _same_regions(first: Answer, second: Answer, same: Callable[[Answer, Answer], bool]) -> bool:
+    """Return whether two regions of the real line are the same intervals, in any order."""
+    names = {shapes.region_variable(answer.cleaned) for answer in (first, second)} - {None}
+    if len(names) > 1:  # x > 1 says nothing of y
         return False
-    return abs(first.value - second.value) > CLEARLY_APART * max(1.0, abs(first.value))
+
+    def same_region(one: shapes.Region, other: shapes.Region) -> bool:
+        ends = zip(one[1:3], other[1:3], strict=True)
+        return (one[0], one[3]) == (other[0], other[3]) and all(same(Answer(a, a), Answer(b, b)) for a, b in ends)
+
+    one, other = first.regions or (), second.regions or ()
+    return len(one) == len(other) and _matched(one, other, same_region)
 
 
-def _in_proportion(first: Answer, second: Answer) -> bool:
-    """Return whether two numbers that rounding makes equal are so in proportion to their size."""
-    from sympy import Expr, Float, N, UnevaluatedExpr
+def _same_quantity(gold: Answer, answer: Answer) -> bool:
+    """Return whether two single answers are equal: their words tell nothing apart, and their formulas are the same."""
+    for one, other in ((gold, answer), (answer, gold)):
+        if (spaced := may_be_unit(one.cleaned)) and other.quantity.unit == spaced[1].lower():
+            return same_formula(Formula(spaced[0]), other.formula)
+    first, second = gold.quantity, answer.quantity
+    if _told_apart(first, second):
+        return False
+    named, other_named = shapes.named_value(first.core), shapes.named_value(second.core)
+    if named and other_named:
+        if named[0] == other_named[0]:
+            return _equal_texts(named[1], other_named[1])
+        if named[0].startswith("\\m") and other_named[0].startswith("\\m"):  # the largest is not the smallest
+            return False
+    elif named and "=" not in second.core:
+        return _equal_texts(named[1], second.core)
+    elif other_named and "=" not in first.core:
+        return _equal_texts(first.core, other_named[1])
+    if CLOCK.fullmatch(first.core) or CLOCK.fullmatch(second.core):
+        return first.core == second.core
+    return any(same_formula(one, other) for one, other in _readings(first, second))
 
-    a, b = first.expressions[0], second.expressions[0]
-    numbers = [e for e in (a, b) if isinstance(e, Expr) and not e.free_symbols and not e.has(UnevaluatedExpr)]
-    if len(numbers) < 2:
+
+def _readings(first: Quantity, second: Quantity) -> Iterator[tuple[Formula, Formula]]:
+    """Yield the pairs of formulas that two quantities can mean: a mark that one lacks may be meant, or left out."""
+    yield Formula(first.core), Formula(second.core)
+    for mark, value in (("percent", r"\frac{%s}{100}"), ("degrees", r"\frac{(%s)\pi}{180}")):
+        one, other = getattr(first, mark), getattr(second, mark)
+        if one and not other:
+            yield Formula(value % first.core), Formula(second.core)
+        if other and not one:
+            yield Formula(first.core), Formula(value % second.core)
+
+
+def _told_apart(first: Quantity, second: Quantity) -> bool:
+    """Return whether units or labels say that two numbers are of different things. A unit may be left out, a label not."""
+    if first.unit and second.unit and first.unit != second.unit:
         return True
-    exact = not (a.has(Float) or b.has(Float))
-    x, y = N(a, 30), N(b, 30)
-    if not (x.is_number and y.is_number and x.is_finite and y.is_finite):
-        return True
-    return bool(abs(x - y) <= (SAME_EXACT_PROPORTION if exact else SAME_PROPORTION) * max(abs(x), abs(y)))
+    if first.label == second.label:
+        return False
+    strict = {first.label, second.label} & STRICT_LABELS
+    return bool(strict) or bool(first.label and second.label)
 
 
-def _number_for(name: str) -> float:
-    """Return a number between 0.5 and 1.5, the same for a symbol of this name in every answer."""
-    return 0.5 + int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+def _equal_texts(first: str, second: str) -> bool:
+    return equal(Answer(first, first), Answer(second, second))

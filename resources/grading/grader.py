@@ -19,11 +19,14 @@ from resources.progress import track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
+# Verdicts of answers that the grader did not get to the end of.
+GAVE_UP: tuple[Verdict, ...] = ("timed out", "comparison failed")
 # The class of the answers that equal the gold.
 GOLD_CLASS = 0
-# Raised with every change that can change a verdict. With the next one, grader_version is to name sympy and
-# latex2sympy2_extended too: now that alone would make every stored grade stale. The manifests name them.
-RULES = 3
+# Raised with every change that can change a verdict.
+RULES = 4
+# The libraries whose versions decide verdicts.
+DECIDING = ("math-verify", "latex2sympy2_extended", "sympy")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Reference:
 class Grade:
     """A verdict, and the class of equal answers of the problem that the answer belongs to.
 
-    Class 0 is the gold's. An answer that timed out is a class of its own text; without
-    an answer, or a gold to hold it against, there is no class, and no vote.
+    Class 0 is the gold's. An answer that timed out, or whose comparison failed, is a class
+    of its own text. Without an answer, with one that cannot be read, and without a gold to
+    hold it against, there is no class, and no vote.
     """
 
     verdict: Verdict
@@ -52,8 +56,10 @@ class Grade:
 
 def grader_version(name: GraderName) -> str:
     """Return the grader's name and all that decides its verdicts, for manifests."""
-    library = f" {importlib.metadata.version('math-verify')}" if name == "math-verify" else ""
-    return f"{name}{library}, rules {RULES}"
+    if name != "math-verify":
+        return f"{name}, rules {RULES}"
+    versions = " ".join(f"{library} {importlib.metadata.version(library)}" for library in DECIDING)
+    return f"{versions}, rules {RULES}"
 
 
 class Grader(dg.ConfigurableResource):
@@ -131,8 +137,8 @@ def _grade(judgement: Judgement, classes: dict[str, int]) -> Grade:
     """Number the problem's classes in the order in which they come; the gold's is 0."""
     if judgement.verdict == "correct":
         return Grade("correct", GOLD_CLASS)
-    if judgement.verdict == "gold unparseable":
-        return Grade("gold unparseable", None)
+    if judgement.verdict in ("gold unparseable", "unreadable"):
+        return Grade(judgement.verdict, None)
     return Grade(judgement.verdict, classes.setdefault(judgement.same_as, len(classes) + 1))
 
 

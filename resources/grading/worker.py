@@ -23,7 +23,7 @@ MOST_MEMORY = 4 << 30
 # CPU seconds of one answer: other work on the machine does not count.
 MOST_SECONDS = 2.0
 
-JudgedVerdict = Literal["correct", "incorrect", "timed out", "gold unparseable"]
+JudgedVerdict = Literal["correct", "incorrect", "unreadable", "timed out", "comparison failed", "gold unparseable"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ def _gold(text: str) -> Answer | None:
         with seconds(MOST_SECONDS):
             gold = Answer.read(text)
             return gold if gold.is_parsed else None
-    except (UnreadableError, OutOfTimeError):
+    except OutOfTimeError:
+        return None
+    except Exception:  # whatever a library raises: no text ends a run
         return None
 
 
@@ -93,21 +95,28 @@ def _judge_answer(right: Answer, text: str, different: list[Answer]) -> Judgemen
                 return Judgement("correct", right.text)
             same = next((other for other in different if alike(other, answer)), None)
     except UnreadableError:
-        return Judgement("incorrect", text)
+        return Judgement("unreadable", text)
     except OutOfTimeError:
         return Judgement("timed out", text)
+    except MemoryError:
+        raise  # the process is at its limit: the parent judges one by one
+    except Exception:  # no pair of texts ends a run
+        return Judgement("comparison failed", text)
     if same is None:
         different.append(answer)
     return Judgement("incorrect", same.text if same else text)
 
 
 def _by_name(gold: str, answers: Sequence[str], name: Callable[[str], str]) -> list[Judgement]:
-    """Judge by a name that equal answers share. A gold without one cannot be held against anything."""
+    """Judge by a name that equal answers share, "" for what cannot be read. Such a gold holds nothing against it."""
     right = name(gold)
     if not right:
         return [Judgement("gold unparseable", answer) for answer in answers]
-    names = [name(answer) for answer in answers]
-    return [Judgement("correct" if said == right else "incorrect", said) for said in names]
+    named = [(answer, name(answer)) for answer in answers]
+    return [
+        Judgement("correct" if said == right else "incorrect" if said else "unreadable", said or answer)
+        for answer, said in named
+    ]
 
 
 # What names the equal answers of a domain: who is what must be said of everyone; a choice is its letter.

@@ -1,105 +1,105 @@
 """The files of samples that people have, read into one form: a reader a tool that writes them."""
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.experiment.datasets import as_text
 from gsr_dagster.method.rows import Row
+from resources.problems.forms import inspect_logs, lighteval, lm_eval, nemo_skills, openai_batch, rows
+from resources.problems.forms.fields import FIELDS, Reading, answer, plain, task_of, text
 from resources.problems.recorded_samples import ImportFileError, Recorded
+from resources.problems.repeats import SampleFile
 from resources.problems.row_files import RowFileError, read_rows
 
-MOST_TOKENS = 1 << 31
 LONGEST_LIST = 300
-FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason")
+READ_ERRORS = (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError, OverflowError)
+
+FORMS: dict[str, Callable[[Row, Reading], Iterator[Recorded]]] = {
+    "rows": rows.read_row,
+    "lm-eval": lm_eval.read_document,
+    "lighteval": lighteval.read_detail,
+    "nemo-skills": nemo_skills.read_generation,
+    "inspect": inspect_logs.read_sample,
+    "openai-batch": openai_batch.read_request,
+}
+# How the rows of a form come from its file, where a row is no sample by itself.
+ROWS: dict[str, Callable[[Path, Reading], Iterable[Row]]] = {
+    "lm-eval": lambda path, reading: lm_eval.logged_once(read_rows(path), reading),
+    "inspect": inspect_logs.read_rows_of_log,
+}
 
 
-def read_recorded(path: Path, form: str, fields: Mapping[str, str]) -> Iterator[Recorded]:
+def read_recorded(path: Path, form: str, fields: Mapping[str, str] | Reading) -> Iterator[Recorded]:
     """Yield the samples of a file in a named form. Raises ImportFileError with the row that does not fit."""
+    reading = fields if isinstance(fields, Reading) else Reading(fields)
     number = 0
     row: Row = {}
+    task = task_of(path)
     try:
-        for row in read_rows(path):
+        for row in ROWS[form](path, reading) if form in ROWS else read_rows(path):
             number += 1
-            yield from FORMS[form](row, fields)
+            columns = column_hashes(row)
+            with_task = {"task": task, **row}
+            for place, sample in enumerate(FORMS[form](with_task, reading)):
+                benchmark, model = reading.belongs(with_task)
+                yield replace(sample, benchmark=benchmark, model=model, row=(*columns, ("", str(place))))
     except RowFileError as error:
         raise ImportFileError(str(error)) from None
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
-        what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+    except ImportFileError:
+        raise
+    except READ_ERRORS as error:
+        what = f"no field {error}" if type(error) is KeyError else str(error)
         has = ", ".join(map(str, row))[:LONGEST_LIST]
         raise ImportFileError(f"{path}, row {number}: {what}. It is read as {form!r}; it has {has}") from None
 
 
-def _count(value: Any) -> int | None:
-    """Return a number of tokens, None where none was recorded."""
-    if value is None or value != value:  # NaN: missing, in a table of floats
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or not 0 <= value < MOST_TOKENS:
-        raise ValueError(f"{str(value)[:40]!r} is no number of tokens")
-    return int(value)
+def read_files(paths: Sequence[Path], form: str, reading: Reading) -> list[SampleFile]:
+    """Return the samples of every file. Raises ImportFileError too where no row has a field that --field names."""
+    files = [SampleFile(path, list(read_recorded(path, form, reading))) for path in paths]
+    if lacking := [field for field in reading.fields if field not in reading.found]:
+        named = ", ".join(f"{field}={reading.fields[field]}" for field in lacking)
+        raise ImportFileError(f"--field {named}: no row has it, or files of {form!r} are not read by it")
+    return files
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    if value is not None and not isinstance(value, list):
-        raise ValueError(f"candidates are a list of texts, not {str(value)[:40]!r}")
-    return tuple(map(str, value or ()))
+def read_problems(path: Path) -> dict[str, tuple[str, str]]:
+    """Return the problems of a file by their ids (id or problem_id): text and gold. Raises ImportFileError."""
+    problems: dict[str, tuple[str, str]] = {}
+    number = 0
+    try:
+        for row in read_rows(path):
+            number += 1
+            problem_id = plain(row["id"] if "id" in row else row["problem_id"], "id")
+            if problem_id in problems:
+                raise ValueError(f"problem {problem_id!r} stands there twice")
+            problems[problem_id] = text(row["problem"], "problem"), answer(row["answer"], "answer")
+    except RowFileError as error:
+        raise ImportFileError(str(error)) from None
+    except READ_ERRORS as error:
+        what = f"no field {error}" if type(error) is KeyError else str(error)
+        raise ImportFileError(f"{path}, row {number}: {what}. Problems have id, problem and answer") from None
+    return problems
 
 
-def _plain(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
-    """A row a sample, with fields of these names or of those that they are mapped to."""
-    named = {field: fields.get(field, field) for field in FIELDS}
-    problem_id = row.get(named["problem_id"])
-    yield Recorded(
-        problem_id=str(row[named["problem"]] if problem_id is None else problem_id),
-        problem=str(row[named["problem"]]),
-        answer=as_text(row[named["answer"]]),
-        text=str(row[named["response"]]),
-        candidates=_texts(row.get(named["candidates"])),
-        generated_tokens=_count(row.get(named["generated_tokens"])),
-        finish_reason="length" if row.get(named["finish_reason"]) == "length" else "stop",
-    )
+def column_hashes(row: Row) -> tuple[tuple[str, str], ...]:
+    """Return a hash of each column that is not empty, which equal ones share, whichever kind of file they come from."""
+    return tuple((name, _hash(value)) for name, value in _comparable(row).items() if not name.startswith("_"))
 
 
-def _lm_eval(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
-    """A line of lm-eval's samples_*.jsonl (--log_samples): a document with its responses."""
-    document = row["doc"]
-    names = ("problem", "question", fields.get("problem", "query"))
-    problem = document[next((name for name in names if name in document), names[-1])]
-    for response in row["resps"]:
-        for text in response if isinstance(response, list) else [response]:
-            yield Recorded(str(row["doc_id"]), str(problem), as_text(row["target"]), str(text))
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def _lighteval(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
-    """A row of lighteval's details Parquet: a Doc and its ModelResponse."""
-    document, response = row["doc"], row["model_response"]
-    golds = document["gold_index"] if isinstance(document["gold_index"], list) else [document["gold_index"]]
-    counts = [len(tokens) for tokens in response.get("output_tokens") or []]
-    for number, text in enumerate(response["text"]):
-        yield Recorded(
-            str(document.get("id") or document["query"]),
-            str(document["query"]),
-            as_text([document["choices"][gold] for gold in golds]),
-            str(text),
-            generated_tokens=counts[number] if number < len(counts) else None,
-        )
+def _comparable(value: Any) -> Any:
+    """Return a value with texts for numbers, as CSV has them, and without what is empty, as Parquet fills it in."""
+    if isinstance(value, Mapping):
+        return {str(name): _comparable(part) for name, part in value.items() if part not in (None, "")}
+    if isinstance(value, list):
+        return [_comparable(part) for part in value]
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _nemo_skills(row: Row, fields: Mapping[str, str]) -> Iterator[Recorded]:
-    """A line of NeMo-Skills' output*.jsonl: a generation; one file a random seed."""
-    yield Recorded(
-        str(row.get("id") or row["problem"]),
-        str(row["problem"]),
-        as_text(row["expected_answer"]),
-        str(row["generation"]),
-        generated_tokens=_count(row.get("num_generated_tokens")),
-        finish_reason="length" if row.get("finish_reason") == "length" else "stop",
-    )
-
-
-FORMS: dict[str, Callable[[Row, Mapping[str, str]], Iterator[Recorded]]] = {
-    "rows": _plain,
-    "lm-eval": _lm_eval,
-    "lighteval": _lighteval,
-    "nemo-skills": _nemo_skills,
-}
+__all__ = ["FIELDS", "FORMS", "read_files", "read_problems", "read_recorded"]

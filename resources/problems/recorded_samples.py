@@ -2,15 +2,16 @@
 
 A folder holds `problems.jsonl` (id, problem, answer), which a benchmark can name as its
 source, and `samples.parquet` (problem_id, prompt_id, sample_index, text, finish_reason,
-prompt_tokens, generated_tokens). The prompt of a candidate is its problem's id, that of
+prompt_tokens, generated_tokens, label). The prompt of a candidate is its problem's id, that of
 a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 """
 
 import io
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow
@@ -20,6 +21,8 @@ from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.method.rows import Row
 from resources.store.files import write_atomically
 
+# The size of the refined groups, in the file's own metadata.
+GROUP_SIZE = b"gsr_k"
 # What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
 
@@ -30,7 +33,11 @@ class ImportFileError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement."""
+    """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement.
+
+    ``label`` is what someone else made of it, 1 for right and 0 for wrong; ``benchmark`` and
+    ``model`` are "" where a file has one of each; ``row`` is a hash of each column of its row.
+    """
 
     problem_id: str
     problem: str
@@ -39,76 +46,94 @@ class Recorded:
     candidates: tuple[str, ...] = ()
     generated_tokens: int | None = None
     finish_reason: str = "stop"
+    label: float | None = None
+    benchmark: str = ""
+    model: str = ""
+    row: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written: counts, and what was left out, by the reason."""
+    """What was written: counts, and what was left out, by the reason. ``most`` samples has the problem with the most."""
 
     problems: int
     samples: int
     refinements: int
+    most: int
     left_out: dict[str, int]
     tokens_are_words: bool
 
 
-def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
-    """Write the folder that the recorded engine reads, with equally many samples of every problem.
+@dataclass(frozen=True)
+class Recording:
+    """How many candidates of each problem are recorded, and the prompts of the groups that are refined.
 
-    Refinements bring their candidates: k each, others are left out; and then a problem keeps
-    only what was refined, its groups in the order of their refinements. Every problem keeps as
-    many samples as the one with the fewest, or ``most``; a problem with fewer is left out.
-    Raises ImportFileError where nothing is left, or a problem has two texts or answers.
+    ``k`` is the size of those groups; None where an earlier version wrote the folder, or nothing is refined.
+    """
+
+    candidates: Mapping[str, int]
+    refined: frozenset[str]
+    k: int | None
+
+
+def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
+    """Write the folder that the recorded engine reads: every sample of every problem, however many each has.
+
+    Refinements bring their candidates: k each, others are left out. The groups that were
+    refined come first in their problem, in the order of their refinements, and then the
+    other samples. A candidate that stands as a sample of its own too is one sample.
+    ``most`` keeps the first so many samples of each problem. Raises ImportFileError where
+    nothing is left, or a problem has two texts or answers.
     """
     left_out: dict[str, int] = defaultdict(int)
     problems: dict[str, Recorded] = {}
-    direct: dict[str, list[Row]] = defaultdict(list)
-    shown: dict[str, list[Row]] = defaultdict(list)
-    refined: dict[str, list[Row]] = defaultdict(list)
+    direct: dict[str, list[Recorded]] = defaultdict(list)
+    refined: dict[str, list[Recorded]] = defaultdict(list)
     for sample in samples:
         first = problems.setdefault(sample.problem_id, sample)
         if (first.problem, first.answer) != (sample.problem, sample.answer):
             raise ImportFileError(f"problem {sample.problem_id} has two texts or answers")
         if not sample.candidates:
-            direct[sample.problem_id].append(_sample(sample))
+            direct[sample.problem_id].append(sample)
         elif len(sample.candidates) == k:
-            refined[sample.problem_id].append(_sample(sample))
-            shown[sample.problem_id] += [
-                _sample(Recorded(sample.problem_id, "", "", text)) for text in sample.candidates
-            ]
+            refined[sample.problem_id].append(sample)
         else:
             left_out[f"refinements of {len(sample.candidates)} candidates, not {k}"] += 1
     for problem_id in problems:
         of, _, group = problem_id.rpartition("/g")
         if of in problems and group.isdigit():
             raise ImportFileError(f"problem {problem_id} has the name of a refinement of problem {of}: rename one")
-    pools = {p: shown[p] + direct[p] for p in problems}
-    room = {p: k * len(refined[p]) if any(refined.values()) else len(pools[p]) for p in problems}
-    usable = [p for p in problems if room[p]]
-    left_out["problems without a refinement"] += sum(bool(pools[p]) for p in problems if not room[p])
-    if not usable:
-        raise ImportFileError(f"no sample is left of {len(samples)}: {dict(left_out) or 'the files are empty'}")
-    fewest = min(room[p] for p in usable)
-    n = most or fewest
-    kept = [p for p in usable if room[p] >= n]
-    if not kept or n < 1:
-        raise ImportFileError(f"no problem has {n} samples; the fewest are {fewest}")
-    rows = []
-    for problem_id in kept:
+    rows: list[Row] = []
+    sizes: dict[str, int] = {}
+    refinements = 0
+    for problem_id in problems:
+        pool = _pool(refined[problem_id], direct[problem_id])
+        both = len(direct[problem_id]) + k * len(refined[problem_id]) - len(pool)
+        left_out["candidates of refinements that are samples of their own too: each counts once"] += both
+        kept = pool[:most]
+        left_out[f"samples over {most} of a problem"] += len(pool) - len(kept)
+        if not kept:
+            left_out["problems without a sample"] += 1
+            continue
+        sizes[problem_id] = len(kept)
         named = {"problem_id": problem_id, "prompt_id": problem_id}
-        rows += [{**named, "sample_index": i, **row} for i, row in enumerate(pools[problem_id][:n])]
-        for number, row in enumerate(refined[problem_id][: n // k]):
-            rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **row})
-        left_out["samples over the others' number"] += len(pools[problem_id]) - n
-    left_out["problems with too few samples"] += len(usable) - len(kept)
-    _write(folder, [problems[p] for p in kept], rows)
-    refinements = sum(min(len(refined[p]), n // k) for p in kept)
+        rows += [{**named, "sample_index": i, **_sample(sample)} for i, sample in enumerate(kept)]
+        groups = refined[problem_id][: len(kept) // k]
+        left_out[f"refinements of samples over {most} of a problem"] += len(refined[problem_id]) - len(groups)
+        refinements += len(groups)
+        for number, sample in enumerate(groups):
+            rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **_sample(sample)})
+    left_out = {reason: count for reason, count in left_out.items() if count}
+    if not sizes:
+        raise ImportFileError(f"no sample is left of {len(samples)}: {left_out or 'the files are empty'}")
+    _write(folder, [problems[p] for p in sizes], rows, k if refinements else None)
     return Imported(
-        len(kept),
-        len(rows) - refinements,
-        refinements,
-        {reason: count for reason, count in left_out.items() if count},
-        any(sample.generated_tokens is None for sample in samples),
+        problems=len(sizes),
+        samples=len(rows) - refinements,
+        refinements=refinements,
+        most=max(sizes.values()),
+        left_out=left_out,
+        tokens_are_words=any(sample.generated_tokens is None for sample in samples),
     )
 
 
@@ -120,6 +145,43 @@ def read_samples(folder: Path) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
+def read_recording(folder: Path) -> Recording:
+    """Return what a folder that was imported holds, counted once for each state of its file."""
+    path = folder / "samples.parquet"
+    stat = path.stat()
+    return _recording(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _recording(path: Path, changed: int, size: int) -> Recording:
+    candidates: Counter[str] = Counter()
+    refined: set[str] = set()
+    with pyarrow.parquet.ParquetFile(path) as file:
+        k = (file.schema_arrow.metadata or {}).get(GROUP_SIZE)
+        for batch in file.iter_batches(columns=["problem_id", "prompt_id"]):
+            for row in batch.to_pylist():
+                if row["prompt_id"] == row["problem_id"]:
+                    candidates[row["problem_id"]] += 1
+                else:
+                    refined.add(row["prompt_id"])
+    return Recording(candidates, frozenset(refined), None if k is None else int(k))
+
+
+def _pool(refined: Sequence[Recorded], direct: Sequence[Recorded]) -> list[Recorded]:
+    """Return a problem's samples: the candidates of its refinements, each as its own row has it, and then the rest."""
+    left: dict[str, deque[int]] = defaultdict(deque)
+    for number, sample in enumerate(direct):
+        left[sample.text].append(number)
+    shown, taken = [], set()
+    for text in (text for refinement in refined for text in refinement.candidates):
+        if left[text]:
+            taken.add(left[text][0])
+            shown.append(direct[left[text].popleft()])
+        else:
+            shown.append(Recorded(refined[0].problem_id, "", "", text))
+    return [*shown, *(sample for number, sample in enumerate(direct) if number not in taken)]
+
+
 def _sample(sample: Recorded) -> Row:
     # Without a count, words are the tokens: whoever imports is told.
     tokens = len(sample.text.split()) if sample.generated_tokens is None else sample.generated_tokens
@@ -128,12 +190,16 @@ def _sample(sample: Recorded) -> Row:
         "finish_reason": sample.finish_reason,
         "prompt_tokens": 0,
         "generated_tokens": tokens,
+        "label": sample.label,
     }
 
 
-def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row]) -> None:
+def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None) -> None:
     lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
     write_atomically(folder / "problems.jsonl", ("\n".join(lines) + "\n").encode())
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), buffer)
+    table = pyarrow.Table.from_pylist(list(rows))
+    if k is not None:
+        table = table.replace_schema_metadata({GROUP_SIZE: str(k)})
+    pyarrow.parquet.write_table(table, buffer)
     write_atomically(folder / "samples.parquet", buffer.getvalue())

@@ -9,13 +9,14 @@ import random
 import sys
 import types
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.experiment.datasets import REGISTRY, HubDataset, as_text
+from gsr_dagster.experiment.datasets import REGISTRY, HubDataset
+from gsr_dagster.experiment.golds import GoldError, as_text, solution_answer
 from gsr_dagster.experiment.problem_sets import ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
@@ -28,10 +29,14 @@ MOST_GENERATED_PER_PROBLEM = 50
 
 @dataclass(frozen=True)
 class Problems:
-    """The rows of a problem set, and how many of the source were left out, by the reason."""
+    """The rows of a problem set, and how many of the source were left out, by the reason.
+
+    ``golds_read_from_solutions`` is of how many rows the answer was a whole solution.
+    """
 
     rows: list[Row]
     left_out: dict[str, int]
+    golds_read_from_solutions: int = 0
 
 
 def problem_set_identity(problem_set: ProblemSet) -> dict[str, Any]:
@@ -57,7 +62,8 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
     found = list(_generated(name, problem_set, excluded) if kind == "reasoning-gym" else _read(name, problem_set))
     seen, left_out = set(excluded), Counter()
     rows: list[Row] = []
-    for problem_id, problem, answer in found:
+    solutions: set[str] = set()
+    for problem_id, problem, answer, is_solution in found:
         reason = (
             "empty problem" if not problem.strip()
             else "empty answer" if not answer.strip()
@@ -73,16 +79,23 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
         rows.append(
             {"problem_id": f"{name}/{number}", "problem": problem, "answer": answer, "domain": _domain(problem_set)}
         )
+        if is_solution:
+            solutions.add(rows[-1]["problem_id"])
     repeated = [problem_id for problem_id, count in Counter(row["problem_id"] for row in rows).items() if count > 1]
     if repeated:
-        raise ArtifactError(f"{name}: {problem_set.source} has {len(repeated)} ids twice, first {repeated[0]}")
+        raise ArtifactError(
+            f"{name}: {problem_set.source} has {len(repeated)} ids twice, first {repeated[0]}; give each problem an id "
+            "of its own, such as SUBTASK/ID, or name another column with options: {id: COLUMN}; "
+            "where there is no such column, problems are numbered"
+        )
     wanted = problem_set.problems or len(rows)
     if len(rows) < wanted or not rows:
         raise ArtifactError(f"{name}: {problem_set.source} has {len(rows)} distinct problems, not {wanted or 1}")
     if kind == "reasoning-gym":
-        return Problems(rows[:wanted], {})
+        return Problems(rows[:wanted], dict(left_out))
     chosen = sorted(random.Random(problem_set.seed).sample(range(len(rows)), len(rows))[:wanted])
-    return Problems([rows[place] for place in chosen], dict(left_out))
+    kept = [rows[place] for place in chosen]
+    return Problems(kept, dict(left_out), sum(row["problem_id"] in solutions for row in kept))
 
 
 def _domain(problem_set: ProblemSet) -> str:
@@ -90,11 +103,12 @@ def _domain(problem_set: ProblemSet) -> str:
     return problem_set.domain or (REGISTRY[name].domain if kind == "hub" else "math")
 
 
-Found = tuple[str | None, str, str]  # the source's id, the problem, the answer
+# The source's id, the problem, the answer, and whether that was read from a whole solution.
+Found = tuple[str | None, str, str, bool]
 
 
 def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
-    """Yield the rows of a data set of the hub, or of a JSONL or Parquet file."""
+    """Yield the rows of a data set of the hub, or of a file."""
     kind, _, place = problem_set.source.partition(":")
     if kind == "hub":
         import datasets
@@ -122,16 +136,34 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
             )
         wanted = [c for c in dict.fromkeys([*columns, entry.id or ""]) if c in table.column_names]
         rows = [row for row in table.select_columns(wanted) if entry.only is None or entry.only(row)]
-        for row in rows:
-            problem_id = row.get(entry.id) if entry.id else None
-            yield (
-                None if problem_id is None else str(problem_id),
-                str(row[entry.problem] or ""),
-                entry.read_answer(row[entry.answer]),
-            )
+        for number, row in enumerate(rows, start=1):
+            place = f"{name}: {problem_set.source}, row {number}"
+            problem_id = _cell(row, entry.id, _as_id, place) if entry.id else ""
+            place += f" (id {problem_id})" if problem_id else ""
+            answer = _cell(row, entry.answer, entry.read_answer, place)
+            solved = solution_answer(answer, _domain(problem_set)) if kind == "file" else None
+            yield problem_id or None, _cell(row, entry.problem, _as_problem, place), solved or answer, bool(solved)
     count = sum(len(table) for table in tables)
     if entry.problems is not None and count != entry.problems:
         raise ArtifactError(f"{name}: {problem_set.source} has {count} rows, and should have {entry.problems}")
+
+
+def _cell(row: Row, column: str, read: Callable[[Any], str], place: str) -> str:
+    """Return a column of a row as text. Raises ArtifactError that names the row where it has no one reading."""
+    try:
+        return read(row.get(column))
+    except GoldError as error:
+        raise ArtifactError(f"{place}: {column} is {error}") from None
+
+
+def _as_id(value: Any) -> str:
+    return value if isinstance(value, str) else _as_problem(value)
+
+
+def _as_problem(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        raise GoldError(f"a list ({str(value)[:60]}): write it as text")
+    return as_text(value)
 
 
 class _FileRows:
@@ -170,6 +202,6 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
     for entry in islice(dataset, most):
         if entry["question"] not in seen:
             seen.add(entry["question"])
-            yield None, entry["question"], as_text(entry["answer"])
+            yield None, entry["question"], as_text(entry["answer"]), False
             if len(seen) == enough:
                 return

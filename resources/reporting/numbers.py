@@ -1,17 +1,43 @@
 """Numbers as reports and tables write them: fractions as percent, differences in points."""
 
 from gsr_dagster.method.scoring.correlation import Correlation
+from gsr_dagster.method.scoring.gap_summary import Scores
 from gsr_dagster.method.scoring.intervals import Interval
 
-
-def percent(value: float) -> str:
-    """Return a fraction in percent."""
-    return f"{100 * value:.1f}"
+NOTHING = "–"
 
 
-def points(value: float) -> str:
-    """Return a difference of fractions in points, with its sign."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+def percent(value: float | None) -> str:
+    """Return a fraction in percent, a dash where there is none."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """Return a difference of fractions in points, with its sign; a dash where there is none."""
+    return NOTHING if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def vote_and_refinement(scores: Scores) -> tuple[str, str]:
+    """Return maj@k and selfRef@k in percent, as a line prints them beside their gap.
+
+    All three are rounded, and may then be off by 0.1. So that a reader's own subtraction
+    gives the printed gap, the score that lies nearer to the next digit is rounded there.
+
+    >>> vote_and_refinement(Scores(1, 1, 0, 0, 0.2165, 0.1814, -0.0351, {}))  # 21.65, 18.14 and -3.51
+    ('21.6', '18.1')
+    """
+    if scores.maj_at_k is None or scores.self_ref_at_k is None or scores.refinement_gap is None:
+        return percent(scores.maj_at_k), percent(scores.self_ref_at_k)
+    tenths = 1000 * scores.maj_at_k, 1000 * scores.self_ref_at_k
+    # As percent and points round them.
+    gap = round(10 * float(f"{100 * scores.refinement_gap:.1f}"))
+    vote, refined = (round(10 * float(f"{value / 10:.1f}")) for value in tenths)
+    short = gap - (refined - vote)
+    if short and short * (tenths[1] - refined) >= short * (vote - tenths[0]):
+        refined += short
+    elif short:
+        vote -= short
+    return f"{vote / 10:.1f}", f"{refined / 10:.1f}"
 
 
 def between(interval: Interval) -> str:

@@ -12,7 +12,9 @@ from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.drawing import data_uri
 from resources.reporting.gap_plots import by_correct_plot, gap_plot
-from resources.reporting.numbers import between, correlation_text, percent, points
+from resources.reporting.numbers import between, correlation_text, percent, points, vote_and_refinement
+from resources.reporting.pool_plots import pool_plot
+from resources.reporting.pools import named_notes, needs_words, pool_points
 from resources.reporting.report_rows import (
     ReportedAggregations,
     ReportedCurvePoint,
@@ -66,32 +68,43 @@ class Report:
     aggregations: Sequence[ReportedAggregations] = ()
 
     @property
-    def base_gaps(self) -> list[ReportedGap]:
-        return [row for row in self.gaps if row.lane == "base"]
+    def refined(self) -> list[ReportedGap]:
+        """The rows that have a gap: of recorded samples that nobody refined there is none."""
+        return [row for row in self.gaps if row.refined]
+
+    def refined_on(self, benchmark: str) -> list[ReportedGap]:
+        return [row for row in self.refined if row.benchmark == benchmark]
 
     def scaling_figures(self) -> dict[str, Figure]:
         """Return the figures of the gap by name; those that hold models against each other where there are two."""
-        figures = {"gaps": gap_plot(self.gaps)}
-        if len(self.experiment.models) > 1:
-            figures["gap_against_parameters"] = gap_against_parameters(self.base_gaps, self.correlations)
-            figures["gap_against_pass_at_1"] = gap_against_pass_at_1(self.base_gaps, self.correlations)
-        for benchmark in self.experiment.benchmarks if self.curves else ():
-            figures[f"scores_against_k_{benchmark}"] = scores_against_k(benchmark, self.gaps, self.curves)
-        for benchmark in self.experiment.benchmarks:
-            strata = {row.subject: row.by_correct for row in self.gaps if row.benchmark == benchmark}
+        figures = {"gaps": gap_plot(self.refined)} if self.refined else {}
+        base_gaps = [row for row in self.refined if row.lane == "base"]
+        if len({row.subject for row in base_gaps}) > 1:
+            figures["gap_against_parameters"] = gap_against_parameters(base_gaps, self.correlations)
+            figures["gap_against_pass_at_1"] = gap_against_pass_at_1(base_gaps, self.correlations)
+        benchmarks = [benchmark for benchmark in self.experiment.benchmarks if self.refined_on(benchmark)]
+        for benchmark in benchmarks if self.curves else ():
+            figures[f"scores_against_k_{benchmark}"] = scores_against_k(benchmark, self.refined, self.curves)
+        for benchmark in benchmarks:
+            strata = {row.subject: row.by_correct for row in self.refined_on(benchmark)}
             figures[f"by_correct_{benchmark}"] = by_correct_plot(strata)
         return figures
 
     def figures(self) -> dict[str, Figure]:
         """Return every figure that compares, by name."""
-        compared = {"student_minus_base": difference_plot(self.comparison)} if self.comparison else {}
-        return self.scaling_figures() | compared
+        figures = self.scaling_figures()
+        if needs_words(self.gaps):
+            figures["pools"] = pool_plot(self.gaps)
+        if self.comparison:
+            figures["student_minus_base"] = difference_plot(self.comparison)
+        return figures
 
     def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:
-        """Return the gap of a model or student by group size, the experiment's own k among them."""
-        (main,) = (row for row in self.gaps if (row.benchmark, row.subject) == (benchmark, subject))
+        """Return the gap of a model or student by group size, the experiment's own k among them; none of what was not refined."""
+        main = [row for row in self.refined if (row.benchmark, row.subject) == (benchmark, subject)]
         further = [point for point in self.curves if (point.benchmark, point.subject) == (benchmark, subject)]
-        return {main.k: main.intervals["refinement_gap"], **{point.k: point.refinement_gap for point in further}}
+        own = {row.k: row.intervals["refinement_gap"] for row in main}
+        return {**own, **{point.k: point.refinement_gap for point in further}}
 
     def mixtures(self, names: Sequence[str]) -> tuple[list[tuple[ReportedStudent, StudentFacts]], bool]:
         """Return students with their facts, benchmark by benchmark, and whether all have as many training rows."""
@@ -115,6 +128,8 @@ def render_report(report: Report) -> str:
         "points": points,
         "between": between,
         "image": data_uri,
+        "vote_and_refinement": vote_and_refinement,
+        "pool_points": pool_points,
         "training_curve": training_curve,
         "correlation_text": correlation_text,
     }
@@ -125,6 +140,8 @@ def render_report(report: Report) -> str:
         k=report.experiment.k,
         sizes=sorted({report.experiment.k, *report.experiment.further_ks}),
         figures=report.figures(),
+        pools=report.gaps if needs_words(report.gaps) else (),
+        notes=named_notes(report.gaps),
         scores=SCORES,
         diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),

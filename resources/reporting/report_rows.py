@@ -98,10 +98,12 @@ class StudentFacts:
     history: list[Row]
 
 
-def stored_gap(gap: ReportedGap) -> dict[str, Any]:
-    """Return a reported gap as a row: what it is of first, then its scores."""
+def stored_gaps(gaps: Sequence[ReportedGap]) -> list[dict[str, Any]]:
+    """Return reported gaps as rows, all with the same columns: what each is of first, then its scores."""
     first = ("benchmark", "subject", "lane", "family", "parameters")
-    return {**{name: getattr(gap, name) for name in first}, **gap.document()}
+    rows = [{**{name: getattr(gap, name) for name in first}, **gap.document()} for gap in gaps]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in columns} for row in rows]
 
 
 def stored_student(row: ReportedStudent) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def gap_against_parameters(rows: Sequence[ReportedGap], correlations: Correlatio
     for axes, of_benchmark in by_benchmark:
         for family, style in _family_styles(rows).items():
             members = sorted((r for r in of_benchmark if r.family == family), key=lambda r: r.parameters)
-            places = [100 * r.refinement_gap for r in members]
+            places = [100 * r.intervals["refinement_gap"].estimate for r in members]
             axes.plot([r.parameters for r in members], places, label=family, **style)
             for row, place in zip(members, places, strict=True):
                 bars: dict[str, Any] = {"yerr": reach(row.intervals["refinement_gap"]), "capsize": 3}
@@ -58,7 +58,7 @@ def gap_against_pass_at_1(rows: Sequence[ReportedGap], correlations: Correlation
     for axes, of_benchmark in by_benchmark:
         for family, style in _family_styles(rows).items():
             for number, row in enumerate(r for r in of_benchmark if r.family == family):
-                x, y = 100 * row.pass_at_1, 100 * row.refinement_gap
+                x, y = 100 * row.pass_at_1, 100 * row.intervals["refinement_gap"].estimate
                 bars: dict[str, Any] = {
                     "xerr": reach(row.intervals["pass_at_1"]),
                     "yerr": reach(row.intervals["refinement_gap"]),

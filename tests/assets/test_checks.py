@@ -50,8 +50,9 @@ def test_a_missing_sample_is_an_error_and_named(school, asset, partition):
         ("base/graded_candidates", BASE, every(1, verdict="gold unparseable"), "golds_readable", "1 problems are not"),
         ("base/graded_candidates", BASE, every(20, verdict="no answer"), "few_without_answer", "20 of 96 (20.8%)"),
         ("student/gap_reports", TRAINED, every(10, verdict="no answer"), "few_without_answer", "10 of 48 (20.8%)"),
-        ("base/graded_candidates", BASE, every(1, verdict="timed out"), "few_timed_out", "1 of 96 (1.0%) that timed"),
-        ("student/gap_reports", TRAINED, every(1, verdict="timed out"), "few_timed_out", "1 of 48 (2.1%)"),
+        ("base/graded_candidates", BASE, every(1, verdict="timed out"), "few_timed_out", "1 of 96 (1.0%) that the grader"),
+        ("student/gap_reports", TRAINED, every(1, verdict="comparison failed"), "few_timed_out", "1 of 48 (2.1%)"),
+        ("base/graded_candidates", BASE, every(20, verdict="unreadable"), "few_without_answer", "20 of 96 (20.8%)"),
     ],
 )  # fmt: skip
 def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition, change, name, says):

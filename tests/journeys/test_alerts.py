@@ -49,7 +49,7 @@ def until(what: str, condition: Callable[[], object], seconds: float = 90) -> No
 
 
 def recorded_experiment(folder: Path) -> Path:
-    """An experiment without a model: one gold cannot be read, and no refinement of its samples was recorded."""
+    """An experiment without a model: one gold cannot be read."""
     problems = [{"problem": f"{n} + {n}?", "answer": str(2 * n) if n else "\\frac{"} for n in range(2)]
     rows = [{**row, "problem_id": str(n), "response": "\\boxed{2}"} for n, row in enumerate(problems) for _ in "ab"]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -139,11 +139,15 @@ def test_every_alert_reaches_every_receiver_once_though_two_are_down_and_the_dae
     daemon.start()
     told = subprocess.run([*gsr, "import", str(tmp_path / "rows.jsonl"), *named], env=environment, timeout=90)
     assert told.returncode == 0
+    problems = tmp_path / "samples" / "problems.jsonl"
+    problems.write_text(
+        problems.read_text().replace('"answer": "2"', '"answer": "\\\\frac{"')
+    )  # now none can be scored
     until("alerts begin", lambda: len(instance.daemon_cursor_storage.get_cursor_values(names)) == 3)
 
     ran = subprocess.run([*gsr, "run"], env=environment, capture_output=True, text=True, timeout=90)
     assert ran.returncode == 1
-    assert "are not recorded" in ran.stdout + ran.stderr
+    assert "nothing can be scored" in ran.stdout + ran.stderr
 
     _, received = topic
     sns: list[dict] = []
@@ -177,7 +181,7 @@ def test_every_alert_reaches_every_receiver_once_though_two_are_down_and_the_dae
     assert "sums/0" in json.dumps(check["measured"])
     assert (graded["check"], graded["partition"]) == ("golds_readable", "sums|gpt-x")
     assert (failed["severity"], failed["partition"]) == ("ERROR", "sums|gpt-x")
-    assert "are not recorded" in failed["description"]
+    assert "nothing can be scored" in failed["description"]
     ids = [message["id"] for message in hook]
     assert len(set(ids)) == 4
     assert {run.run_id for run in instance.get_runs()} >= {message["run_id"] for message in hook}

@@ -16,7 +16,7 @@ BY_PARTITION = """query {
 
 
 def test_one_model_fails_alone_and_a_relaunch_does_only_what_is_missing(served):
-    served.family.record("14b", samples=2)  # two of the four that are wanted
+    served.family.record("14b", samples=4, problems=2)  # of the other problems nothing is recorded
     served.wait_until_it_answers()
     first = served.backfill("--wait")
     assert first.returncode == 1, first.stdout + first.stderr

@@ -36,9 +36,9 @@ def graded(rows: list[dict], text) -> list[Grade]:
     [
         # Under the recorded figures by the responses that were cut off before an answer: math-verify takes the last
         # formula in them, which was right 19 and 14 times.
-        ("qwen2.5-math-1.5b.math500", (59.0, 70.8, 83.6), (58.7, 70.4, 83.6)),
+        ("qwen2.5-math-1.5b.math500", (59.0, 70.8, 83.6), (58.8, 70.6, 83.6)),
         # The vote is above: tied votes count by their share, and equal answers vote together.
-        ("llama-3.2-1b-instruct.math500", (26.1, 32.6, 54.4), (25.7, 33.0, 53.6)),
+        ("llama-3.2-1b-instruct.math500", (26.1, 32.6, 54.4), (25.8, 33.0, 53.6)),
     ],
 )
 def test_the_recorded_figures_come_out(name, recorded_figures, ours):
@@ -73,7 +73,8 @@ def test_the_recorded_refinements_go_through_the_gap_with_their_candidates():
     strata = by_correct(groups, k=max(g.n_correct for g in groups))
     assert strata[-1].n_correct == 0
     assert strata[-1].self_ref == min(stratum.self_ref for stratum in strata)
-    assert (round(100 * gap.estimate, 1), round(100 * parts.rescued_all_wrong, 1)) == (-2.8, 1.0)
+    # It was -2.8 before the last phrase of a line was read, and words behind a number ("60 handshakes").
+    assert (round(100 * gap.estimate, 1), round(100 * parts.rescued_all_wrong, 1)) == (-2.4, 1.0)
 
 
 # Beside the kinds that the bench measures.

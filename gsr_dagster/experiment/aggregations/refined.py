@@ -13,7 +13,7 @@ from gsr_dagster.experiment.aggregations.base import (
     group_prompts,
     group_row,
 )
-from gsr_dagster.method.answers import final_answer
+from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.prompts import summarise
@@ -32,12 +32,18 @@ class Refined(Aggregation, ABC):
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         by_id = {(row["prompt_id"], row["sample_index"]): row for row in made}
         for group, members in self.groups(pool):
-            yield refined_row(name, group, members, by_id[group.id, 0], thinking_end)
+            yield refined_row(name, group, members, by_id[group.id, 0], thinking_end, pool.domain)
 
 
 def refined_row(
-    name: str, group: Group, members: Sequence[Row], sample: Row, thinking_end: str | None, before: int = 0
+    name: str,
+    group: Group,
+    members: Sequence[Row],
+    sample: Row,
+    thinking_end: str | None,
+    domain: str,
+    before: int = 0,
 ) -> Row:
     """Return the row of a new answer; ``before`` are the tokens of the rounds that led to it."""
-    answer = final_answer(summarise(sample["text"], thinking_end))
+    answer = answer_of(summarise(sample["text"], thinking_end), domain)
     return group_row(name, group, members, answer=answer, generated=sample["generated_tokens"] + before)

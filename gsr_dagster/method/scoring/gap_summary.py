@@ -4,15 +4,14 @@ Scores are fractions 0..1, differences are of fractions, and tokens are means.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean
+from gsr_dagster.method.scoring.pool_curves import PoolCurves
 from gsr_dagster.method.scoring.refinement_gap import (
     ByCorrect,
     EqualCost,
@@ -24,7 +23,12 @@ from gsr_dagster.method.scoring.refinement_gap import (
     gap_parts,
     refinement_gap,
 )
-from gsr_dagster.method.scoring.scores import Graded, GroupScore, pool_scores
+from gsr_dagster.method.scoring.scores import Graded, GroupScore
+
+# The scores that not every pool has.
+SCORED = ("pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
+# What is stored only where there is something to say.
+RARE = ("by_overlap", "problems_at_k", "groups_not_refined")
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,26 @@ class Stratum(ByCorrect):
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of some problems; ``intervals`` holds each score by its name."""
+    """The scores of some problems and of their refined ``groups``; ``intervals`` holds each score by its name.
+
+    Without a refined group there is no ``self_ref_at_k`` and no ``refinement_gap``, and
+    ``maj_at_k`` is the vote over all subsets of k. ``pass_at_k`` is of the problems with
+    at least k samples. A score of nothing is None, and has no interval.
+    """
 
     problems: int
     groups: int
     pass_at_1: float
-    pass_at_k: float
-    maj_at_k: float
-    self_ref_at_k: float
-    refinement_gap: float
+    pass_at_k: float | None
+    maj_at_k: float | None
+    self_ref_at_k: float | None
+    refinement_gap: float | None
     intervals: dict[str, Interval]
+
+    @property
+    def refined(self) -> bool:
+        """Whether there is a refined group."""
+        return self.groups > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,29 +67,39 @@ class GapSummary(Scores):
     """A gap report's summary.
 
     ``pool_maj_at_k`` and ``pool_pass_at_k`` are lists over k = 1..n, over all k-subsets of a
-    problem's samples. ``by_overlap`` holds the scores of the ``clean`` problems and of those
+    problem's samples. Where problems differ in their number of samples n is the largest, and
+    each k counts the problems that have as many: ``problems_at_k``, None where all have n.
+    ``groups_not_refined`` counts groups of recorded samples that nobody refined; what needs a
+    refinement is of the ``groups`` that have one, and None where none has. ``by_overlap`` holds the scores of the ``clean`` problems and of those
     ``overlapping`` with training problems, where some overlap. ``diagnostics`` says what the
     refiner does with its candidates.
     """
 
     unscored_problems: int
     k: int
-    parts: GapParts
+    parts: GapParts | None
     by_correct: list[Stratum]
     fresh_sample: FreshSample | None
-    equal_cost: EqualCost
+    equal_cost: EqualCost | None
     pool_maj_at_k: list[float]
     pool_pass_at_k: list[float]
     tokens_per_candidate: float
-    tokens_per_vote: float
-    tokens_per_refined_group: float
+    tokens_per_vote: float | None
+    tokens_per_refined_group: float | None
     by_overlap: dict[str, Scores] | None = None
     diagnostics: dict[str, Interval | None] = field(default_factory=dict)
+    problems_at_k: list[int] | None = None
+    groups_not_refined: int = 0
+
+    @property
+    def problems_of_k(self) -> list[int]:
+        """How many problems each k = 1..n counts."""
+        return self.problems_at_k or [self.problems] * len(self.pool_pass_at_k)
 
     def document(self) -> dict[str, Any]:
-        """Return the summary as it is stored: without ``by_overlap`` where no problem overlaps."""
+        """Return the summary as it is stored: without what only overlapping, uneven or unrefined pools have."""
         document = dataclasses.asdict(self)
-        return {name: value for name, value in document.items() if name != "by_overlap" or value is not None}
+        return {name: value for name, value in document.items() if name not in RARE or value}
 
 
 def graded(row: Row) -> Graded:
@@ -92,30 +116,34 @@ def gap_summary(
     """
     k, seed = pool.k, pool.seed
     samples = {problem: [graded(row) for row in rows] for problem, rows in pool.by_problem.items()}
-    curves = {problem: pool_scores(of_problem) for problem, of_problem in samples.items()}
-    if not curves:
+    if not samples:
         raise ValueError("the pool is empty")
-    pass_at_k, maj_at_k = (np.array(curve) for curve in zip(*curves.values(), strict=True))
+    curves = PoolCurves.of(samples)
     correct = {problem: (sum(s.correct for s in rows), len(rows)) for problem, rows in samples.items()}
-    pool_maj = maj_at_k.mean(axis=0)
-    chances = {problem: pass_curve for problem, (pass_curve, _) in curves.items()}
-    touched = chances.keys() & set(overlapping)
-    sides = {"clean": chances.keys() - touched, "overlapping": touched} if touched else {}
+    touched = samples.keys() & set(overlapping)
+    sides = {"clean": samples.keys() - touched, "overlapping": touched} if touched else {}
+    of_side = {name: _scores(curves, groups, k, seed, side) for name, side in sides.items() if side}
+    refined = list(dict.fromkeys(group.problem_id for group in groups))
+    candidate_tokens = sum(g.candidate_tokens for g in groups)
+    refined_tokens = candidate_tokens + sum(g.refinement_tokens for g in groups)
     return GapSummary(
-        **vars(_scores(chances, groups, k, seed)),
-        by_overlap={name: _scores(chances, groups, k, seed, side) for name, side in sides.items() if side} or None,
+        **vars(_scores(curves, groups, k, seed)),
+        by_overlap=of_side or None,
         unscored_problems=unscored_problems,
         k=k,
-        parts=gap_parts(groups),
+        parts=gap_parts(groups) if groups else None,
         by_correct=[_stratum(stratum, groups, seed) for stratum in by_correct(groups, k)],
         fresh_sample=fresh_sample_control(groups, correct, k, seed),
-        equal_cost=equal_cost(groups, k, pool_maj.tolist()),
-        pool_maj_at_k=pool_maj.tolist(),
-        pool_pass_at_k=pass_at_k.mean(axis=0).tolist(),
+        # Of the problems whose groups were refined, and as far as all of them go: the same problems at every k.
+        equal_cost=equal_cost(groups, k, curves.shared_maj(refined)) if groups else None,
+        pool_maj_at_k=curves.mean(curves.maj_at_k),
+        pool_pass_at_k=curves.mean(curves.pass_at_k),
         tokens_per_candidate=sum(s.generated_tokens for rows in samples.values() for s in rows)
         / sum(map(len, samples.values())),
-        tokens_per_vote=sum(g.candidate_tokens for g in groups) / len(groups),
-        tokens_per_refined_group=sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
+        tokens_per_vote=candidate_tokens / len(groups) if groups else None,
+        tokens_per_refined_group=refined_tokens / len(groups) if groups else None,
+        problems_at_k=curves.problems_at_k,
+        groups_not_refined=sum(len(rows) // k for rows in samples.values()) - len(groups),
     )
 
 
@@ -135,19 +163,23 @@ def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> Str
 
 
 def _scores(
-    chances: Mapping[str, np.ndarray],
+    curves: PoolCurves,
     groups: Sequence[GroupScore],
     k: int,
     seed: int,
     among: Collection[str] | None = None,
 ) -> Scores:
-    """Return the scores of all problems or of those ``among`` them. ``chances`` is pass@1..n by problem."""
-    problems = [problem for problem in chances if among is None or problem in among]
+    """Return the scores of all problems or of those ``among`` them."""
+    problems = [problem for problem in curves.pass_at_k if among is None or problem in among]
     counted = [group for group in groups if among is None or group.problem_id in among]
-    intervals = {
-        "pass_at_1": bootstrap_mean(problems, [float(chances[p][0]) for p in problems], seed),
-        "pass_at_k": bootstrap_mean(problems, [float(chances[p][k - 1]) for p in problems], seed),
-        **group_intervals(counted, seed),
-    }
-    estimates = {name: interval.estimate for name, interval in intervals.items()}
-    return Scores(problems=len(problems), groups=len(counted), **estimates, intervals=intervals)
+    with_k = [problem for problem in problems if len(curves.pass_at_k[problem]) >= k]
+    intervals = {"pass_at_1": bootstrap_mean(problems, [float(curves.pass_at_k[p][0]) for p in problems], seed)}
+    if with_k:
+        intervals["pass_at_k"] = bootstrap_mean(with_k, [float(curves.pass_at_k[p][k - 1]) for p in with_k], seed)
+    if counted:
+        intervals |= group_intervals(counted, seed)
+    elif with_k:
+        intervals["maj_at_k"] = bootstrap_mean(with_k, [float(curves.maj_at_k[p][k - 1]) for p in with_k], seed)
+    estimates = {name: intervals[name].estimate if name in intervals else None for name in SCORED}
+    pass_at_1 = intervals["pass_at_1"].estimate
+    return Scores(problems=len(problems), groups=len(counted), pass_at_1=pass_at_1, **estimates, intervals=intervals)

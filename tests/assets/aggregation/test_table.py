@@ -103,6 +103,26 @@ def rows(graded, pool) -> list[dict]:
     return aggregated_rows(EXPERIMENT, pool, MODEL, Grader(), PROBLEMS, gaps, named)
 
 
+def test_answers_to_multiple_choice_are_read_as_letters_everywhere(pool):
+    said = {"text": "It is $\\boxed{17}$. So the answer is (C)."}
+    problems = [{**problem, "answer": "C", "domain": "multiple_choice"} for problem in PROBLEMS]
+    samples = [{**row, **said} for row in refinements("17")]
+    refined = graded_rows(Grader(), "test", problems, samples, MODEL)
+    assert {(row["answer"], row["verdict"]) for row in refined} == {("(C)", "correct")}
+    _, gaps = score_groups(pool, refined)
+    named = {
+        "scores": [{"candidate_id": row["candidate_id"], "score": 1.0, "scored_tokens": 3} for row in POOL],
+        "pick": samples,
+        "twice": [{**sample(round_id(group, 2), "17"), **said} for group in GROUPS]
+        + [sample(round_id(group, 1), "17", index) for group in GROUPS for index in range(2)],
+        "order": [*samples, *({**sample(f"{group}/{SAME_ORDER}", "17"), **said} for group in GROUPS)],
+        "plan": [{**sample(group.id, "1"), **said} for group, _ in EXPERIMENT.aggregations["plan"].groups(pool)],
+    }
+    rows = aggregated_rows(EXPERIMENT, pool, MODEL, Grader(), problems, gaps, named)
+    for name in ("twice", "order", f"order/{SAME_ORDER}", "plan"):
+        assert {(row["answer"], row["correct"]) for row in of(rows, name).values()} == {("(C)", 1.0)}
+
+
 def of(rows, name: str) -> dict[str, dict]:
     return {row["group_id"]: row for row in rows if row["aggregation"] == name}
 

@@ -65,7 +65,7 @@ def test_what_waits_for_its_upstream_is_not_requested_beside_it(lab):
 
 
 def test_what_failed_is_left_to_people(lab):
-    lab.family.record("7b", samples=2)
+    lab.family.record("7b", samples=2, problems=2)  # of the third nothing is recorded
     lab.family.write(samples=4)
     assert lab.requested() == lane_of("short|qwen2.5-7b")
     assert not lab.run("base_evaluation", "short|qwen2.5-7b")

@@ -98,10 +98,12 @@ def test_each_pair_of_gold_and_answer_is_judged_once_and_later_answers_join_the_
 
 def test_an_answer_that_could_not_be_read_does_not_stand_in_the_way_of_later_ones():
     question = {"p": Reference("1/11", "math")}
-    assert [g.verdict for g in Grader().grade("test", question, [("p", "$ $"), ("p", "x" * 2000)])] == ["incorrect"] * 2
+    assert [g.verdict for g in Grader().grade("test", question, [("p", "$ $"), ("p", "x" * 2000)])] == [
+        "unreadable"
+    ] * 2
     assert [g.verdict for g in Grader().grade("test", question, [("p", "2/22"), ("p", "$ $")])] == [
         "correct",
-        "incorrect",
+        "unreadable",
     ]
 
 
@@ -116,7 +118,7 @@ def test_a_choice_is_graded_by_its_letter():
     grades = Grader().grade(
         "test", {"c": Reference("B", "multiple_choice")}, [("c", "(b) 12"), ("c", "C"), ("c", "both")]
     )
-    assert [grade.verdict for grade in grades] == ["correct", "incorrect", "incorrect"]
+    assert [grade.verdict for grade in grades] == ["correct", "incorrect", "unreadable"]
 
 
 def test_grading_works_in_another_thread_than_the_main_one():

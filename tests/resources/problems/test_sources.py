@@ -1,14 +1,25 @@
 import json
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from assets.problems.problem_sets import with_counts
+from assets.problems.problem_sets import ProblemCounts, soundness, with_counts
 from gsr_dagster.experiment.datasets import REGISTRY
+from gsr_dagster.experiment.golds import as_text, solution_answer
 from gsr_dagster.experiment.problem_sets import ProblemSet
 from resources.grading.grader import Grader
 from resources.problems.sources import load_problems
 from resources.store.errors import ArtifactError
+from resources.store.manifests import Manifest
 from tests.places import DATA
 
 PROBLEMS = DATA / "problems"
@@ -72,13 +83,133 @@ def test_a_files_columns_can_have_other_names_and_rows_without_an_answer_are_cou
 
 def test_ids_that_stand_twice_and_files_that_are_none_are_refused(tmp_path):
     row = {"id": "p", "problem": "1 + 1?", "answer": "2"}
-    with pytest.raises(ArtifactError, match="1 ids twice, first sums/p"):
+    with pytest.raises(ArtifactError, match="1 ids twice, first sums/p; give each problem an id of its own"):
         load_problems("sums", ProblemSet(source=rows_file(tmp_path, row, row | {"problem": "2 + 2?"})))
     (tmp_path / "problems.jsonl").write_text("{not json")
     with pytest.raises(ArtifactError, match="is not JSON lines: line 1"):
         load_problems("sums", ProblemSet(source=f"file:{tmp_path / 'problems.jsonl'}"))
     with pytest.raises(ArtifactError, match="there is no file"):
         load_problems("sums", ProblemSet(source=f"file:{tmp_path / 'nowhere.jsonl'}"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (0, "0"), (0.0, "0"), (-0.0, "0"), (7, "7"), (142.0, "142"), (0.00001, "0.00001"), (1.5e-7, "0.00000015"),
+        (1e22, "1" + "0" * 22), (1e23, "1" + "0" * 23), (-2.5, "-2.5"), (10**40, "1" + "0" * 40),
+        (True, "True"), (False, "False"), ([1, 2.5, "$x$"], "1, 2.5, x"), ([0], "0"),
+        ("0", "0"), ("1e-05", "0.00001"), ("1E+22", "1" + "0" * 22), ("2e3", "2e3"), ("None", "None"),
+        ("\\boxed{5}", "\\boxed{5}"), ("x=5", "x=5"), (" 7 ", " 7 "), ("1,000", "1,000"),
+    ],
+)  # fmt: skip
+def test_numbers_truth_values_and_lists_have_one_reading(tmp_path, answer, gold):
+    found = load_problems("sums", ProblemSet(source=rows_file(tmp_path, {"problem": "What?", "answer": answer})))
+    assert [row["answer"] for row in found.rows] == [gold]
+    assert found.golds_read_from_solutions == 0
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False, places=6)
+)
+def test_a_number_keeps_its_value_and_is_written_in_digits(number):
+    text = as_text(number)
+    assert Fraction(text) == Fraction(repr(number) if isinstance(number, float) else number)
+    assert set(text) <= set("-.0123456789")
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", "  ", "NaN", "nan", "<NA>", "null", []])
+def test_a_missing_answer_is_left_out_and_counted(tmp_path, missing):
+    rows = [{"problem": "What?", "answer": missing}, {"problem": "1 + 1?", "answer": 2}]
+    found = load_problems("sums", ProblemSet(source=rows_file(tmp_path, *rows)))
+    assert [row["answer"] for row in found.rows] == ["2"]
+    assert found.left_out == {"empty answer": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"value": 3}, "an object"),
+        ([[1, 2], [3]], "a list in a list"),
+        ([{"value": 3}], "an object"),
+        ([1, None], "a list with an item that is missing"),
+        (float("inf"), "an infinite number"),
+    ],
+)
+def test_an_answer_with_no_one_reading_is_refused_and_its_row_named(tmp_path, answer, fault):
+    rows = [{"id": "p", "problem": "1 + 1?", "answer": 2}, {"id": "q", "problem": "What?", "answer": answer}]
+    with pytest.raises(ArtifactError, match=rf"row 2 \(id q\): answer is {fault}"):
+        load_problems("sums", ProblemSet(source=rows_file(tmp_path, *rows)))
+
+
+def test_a_problem_that_is_no_text_is_refused_and_its_row_named(tmp_path):
+    row = {"problem": [{"role": "user", "content": "1 + 1?"}], "answer": 2}
+    with pytest.raises(ArtifactError, match="row 1: problem is a list"):
+        load_problems("sums", ProblemSet(source=rows_file(tmp_path, row)))
+
+
+def test_ids_that_are_missing_are_numbered_and_whole_numbers_have_no_decimals(tmp_path):
+    rows = [
+        {"id": id_, "problem": f"{n} + 1?", "answer": n} for n, id_ in enumerate([7.0, None, float("nan"), "1e-05"])
+    ]
+    found = load_problems("sums", ProblemSet(source=rows_file(tmp_path, *rows)))
+    assert [row["problem_id"] for row in found.rows] == ["sums/7", "sums/00001", "sums/00002", "sums/1e-05"]
+
+
+def test_columns_of_parquet_are_read_by_their_types(tmp_path):
+    columns = {
+        "problem": ["a?", "b?", "c?", "d?"],
+        "answer": pa.array([Decimal("142.00"), None, Decimal("0.00"), Decimal("-0.50")]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "problems.parquet")
+    found = load_problems("sums", ProblemSet(source=f"file:{tmp_path / 'problems.parquet'}"))
+    assert [row["answer"] for row in found.rows] == ["142", "0", "-0.5"]
+    assert found.left_out == {"empty answer": 1}
+
+
+def test_csv_may_be_named_as_a_source():
+    assert ProblemSet(source="file:problems.csv").source.endswith("problems.csv")
+    with pytest.raises(ValidationError, match=r"not a .jsonl, .json, .parquet or .csv file"):
+        ProblemSet(source="file:problems.xlsx")
+
+
+SOLUTIONS = {
+    "He sells 48/2 = <<48/2=24>>24 clips in May.\nTogether 48+24 = <<48+24=72>>72.\n#### 72": "72",
+    "It is 1,000 + 8.\n#### 1,008": "1008",
+    "It costs 5 * 2 dollars.\n#### $10": "$10",
+    "The sum of both is $\\boxed{\\frac{1}{2}}$.": "\\frac{1}{2}",
+    "We add them. The answer is 42.": "42",
+    "Final Answer: The final answer is $18$. I hope it is correct.": "18",
+}
+
+
+def test_golds_that_are_whole_solutions_are_read_as_their_answers_and_counted(tmp_path):
+    rows = [{"problem": f"{n}?", "answer": text} for n, text in enumerate([*SOLUTIONS, "5", "$\\boxed{5}$"])]
+    made = with_counts(Grader(), load_problems("sums", ProblemSet(source=rows_file(tmp_path, *rows))))
+    assert [row["answer"] for row in made.rows] == [*SOLUTIONS.values(), "5", "$\\boxed{5}$"]
+    assert made.summary == {"left_out": {}, "unreadable_golds": [], "golds_read_from_solutions": len(SOLUTIONS)}
+
+
+def test_the_check_says_how_many_golds_were_read_from_solutions_and_passes():
+    manifest = cast(Manifest, SimpleNamespace(wanted={}, rows=3))
+    check = soundness(manifest, ProblemCounts({}, [], golds_read_from_solutions=2))
+    assert check.passed
+    assert check.description == "2 golds are whole solutions, and were read as the answers they end with"
+    assert check.metadata["golds_read_from_solutions"].value == 2
+    assert soundness(manifest, ProblemCounts({}, [])).description is None
+
+
+@pytest.mark.parametrize(
+    ("gold", "domain"),
+    [
+        ("5", "math"), ("x=5", "math"), ("\\boxed{5}", "math"), ("x = \\boxed{5}", "math"), ("5 apples", "math"),
+        ("\\boxed{5} \\text{ square feet per second}", "math"), ("\\text{no solution}", "math"), ("C", "multiple_choice"),
+        ("C. The answer is unknown", "multiple_choice"), ("Zoe is a knight. The answer is clear.", "knights_knaves"),
+    ],
+)  # fmt: skip
+def test_a_gold_that_is_an_answer_stays_what_it_is(gold, domain):
+    assert solution_answer(gold, domain) is None
 
 
 HUB_ROWS = {
@@ -112,12 +243,12 @@ def test_the_papers_filter_keeps_extracted_answers_within_its_pass_rates():
     ("file", "problems", "unreadable"),
     [
         ("aime24", 30, 0), ("aime25", 30, 0), ("amc22-23", 83, 0), ("math500", 500, 0), ("gsm8k-test", 1319, 0),
-        ("olympiad", 675, 3), ("knights-and-knaves-4", 100, 0),
+        ("olympiad", 675, 2), ("knights-and-knaves-4", 100, 0),
     ],
 )  # fmt: skip
 def test_the_papers_benchmarks_load_from_files_and_their_golds_can_be_read(file, problems, unreadable):
     domain = "knights_knaves" if "knights" in file else "math"
     found = load_problems(file, ProblemSet(source=f"file:{PROBLEMS / file}.jsonl", domain=domain))
     made = with_counts(Grader(), found)
-    assert (len(found.rows), found.left_out) == (problems, {})
+    assert (len(found.rows), found.left_out, found.golds_read_from_solutions) == (problems, {}, 0)
     assert len(made.summary["unreadable_golds"]) == unreadable

@@ -51,7 +51,9 @@ class RepeatedRefinement(Refined):
                 for number in range(1, self.rounds)
                 for index in range(pool.k)
             )
-            yield refined_row(name, group, members, by_id[round_id(group.id, self.rounds), 0], thinking_end, before)
+            yield refined_row(
+                name, group, members, by_id[round_id(group.id, self.rounds), 0], thinking_end, pool.domain, before
+            )
 
 
 def round_id(group_id: str, number: int) -> str:

@@ -34,9 +34,9 @@ class ShuffledRefinement(Refined):
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         by_id = {(row["prompt_id"], row["sample_index"]): row for row in made}
         for group, members in self.groups(pool):
-            yield refined_row(name, group, members, by_id[group.id, 0], thinking_end)
+            yield refined_row(name, group, members, by_id[group.id, 0], thinking_end, pool.domain)
             again = by_id[f"{group.id}/{SAME_ORDER}", 0]
-            yield refined_row(f"{name}/{SAME_ORDER}", group, members, again, thinking_end)
+            yield refined_row(f"{name}/{SAME_ORDER}", group, members, again, thinking_end, pool.domain)
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``order``: how often an answer changes when a group is refined again, in another order or the same."""

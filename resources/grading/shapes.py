@@ -1,0 +1,167 @@
+r"""Answers that are more than one value: both signs, vectors, cases, and regions of the real line.
+
+>>> both_signs(r"(\pm a, 0)")
+['(a, 0)', '(-a, 0)']
+>>> regions(r"\{x \mid 1 < x \le 2\}"), regions("(1,2]"), regions("x > 1")
+((('(', '1', '2', ']'),), (('(', '1', '2', ']'),), (('(', '1', '\\infty', ')'),))
+>>> as_tuple(r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"), named_value(r"m_{\max} = 5")
+('(1,2)', ('\\max', '5'))
+"""
+
+import re
+
+from resources.grading.answer_texts import is_closed, split_list
+
+# Brackets, and what stands between them: from "low" to "high".
+Region = tuple[str, str, str, str]
+INFINITE = r"\infty"
+
+VECTOR = re.compile(
+    r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}(?:\^\s*\{?\s*T\s*\}?)?", re.DOTALL
+)
+ANGLES = re.compile(r"\\langle(.*)\\rangle", re.DOTALL)
+CASES = re.compile(r"(?:[^=]*=\s*)?\\begin\{cases\}(.*)\\end\{cases\}\s*\.?", re.DOTALL)
+CONDITION_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}|\b(?:if|for|when|where|otherwise|else)\b")
+SIGNS = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
+SET_BUILDER = re.compile(
+    r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R))?\s*(?:\\mid|\\vert|\||:|\\colon)\s*(?P<body>.*)\\\}",
+    re.DOTALL,
+)
+MEMBER = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*\\in\s*(?=[(\[\\])")
+UNION = re.compile(r"\\cup(?![A-Za-z])|\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![A-Za-z])|\\vee(?![A-Za-z])")
+RELATION = re.compile(r"\\(?:le|ge|lt|gt)(?![A-Za-z])|<=|>=|<|>")
+SAME_RELATION = {r"\le": "<=", r"\ge": ">=", r"\lt": "<", r"\gt": ">", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
+VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?|\\(?:theta|alpha|beta|lambda|mu|phi|rho)")
+EXTREME = re.compile(r"\\?(max|min)(?:imum)?(?![A-Za-z])", re.IGNORECASE)
+ONE_NAME = r"(?:[A-Za-z]+(?:_\{?[^{}=]*\}?)?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
+# A name, a ratio of names, or a tuple of them.
+NAME = re.compile(rf"{ONE_NAME}(?:\s*:\s*{ONE_NAME})*|\(\s*{ONE_NAME}(?:\s*,\s*{ONE_NAME})+\s*\)")
+
+
+def both_signs(text: str) -> list[str]:
+    r"""Return an answer with \pm as the two that it stands for, the signs of \mp against those of \pm; else itself."""
+    if not SIGNS.search(text):
+        return [text]
+    chosen = []
+    for plus, minus in (("+", "-"), ("-", "+")):
+        signed = SIGNS.sub(lambda found, p=plus, m=minus: p if found[1] == "pm" else m, text)
+        chosen.append(re.sub(r"(^|[(\[,{=])\s*\+\s*", r"\1", signed).strip())
+    return chosen
+
+
+def as_tuple(text: str) -> str:
+    r"""Return a vector, as a column, a row or in angles, as a tuple; any other answer as it is."""
+    text = text.strip()
+    if found := VECTOR.fullmatch(text):
+        rows = [row.strip() for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[2]) if row.strip()]
+        cells = [cell.strip() for row in rows for cell in row.split("&")]
+        if len(rows) == 1 or len(cells) == len(rows):
+            return f"({','.join(cells)})" if len(cells) > 1 else cells[0] if cells else text
+    if found := ANGLES.fullmatch(text):
+        return f"({found[1].strip()})"
+    return text
+
+
+def systems(text: str) -> list[str] | None:
+    """Return `p = 5, q = 2; p = 7, q = 2` as its tuples, None for any other answer."""
+    systems = [split_list(part) for part in text.split(";")]
+    values = [[named_value(part) for part in system] for system in systems]
+    if len(systems) < 2 or not all(len(system) > 1 and all(system) for system in values):
+        return None
+    return [f"({','.join(found[1] for found in system if found)})" for system in values]
+
+
+def cases(text: str) -> list[tuple[str, str]] | None:
+    """Return the values of a piecewise answer with their conditions, None for any other answer."""
+    found = CASES.fullmatch(text.strip())
+    if not found:
+        return None
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[1]) if row.strip()]
+    pairs = []
+    for row in rows:
+        value, _, condition = row.partition("&")
+        condition = CONDITION_WORDS.sub(lambda f: re.sub(r"\b(?:if|for|when|where)\b", "", f[1] or ""), condition)
+        pairs.append((value.strip().rstrip(",").strip(), re.sub(r"[\s,]+", "", condition)))
+    return pairs
+
+
+def regions(text: str) -> tuple[Region, ...] | None:
+    """Return the intervals of an answer that is a region of the real line, None for any other answer."""
+    parsed = _regions(text)
+    return None if parsed is None else tuple(region for region, _ in parsed)
+
+
+def region_variable(text: str) -> str | None:
+    """Return the letter that an inequality is about, None for an interval or a set, whose letter says nothing."""
+    parsed = _regions(text)
+    names = {name for _, name in parsed or ()}
+    return names.pop() if len(names) == 1 else None
+
+
+def is_interval(text: str) -> bool:
+    """Return whether a region is written with brackets or as a set, and not as a bare inequality."""
+    return _regions(text) is not None and region_variable(text) is None
+
+
+def _regions(text: str) -> list[tuple[Region, str | None]] | None:
+    text = text.strip()
+    if found := SET_BUILDER.fullmatch(text):
+        inner = _regions(found["body"].strip())
+        return None if inner is None else [(region, None) for region, _ in inner]
+    in_set = bool(MEMBER.match(text))
+    text = MEMBER.sub("", text, count=1) if in_set else text
+    found = [_one_region(part.strip()) for part in UNION.split(text)]
+    if not found or None in found:
+        return None
+    return [part for part in found if part]
+
+
+def _one_region(text: str) -> tuple[Region, str | None] | None:
+    if text[:1] in "([" and text[-1:] in ")]" and len(text) > 2:
+        inner = text[1:-1]
+        parts = split_list(inner)
+        if len(parts) == 2 and is_closed(inner):
+            return (text[0], _plain_infinity(parts[0]), _plain_infinity(parts[1]), text[-1]), None
+        return None
+    sides = RELATION.split(text)
+    signs = [SAME_RELATION[sign] for sign in RELATION.findall(text)]
+    sides = [side.strip() for side in sides]
+    if not signs or len(signs) > 2 or not all(sides):
+        return None
+    if len(signs) == 2:
+        return _between(sides, signs)
+    left, right = sides
+    (sign,) = signs
+    if VARIABLE.fullmatch(right) and not VARIABLE.fullmatch(left):
+        left, right, sign = right, left, sign.translate(str.maketrans("<>", "><"))
+    if not VARIABLE.fullmatch(left) or VARIABLE.fullmatch(right):
+        return None
+    closed = "=" in sign
+    if sign.startswith("<"):
+        return ("(", f"-{INFINITE}", right, "]" if closed else ")"), left
+    return ("[" if closed else "(", right, INFINITE, ")"), left
+
+
+def _between(sides: list[str], signs: list[str]) -> tuple[Region, str | None] | None:
+    low, name, high = sides
+    first, second = signs
+    if not VARIABLE.fullmatch(name) or first[0] != second[0]:
+        return None
+    if first[0] == ">":
+        low, high, first, second = high, low, second, first
+    return ("[" if "=" in first else "(", low, high, "]" if "=" in second else ")"), name
+
+
+def _plain_infinity(text: str) -> str:
+    return re.sub(r"^\+\s*(?=\\infty)", "", text.strip())
+
+
+def named_value(text: str) -> tuple[str, str] | None:
+    r"""Return the name and the value of `x = 5`, `f(2) = 5` or `\max S = 5` (named \max), None for any other answer."""
+    parts = re.split(r"(?<![<>!\\:])=(?!=)", text)
+    if len(parts) < 2 or not all(part.strip() for part in parts):
+        return None
+    name, value = parts[0].strip(), parts[-1].strip()
+    if found := EXTREME.search(name):
+        return f"\\{found[1].lower()}", value
+    return (re.sub(r"\s", "", name), value) if NAME.fullmatch(name) else None

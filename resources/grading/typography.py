@@ -1,0 +1,193 @@
+r"""One way to write what has several: Unicode, spacing, decoration and shorthand become plain LaTeX.
+
+>>> normalised("（−∞，½]∪[√2, 3½)")
+'(-\\infty ,\\frac{1}{2}] \\cup [\\sqrt{2}, 3\\frac{1}{2})'
+>>> normalised(r"\mathbf{x}~=~\tfrac1c\,\boldsymbol{\pi}")
+'x = \\frac{1}{c} \\pi'
+>>> normalised(r"0.1\overline{6}"), normalised("1.5e-3"), normalised(r"12^{\text{th}}")
+('\\frac{15}{90}', '0.0015', '12')
+"""
+
+import re
+import unicodedata
+from decimal import Decimal
+
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", "0123456789+-=()ni")
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙᵢ", "0123456789+-=()ni")
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ]+")
+LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙᵢ]+")
+SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ",
+    "∗": "*", "÷": r"\div ", "⁄": "/", "∕": "/", "±": r"\pm ", "∓": r"\mp ", "∞": r"\infty ", "∪": r" \cup ",
+    "∩": r" \cap ", "∈": r" \in ", "∉": r" \notin ", "⊂": r" \subset ", "⊆": r" \subseteq ", "∅": r"\emptyset ",
+    "≤": r" \le ", "⩽": r" \le ", "≥": r" \ge ", "⩾": r" \ge ", "≠": r" \ne ", "≈": r" \approx ", "∣": r" \mid ",
+    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "°": r"^\circ ", "º": r"^\circ ", "∠": r"\angle ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
+    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "ε": r"\epsilon ", "θ": r"\theta ", "λ": r"\lambda ",
+    "μ": r"\mu ", "µ": r"\mu ", "π": r"\pi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "ϕ": r"\phi ",
+    "χ": r"\chi ", "ψ": r"\psi ", "ω": r"\omega ", "Γ": r"\Gamma ", "Δ": r"\Delta ", "Θ": r"\Theta ", "Λ": r"\Lambda ",
+    "Π": r"\Pi ", "Σ": r"\Sigma ", "Φ": r"\Phi ", "Ψ": r"\Psi ", "Ω": r"\Omega ", "’": "'", "′": "'", "“": '"', "”": '"',
+    "。": ".", "、": ",", "【": "[", "】": "]",
+}  # fmt: skip
+SYMBOL = re.compile("[" + "".join(map(re.escape, SYMBOLS)) + "]")
+FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
+WIDE_SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+
+THOUSANDS = re.compile(r"(?<=\d)(?:\\,|\\!|\\;|\\:|~|\\ |\{,\})\s*(?=\d{3}(?!\d))")
+SPACE = re.compile(
+    r"(?<!\\)\\(?:[,;:!> ]|q?quad\b|thinspace\b|enspace\b|hspace\*?\{[^{}]*\}|hfill\b|mspace\{[^{}]*\})|~"
+)
+# Where mathematics begins and ends, and a backslash too many.
+MATH_MODE = re.compile(r"(?<!\\)\\[()]|(?<!\\)\\\[(?!\d)|(?<!\\)\\\]")
+DOUBLED = re.compile(r"\\(?=\\[A-Za-z])")
+SIZES = re.compile(
+    r"\\(?:displaystyle|textstyle|scriptstyle|limits|tiny|small|normalsize|large|Large|LARGE|huge|Huge|bf|rm|it"
+    r"|[bB]ig[lrm]?|[bB]igg[lrm]?|left|right|middle|m?left|mright)(?![A-Za-z])\s*(?!\.(?!\d))"
+)
+NO_DELIMITER = re.compile(r"\\(?:left|right)\s*\.(?!\d)")
+DECORATIONS = re.compile(
+    r"\\(?:boldsymbol|bm|mathbf|mathit|mathsf|mathtt|mathnormal|pmb|bold|underline|mbox\{\}|boxed|fbox|emph|ensuremath)"
+    r"\s*(?=[{A-Za-z0-9\\])"
+)
+COLOURS = re.compile(r"\\(?:text)?color\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}")
+WORDS = re.compile(r"\\(?:mathrm|textrm|textit|textbf|textsf|texttt|textnormal|operatorname\*?|mbox|hbox)\s*\{")
+# What is no word: signs and numbers, and a letter that is no unit of a number before it.
+UNWRAPPED_TEXT = re.compile(r"\\text\s*\{\s*([^{}A-Za-z]*)\s*\}|(?<![\d})])(?<![\d})] )\\text\s*\{\s*([A-Za-z])\s*\}")
+NAMED_OPERATOR = re.compile(r"\\text\s*\{\s*(max|min|sin|cos|tan|cot|sec|csc|log|ln|gcd|lcm|deg)\s*\}")
+FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+DEGREES = re.compile(
+    r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|\\deg(?![A-Za-z])|(?<=\d)\s*\\text\s*\{\s*degrees?\s*\}"
+)
+REPEATING = re.compile(
+    r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{\s*(\d+)\s*\}|\\(?:overline|bar)\s*(\d)|\((\d+)\)"
+    r"|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)(?![\d])"
+)
+SCIENTIFIC = re.compile(r"(?<![\w.\\{])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})()(?![\w.])")
+# A decimal times a power of ten: as floats, 2.3 times 100000 is not 230000.
+POWER_OF_TEN = re.compile(
+    r"(?<![\w.\\^_/}])(\d*\.\d+)\s*(?:\\times|\\cdot|\*|x(?= ?10\^))\s*10\s*\^\s*(?:\{\s*([+-]?\d{1,2})\s*\}|(\d)(?!\d))"
+)
+ORDINAL = re.compile(
+    r"(?<=\d)\s*(?:\^\s*)?(?:\{\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)(?:\s*\})?(?:\s*\})?(?![A-Za-z])"
+)
+APPROXIMATELY = re.compile(r"^\s*(?:\\approx|\\simeq|\\sim|\\doteq|=|\\le?q?slant(?!.))(?![A-Za-z])\s*")
+ABOUT_EQUAL = re.compile(r"\\(?:approx|simeq|doteq|equiv)(?![A-Za-z])")
+PLUS_AT_START = re.compile(r"(?<=[(\[,;{])\s*\+\s*(?=[\d\\A-Za-z(.])|^\s*\+\s*(?=[\d\\A-Za-z(.])")
+MULTIPLE_SPACES = re.compile(r"\s+")
+LESS_SPACE = re.compile(r"\s*([,;])\s*")
+EMPTY_SETS = re.compile(r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}")
+
+
+def normalised(text: str) -> str:
+    """Return an answer in plain LaTeX that means the same."""
+    if not text.isascii():
+        text = _ascii(text)
+    if "\\" in text or "~" in text:
+        text = _plain_latex(text)
+    text = POWER_OF_TEN.sub(_written_out, SCIENTIFIC.sub(_written_out, text))
+    text = ORDINAL.sub("", text)
+    text = APPROXIMATELY.sub("", text)
+    text = PLUS_AT_START.sub("", text)
+    text = MULTIPLE_SPACES.sub(" ", text).strip()
+    while text.startswith("{") and argument(text, 0) == (text[1:-1], len(text)):
+        text = text[1:-1].strip()
+    return text
+
+
+def _ascii(text: str) -> str:
+    text = WIDE_SPACE.sub(" ", INVISIBLE.sub("", text)).translate(FULL_WIDTH)
+    text = RAISED.sub(lambda found: f"^{{{found[0].translate(SUPERSCRIPTS)}}}", text)
+    text = LOWERED.sub(lambda found: f"_{{{found[0].translate(SUBSCRIPTS)}}}", text)
+    text = "".join(_vulgar_fraction(character) for character in text)
+    text = SYMBOL.sub(lambda found: SYMBOLS[found[0]], text)
+    return ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2] or found[3]}}}", text)
+
+
+def _vulgar_fraction(character: str) -> str:
+    if not unicodedata.decomposition(character).startswith("<fraction>"):
+        return character
+    numerator, _, denominator = unicodedata.normalize("NFKC", character).partition("⁄")
+    return f"\\frac{{{numerator}}}{{{denominator}}}"
+
+
+def _plain_latex(text: str) -> str:
+    if "\\begin" not in text:
+        text = DOUBLED.sub("", text)
+    text = SPACE.sub(" ", THOUSANDS.sub("", MATH_MODE.sub(" ", text)))
+    text = NO_DELIMITER.sub("", text)
+    text = SIZES.sub("", text)
+    text = COLOURS.sub("", text)
+    while found := DECORATIONS.search(text):
+        content, end = argument(text, found.end())
+        text = f"{text[: found.start()]}{_apart(content)}{text[end:]}"
+    text = WORDS.sub(r"\\text{", text)
+    text = NAMED_OPERATOR.sub(r"\\\1 ", text)
+    text = UNWRAPPED_TEXT.sub(lambda found: found[1] or found[2] or "", text)
+    text = _with_braces(FRACTION.sub(r"\\frac", text))
+    text = REPEATING.sub(_repeating, text)
+    text = DEGREES.sub(r"^\\circ ", text)
+    text = _exactly(text)
+    text = EMPTY_SETS.sub(r"\\emptyset ", text)
+    return re.sub(r"\\(leq|geq|neq)(?:slant)?(?![A-Za-z])", lambda found: f"\\{found[1][:2]}", text)
+
+
+def _exactly(text: str) -> str:
+    r"""Return `x \approx 3.14` as x = 3.14, and `\frac{1}{3} \approx 0.33` as what it is exactly."""
+    exact, *about = ABOUT_EQUAL.split(text)
+    if not about or not exact.strip():
+        return text
+    return exact.rstrip() if re.search(r"\d|=", exact) else f"{exact.rstrip()} = {about[0].lstrip()}"
+
+
+def argument(text: str, at: int) -> tuple[str, int]:
+    """Return what a command at this place takes: a group without its braces, a command, or one character; and its end."""
+    while at < len(text) and text[at] == " ":
+        at += 1
+    if at >= len(text):
+        return "", at
+    if text[at] == "\\":
+        found = re.compile(r"\\(?:[A-Za-z]+|.)").match(text, at)
+        return (found[0], found.end()) if found else ("", at)
+    if text[at] != "{":
+        return text[at], at + 1
+    depth = 0
+    for place in range(at, len(text)):
+        if text[place] in "{}" and (place == 0 or text[place - 1] != "\\"):
+            depth += 1 if text[place] == "{" else -1
+            if depth == 0:
+                return text[at + 1 : place], place + 1
+    return text[at + 1 :], len(text)
+
+
+def _apart(content: str) -> str:
+    """Return the content of a group so that what follows does not run into a command at its end."""
+    return f"{content} " if re.search(r"\\[A-Za-z]+$", content) else content
+
+
+def _with_braces(text: str) -> str:
+    r"""Write \frac1c, \frac ab and \sqrt3 with their braces."""
+    parts, at = [], 0
+    for found in re.finditer(r"\\(frac|sqrt)(?![A-Za-z])\s*(\[[^\]]*\])?", text):
+        if found.start() < at:
+            continue
+        parts.append(text[at : found.start()] + f"\\{found[1]}{found[2] or ''}")
+        at = found.end()
+        for _ in range(2 if found[1] == "frac" else 1):
+            content, at = argument(text, at)
+            parts.append(f"{{{_with_braces(content)}}}")
+    return "".join([*parts, text[at:]])
+
+
+def _repeating(found: re.Match[str]) -> str:
+    """Return a repeating decimal as the fraction that it is."""
+    whole, start, group, digit, round_group, first, middle, last = found.groups()
+    repeated = group or digit or round_group or "".join(part or "" for part in (first, middle, last))
+    nines = int("9" * len(repeated) + "0" * len(start))
+    numerator = int(whole + start + repeated) - int(whole + start)
+    return f"\\frac{{{numerator}}}{{{nines}}}"
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return format(Decimal(found[1]).scaleb(int(found[2] or found[3])), "f")

@@ -1,0 +1,107 @@
+"""The kinds of files: one set of rows is the same rows in each, and what is broken is named by its line."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.problems import row_files
+from resources.problems.row_files import RowFileError, read_rows
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+ROWS = st.lists(st.fixed_dictionaries({"problem": TEXTS, "answer,": TEXTS, "response": TEXTS}), min_size=1, max_size=4)
+
+
+def as_csv(rows: list[dict]) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+WRITTEN = {
+    "rows.csv": as_csv,
+    "rows.jsonl": lambda rows: "\n".join(map(json.dumps, rows)),
+    "rows.json": json.dumps,
+    "lines.json": lambda rows: "\n".join(map(json.dumps, rows)),
+    "pretty.json": lambda rows: json.dumps(rows, indent=2),
+    "list.jsonl": lambda rows: "\n " + json.dumps(rows, ensure_ascii=False) + "\n",
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@settings(max_examples=40, deadline=None)
+@given(rows=ROWS)
+def test_rows_are_the_same_in_every_kind_of_file(tmp_path_factory, name, mark, rows):
+    folder = tmp_path_factory.mktemp("rows")
+    content = (mark + WRITTEN[name](rows)).encode()
+    (folder / name).write_bytes(content)
+    (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert list(read_rows(folder / name)) == rows
+    assert list(read_rows(folder / f"{name}.gz")) == rows
+
+
+def test_rows_of_parquet_keep_their_lists_and_objects(tmp_path):
+    rows = [{"responses": ["a", "b"], "choices": [{"text": "c"}]}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert list(read_rows(tmp_path / "rows.parquet")) == rows
+
+
+def test_numbers_of_csv_stay_texts(tmp_path):
+    (tmp_path / "rows.csv").write_text('answer,response\r\n007,"two\nlines, ""quoted"""\r\n1e-05,\r\n')
+    assert list(read_rows(tmp_path / "rows.csv")) == [
+        {"answer": "007", "response": 'two\nlines, "quoted"'},
+        {"answer": "1e-05", "response": ""},
+    ]
+
+
+def test_a_field_of_csv_can_be_as_long_as_a_long_response(tmp_path):
+    (tmp_path / "rows.csv").write_text(f"response\n{'x' * 300_000}\n")
+    assert [len(row["response"]) for row in read_rows(tmp_path / "rows.csv")] == [300_000]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("rows.csv", "a,b\n1,2,3\n", "line 2: 3 values, and the header has 2 names"),
+        ("rows.csv", "a,b\n1\n", "line 2: 1 values, and the header has 2 names"),
+        ("rows.csv", "a,a\n1,2\n", "its header has 'a' twice"),
+        ("rows.csv", 'a,b\n1,"2\n', "is not CSV: line 2"),
+        ("rows.json", '[{"a": 1}, {"a": ', "is not a JSON list: item 2"),
+        ("rows.json", '[{"a": 1} {"a": 2}]', "is not a JSON list: item 2"),
+        ("rows.json", '[{"a": 1}] {"a": 2}', "is not a JSON list: item 2"),
+        ("rows.json", '[{"a": 1},]', "is not a JSON list: item 2"),
+        ("rows.json", '[{"a": 1}, "b"]', "item 2: an object is wanted, not '\"b\"'"),
+        ("rows.jsonl", '{"a": 1}\n[2]', r"line 2: an object is wanted, not '\[2\]'"),
+        ("rows.jsonl", '{"a": 1}\n\n{"a"', "is not JSON lines: line 3"),
+        ("rows.parquet.gz", "PAR1", "is Parquet in .gz: unpack it first"),
+        ("rows.parquet", "PAR1", "is not Parquet"),
+    ],
+)
+def test_what_is_broken_is_named(tmp_path, name, content, why):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RowFileError, match=why):
+        list(read_rows(tmp_path / name))
+
+
+def test_a_long_list_is_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_files, "CHARACTERS_AT_ONCE", 7)
+    monkeypatch.setattr(row_files, "LONGEST_LINE", 100)
+    rows = [{"text": f"[{number}], }} {'x' * 40}"} for number in range(50)]
+    path: Path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    assert list(read_rows(path)) == rows
+    path.write_text(json.dumps([{"text": "x" * 200}]))
+    with pytest.raises(RowFileError, match="item 1: more than 100 characters"):
+        list(read_rows(path))
+    path.write_text("[]")
+    assert list(read_rows(path)) == []
