@@ -98,11 +98,6 @@ def region_variable(text: str) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def is_interval(text: str) -> bool:
-    """Return whether a region is written with brackets or as a set, and not as a bare inequality."""
-    return _regions(text) is not None and region_variable(text) is None
-
-
 def _regions(text: str) -> list[tuple[Region, str | None]] | None:
     text = text.strip()
     if found := SET_BUILDER.fullmatch(text):
