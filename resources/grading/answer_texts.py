@@ -22,9 +22,9 @@ OPENING, CLOSING = "{[(", "}])"
 def clean(text: str) -> str:
     """Return an answer without what only decorates it: Markdown's bold, dollars, `{,}` and a full stop."""
     text = re.sub(r"\\?\$|(?<=\d),\\!\s*(?=\d{3})|\\!|\\,(?=\s*\d{3})", "", text).replace("{,}", ",").strip()
-    text = CHOICE.sub("", ANNOUNCED.sub("", text))
+    text = re.sub(r"(?<=\d)\.{3}", "…", CHOICE.sub("", ANNOUNCED.sub("", text)))
     text = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", text, flags=re.DOTALL)
-    text = text.strip().strip("*").rstrip(".\\,;").strip()
+    text = text.strip().strip("*`").rstrip(".\\,;").strip()
     return re.sub(r"(?<=\d)[ ~](?=\d{3}\b)", "", text) if GROUPED.fullmatch(text) else text
 
 

@@ -24,10 +24,23 @@ LABELS = {
     "left": "left", "right": "right", "upward": "up", "downward": "down", "upwards": "up", "downwards": "down",
     "clockwise": "clockwise", "counterclockwise": "counterclockwise", "anticlockwise": "counterclockwise",
     "bc": "bc", "bce": "bc", "ad": "ad", "ce": "ad", "loss": "loss", "profit": "profit", "gain": "profit",
-    "increase": "increase", "decrease": "decrease", "more": "more", "less": "less", "fewer": "less",
+    "dozen": "dozen", "increase": "increase", "decrease": "decrease", "more": "more", "less": "less", "fewer": "less",
 }  # fmt: skip
 # Without these a number is of something else; the others may be said by the problem.
-STRICT_LABELS = {"am", "pm", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest", "bc"}
+STRICT_LABELS = {
+    "am",
+    "pm",
+    "north",
+    "south",
+    "east",
+    "west",
+    "northeast",
+    "northwest",
+    "southeast",
+    "southwest",
+    "bc",
+    "dozen",
+}
 # Words that say nothing of the quantity.
 FILLERS = {"of", "the", "a", "an", "per", "is", "total", "approximately", "about", "exactly", "only", "each"}
 UNITS = {
@@ -54,10 +67,17 @@ TAIL = re.compile(
 PERCENT = re.compile(
     r"\s*\\?%\s*\Z|\s*\\text\s*\{\s*(?:percent|per cent|pct)\s*\}\s*\Z|(?<=\d)\s*(?:percent|per cent|pct)\s*\Z"
 )
+# Of a temperature: no angle.
+TEMPERATURE = re.compile(r"\s*\^\\circ\s*(?:\\text\s*\{\s*)?([CFK])\s*\}?\s*\Z")
+TEMPERATURES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
+# A speed or the like, whose units need no \text: 20 km/h.
+RATE = re.compile(
+    r"(?<=\d) ?((?:(?:km|cm|mm|ft|mi|in|yd|kg|mg|ml|mL)|(?<= )[mgL])(?:\^\{?[23]\}?)?/(?:s|h|hr|min|sec|m|cm|L|kg)(?![A-Za-z]))(\^\{?[23]\}?)?\s*\Z"
+)
 DEGREE_MARK = re.compile(r"\s*\^\\circ\s*\Z|(?<=\d)\s*degrees?\s*\Z")
 # What cannot end a formula: an operator, or a function that has no argument yet.
 NEEDS_MORE = re.compile(
-    r"(?:[+\-*/=<>^_(,:]|\\(?:sin|cos|tan|cot|sec|csc|log|ln|max|min|cdot|times|div|pm|mp|cup|cap|in|le|ge|ne|mid|to))\s*\Z"
+    r"(?:(?<![\^{])[+\-*]|[/=<>^_(,:]|\\(?:sin|cos|tan|cot|sec|csc|log|ln|max|min|cdot|times|div|pm|mp|cup|cap|in|le|ge|ne|mid|to))\s*\Z"
 )
 WORD = re.compile(r"[a-z][a-z.]*|/|\^\s*\{?\s*[23]\s*\}?|\d+", re.IGNORECASE)
 CLOCK = re.compile(r"\d{1,2}:\d{2}")
@@ -80,7 +100,9 @@ class Quantity:
 
 def quantity(text: str) -> Quantity:
     """Return one answer of plain LaTeX (see typography.py) without the words around it."""
-    core, percent, degrees = text.strip(), False, False
+    core, percent, degrees = RATE.sub(r" \\text{\1}\2", text.strip()), False, False
+    if found := TEMPERATURE.search(core):
+        return Quantity(core[: found.start()].strip(), TEMPERATURES[found[1]])
     words = ""
     if found := TAIL.search(core):
         head = core[: found.start()].rstrip()
@@ -143,6 +165,8 @@ def _read(words: str) -> tuple[int, str, str]:
             if power:
                 unit.append(power)
                 power = ""
+    if unit[:1] == ["degree"] and unit[1:]:
+        unit = unit[1:]  # Fahrenheit
     return scale, "".join(unit) or ("" if not power else f"unit{power}"), label
 
 

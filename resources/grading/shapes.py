@@ -31,9 +31,15 @@ MEMBER = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*\\in\s*(?=[(\[\\])")
 UNION = re.compile(r"\\cup(?![A-Za-z])|\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![A-Za-z])|\\vee(?![A-Za-z])")
 RELATION = re.compile(r"\\(?:le|ge|lt|gt)(?![A-Za-z])|<=|>=|<|>")
 SAME_RELATION = {r"\le": "<=", r"\ge": ">=", r"\lt": "<", r"\gt": ">", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
+REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?(?:\s*[\^_]\s*\{?\s*([+-])\s*\}?)?")
 VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?|\\(?:theta|alpha|beta|lambda|mu|phi|rho)")
+# Every number but one.
+EXCEPT = re.compile(
+    rf"(?P<name>{VARIABLE.pattern})\s*\\ne(?![A-Za-z])\s*(?P<value>[^,;]+)"
+    r"|\\mathbb\s*\{?\s*R\s*\}?\s*(?:\\setminus|\\backslash|-)\s*\\\{\s*(?P<point>[^,;{}]+|[^,;]*\{[^,;]*\})\s*\\\}"
+)
 EXTREME = re.compile(r"\\?(max|min)(?:imum)?(?![A-Za-z])", re.IGNORECASE)
-ONE_NAME = r"(?:[A-Za-z]+(?:_\{?[^{}=]*\}?)?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
+ONE_NAME = r"(?:\\(?:vec|overline|overrightarrow|hat|bar)\s*\{[^{}]*\}|[A-Za-z]+(?:_\{?[^{}=]*\}?)?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
 # A name, a ratio of names, or a tuple of them.
 NAME = re.compile(rf"{ONE_NAME}(?:\s*:\s*{ONE_NAME})*|\(\s*{ONE_NAME}(?:\s*,\s*{ONE_NAME})+\s*\)")
 
@@ -105,6 +111,13 @@ def _regions(text: str) -> list[tuple[Region, str | None]] | None:
         return None if inner is None else [(region, None) for region, _ in inner]
     in_set = bool(MEMBER.match(text))
     text = MEMBER.sub("", text, count=1) if in_set else text
+    if found := EXCEPT.fullmatch(text):
+        point = found["point"] or found["value"]
+        name = found["name"]
+        return [(("(", f"-{INFINITE}", point, ")"), name), (("(", point, INFINITE, ")"), name)]
+    if found := REALS.fullmatch(text):
+        low, high = {"+": ("0", INFINITE), "-": (f"-{INFINITE}", "0")}.get(found[1] or "", (f"-{INFINITE}", INFINITE))
+        return [(("(", low, high, ")"), None)]
     found = [_one_region(part.strip()) for part in UNION.split(text)]
     if not found or None in found:
         return None

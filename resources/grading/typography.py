@@ -33,7 +33,11 @@ SYMBOL = re.compile("[" + "".join(map(re.escape, SYMBOLS)) + "]")
 FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
 WIDE_SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+ROOT_OF = {"√": "", "∛": "[3]", "∜": "[4]"}
+PER_MILLE = re.compile(r"(\d+(?:\.\d+)?)\s*‰")
+CURRENCY = re.compile(r"([€£¥₹])\s*(\d[\d,.]*)")
+CURRENCIES = {"€": "euros", "£": "pounds", "¥": "yen", "₹": "rupees"}
+ROOT = re.compile(r"([√∛∜])\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 
 THOUSANDS = re.compile(r"(?<=\d)(?:\\,|\\!|\\;|\\:|~|\\ |\{,\})\s*(?=\d{3}(?!\d))")
 SPACE = re.compile(
@@ -53,6 +57,9 @@ DECORATIONS = re.compile(
 )
 COLOURS = re.compile(r"\\(?:text)?color\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}")
 WORDS = re.compile(r"\\(?:mathrm|textrm|textit|textbf|textsf|texttt|textnormal|operatorname\*?|mbox|hbox)\s*\{")
+# A number that stands in the text of its unit.
+NUMBER_IN_TEXT = re.compile(r"\\text\s*\{\s*(\d[\d.,/]*)\s*([A-Za-z][^{}]*)\}")
+CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}")
 # What is no word: signs and numbers, and a letter that is no unit of a number before it.
 UNWRAPPED_TEXT = re.compile(r"\\text\s*\{\s*([^{}A-Za-z]*)\s*\}|(?<![\d})])(?<![\d})] )\\text\s*\{\s*([A-Za-z])\s*\}")
 NAMED_OPERATOR = re.compile(r"\\text\s*\{\s*(max|min|sin|cos|tan|cot|sec|csc|log|ln|gcd|lcm|deg)\s*\}")
@@ -64,6 +71,11 @@ REPEATING = re.compile(
     r"(?<![\d.])(\d+)\.(\d*)(?:\\(?:overline|bar)\s*\{\s*(\d+)\s*\}|\\(?:overline|bar)\s*(\d)|\((\d+)\)"
     r"|\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?)(?![\d])"
 )
+# 0.1666...: the digits that come three times, or the group that comes twice, go on.
+GOES_ON = re.compile(
+    r"(?<![\d.])(\d+)\.(\d*?)(?:(\d)(?:\3){2,}|(\d{2,6}?)(?:\4)+)\s*(?:\.{3}|…|\\[lc]?dots(?:[cbmi](?![A-Za-z]))?(?![A-Za-z]))"
+)
+AND_SO_ON = re.compile(r"(?<=\d)\s*(?:…|\\[lc]?dots(?![A-Za-z]))\s*\Z")
 SCIENTIFIC = re.compile(r"(?<![\w.\\{])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})()(?![\w.])")
 # A decimal times a power of ten: as floats, 2.3 times 100000 is not 230000.
 POWER_OF_TEN = re.compile(
@@ -86,6 +98,8 @@ def normalised(text: str) -> str:
         text = _ascii(text)
     if "\\" in text or "~" in text:
         text = _plain_latex(text)
+    text = REPEATING.sub(_repeating, GOES_ON.sub(r"\1.\2(\3\4)", text))
+    text = AND_SO_ON.sub("", text)
     text = POWER_OF_TEN.sub(_written_out, SCIENTIFIC.sub(_written_out, text))
     text = ORDINAL.sub("", text)
     text = APPROXIMATELY.sub("", text)
@@ -101,8 +115,10 @@ def _ascii(text: str) -> str:
     text = RAISED.sub(lambda found: f"^{{{found[0].translate(SUPERSCRIPTS)}}}", text)
     text = LOWERED.sub(lambda found: f"_{{{found[0].translate(SUBSCRIPTS)}}}", text)
     text = "".join(_vulgar_fraction(character) for character in text)
+    text = CURRENCY.sub(lambda found: f"{found[2]} \\text{{ {CURRENCIES[found[1]]}}}", text)
+    text = PER_MILLE.sub(r"\\frac{\1}{1000}", text)
     text = SYMBOL.sub(lambda found: SYMBOLS[found[0]], text)
-    return ROOT.sub(lambda found: f"\\sqrt{{{found[1] or found[2] or found[3]}}}", text)
+    return ROOT.sub(lambda found: f"\\sqrt{ROOT_OF[found[1]]}{{{found[2] or found[3] or found[4]}}}", text)
 
 
 def _vulgar_fraction(character: str) -> str:
@@ -123,10 +139,11 @@ def _plain_latex(text: str) -> str:
         content, end = argument(text, found.end())
         text = f"{text[: found.start()]}{_apart(content)}{text[end:]}"
     text = WORDS.sub(r"\\text{", text)
+    text = NUMBER_IN_TEXT.sub(r"\1 \\text{\2}", text)
+    text = CHOOSE.sub(r"\\binom{\1}{\2}", text).replace("\\colon", ":")
     text = NAMED_OPERATOR.sub(r"\\\1 ", text)
     text = UNWRAPPED_TEXT.sub(lambda found: found[1] or found[2] or "", text)
     text = _with_braces(FRACTION.sub(r"\\frac", text))
-    text = REPEATING.sub(_repeating, text)
     text = DEGREES.sub(r"^\\circ ", text)
     text = _exactly(text)
     text = EMPTY_SETS.sub(r"\\emptyset ", text)
