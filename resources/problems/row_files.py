@@ -58,9 +58,20 @@ def _parquet(path: Path) -> Iterator[Row]:
             for batch in file.iter_batches(ROWS_AT_ONCE):
                 total += batch.nbytes
                 _bounded(path, total)
-                yield from batch.to_pylist()
+                yield from _with_short_decimals(batch).to_pylist()
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise RowFileError(f"{path} is not Parquet: {error}") from None
+
+
+def _with_short_decimals(batch: Any) -> Any:
+    """Return rows in which a float32 0.1 is 0.1 and not the 0.10000000149011612 that it becomes in more digits."""
+    import pyarrow
+
+    for number, field in enumerate(batch.schema):
+        if pyarrow.types.is_float32(field.type):
+            column = batch.column(number).cast(pyarrow.string()).cast(pyarrow.float64())
+            batch = batch.set_column(number, field.name, column)
+    return batch
 
 
 def _text(path: Path) -> Iterator[Row]:

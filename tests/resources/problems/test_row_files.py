@@ -50,6 +50,18 @@ def test_rows_are_the_same_in_every_kind_of_file(tmp_path_factory, name, mark, r
     assert list(read_rows(folder / f"{name}.gz")) == rows
 
 
+def test_a_small_float_of_parquet_keeps_its_digits(tmp_path):
+    numbers = pyarrow.array([0.1, 1e-5, None, 72.0, float("nan")], pyarrow.float32())
+    pyarrow.parquet.write_table(pyarrow.table({"answer": numbers}), tmp_path / "rows.parquet")
+    assert [str(row["answer"]) for row in read_rows(tmp_path / "rows.parquet")] == [
+        "0.1",
+        "1e-05",
+        "None",
+        "72.0",
+        "nan",
+    ]
+
+
 def test_rows_of_parquet_keep_their_lists_and_objects(tmp_path):
     rows = [{"responses": ["a", "b"], "choices": [{"text": "c"}]}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
