@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from gsr_dagster.method.answer_phrases import said_answers
-from gsr_dagster.method.answers import answer_of, choice_letter, closed_boxes, final_answer
+from gsr_dagster.method.answers import answer_of, closed_boxes, final_answer
+from gsr_dagster.method.choices import choice_letter
 
 # What programs write for a missing value. "None" is not among them: it may be the answer.
 MISSING = ("", "nan", "<na>", "null")

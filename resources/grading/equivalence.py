@@ -60,6 +60,10 @@ class Answer:
         return shapes.regions(self.cleaned)
 
     @cached_property
+    def region_variable(self) -> str | None:
+        return shapes.region_variable(self.cleaned)
+
+    @cached_property
     def items(self) -> tuple[str, "tuple[Answer, ...]"]:
         """The brackets around a tuple, set or interval, "" for a list without, and its items; none for one answer."""
         if systems := shapes.systems(self.cleaned):
@@ -223,7 +227,7 @@ def _same_cases(cases: list[tuple[str, str]] | None, others: list[tuple[str, str
 
 def _same_regions(first: Answer, second: Answer, same: Callable[[Answer, Answer], bool]) -> bool:
     """Return whether two regions of the real line are the same intervals, in any order."""
-    names = {shapes.region_variable(answer.cleaned) for answer in (first, second)} - {None}
+    names = {answer.region_variable for answer in (first, second)} - {None}
     if len(names) > 1:  # x > 1 says nothing of y
         return False
 

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from gsr_dagster.method.answers import choice_letter, truth_assignment
+from gsr_dagster.method.answers import truth_assignment
+from gsr_dagster.method.choices import choice_letter
 from resources.grading.costly_texts import UnreadableError
 from resources.grading.equivalence import Answer, alike, equal
 
