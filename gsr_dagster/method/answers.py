@@ -9,9 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gsr_dagster.method.answer_phrases import NUMBER, closing_answer, said_answers, said_choices
-from gsr_dagster.method.choices import choice_letter, closing_choice, letters_named
-
-__all__ = ["answer_of", "choice_letter", "final_answer", "final_choice", "truth_assignment"]
+from gsr_dagster.method.choices import closing_choice, letters_named
 
 # Here and below `*+` gives nothing back: each pattern takes time in proportion to the text, whatever a model wrote.
 BRACES = re.compile(r"\\(?:boxed|fbox)\s*+(?:\{|(?P<number>[-+]?\d(?:[\d,/]|\.(?=\d))*+))|\\[{}]|[{}]")
