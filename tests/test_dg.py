@@ -28,7 +28,7 @@ def dg(recorded_family, tmp_path):
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [str(DG), *arguments], cwd=PROJECT, env={**os.environ, **own}, capture_output=True, text=True, timeout=120
+            [str(DG), *arguments], cwd=PROJECT, env={**os.environ, **own}, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -19,7 +19,7 @@ from gsr_dagster.operations.backfilling import BackfillError, Page
 from resources.store.artifacts import ArtifactStore
 from tests.journeys.serving import free_port
 
-SECONDS_TO_START = 90
+SECONDS_TO_START = 240
 
 SUMS = {
     "source": "reasoning-gym:chain_sum",
@@ -118,7 +118,7 @@ class Served:
 
     def backfill(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = self.command("backfill", "--family", "qwen2.5", "--page", self.page.address, *arguments)
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=600)
 
     def start(self) -> None:
         command = self.command("page", "--port", self.page.address.rpartition(":")[2])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # In milliseconds; a page of a busy machine is slow.
-PATIENCE = 90_000
+PATIENCE = 240_000
 
 
 def free_port() -> int:

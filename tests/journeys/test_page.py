@@ -86,7 +86,7 @@ def test_the_page_shows_the_graph_launches_a_run_and_shows_its_check_and_a_plot(
         expect(page.get_by_text("problems_sound").first).to_be_visible()
         expect(page.get_by_text("Passed").first).to_be_visible()
 
-        ran = subprocess.run(gsr(experiment, "run"), env=environment, capture_output=True, text=True, timeout=300)
+        ran = subprocess.run(gsr(experiment, "run"), env=environment, capture_output=True, text=True, timeout=900)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert "benchmarks plus-one" not in ran.stdout, "the page materialized it"
         page.goto(f"{page_address}/assets/refinement_gap_scaling")
