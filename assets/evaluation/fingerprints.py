@@ -178,9 +178,13 @@ def subject_settings(experiment: Experiment, store: ArtifactStore, evaluation: E
 def model_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Return what pins a model's samples."""
     model = experiment.models[name]
-    engine = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
+    engine: dict[str, Any] = {} if model.engine.kind == "transformers" else {"engine": model.engine.kind}
     if isinstance(model.engine, OpenAI):
         engine["served"] = model.engine.model
+        asked = {"extra_body": model.engine.extra_body, "reasoning_effort": model.engine.reasoning_effort}
+        engine |= {setting: value for setting, value in asked.items() if value}
+    if model.chat_template_kwargs:
+        engine["chat_template_kwargs"] = model.chat_template_kwargs
     return {"key": name, "weights": sampled_weights(model), "thinking_end": model.thinking_end, **engine}
 
 
@@ -188,4 +192,6 @@ def sampled_weights(model: Model) -> str:
     """Return the identity of a model's weights, or the sha256 of its recorded samples."""
     if isinstance(model.engine, RecordedSamples):
         return input_sha256(model.engine.path / "samples.parquet")
-    return weights_identity(str(model.source))
+    if model.source is None:  # a server's, known by the name that it has there
+        return f"served:{model.engine.model}" if isinstance(model.engine, OpenAI) else ""
+    return weights_identity(model.source)

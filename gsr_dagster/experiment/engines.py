@@ -1,7 +1,7 @@
 """Engines of the experiment file: what samples a model, and its settings."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -48,21 +48,56 @@ class Ray(Section):
     max_model_len: Count | None = None
 
 
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")]
+
+
+class Price(Section):
+    """What a server asks for a million tokens, in any one currency."""
+
+    prompt: float = Field(ge=0)
+    generated: float = Field(ge=0)
+
+
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment;
     an address that holds a name and password, or a query, is refused, as it stands in logs.
 
-    ``timeout`` is in seconds an attempt; a request that fails is tried again up to
-    ``retries`` times, whatever was in its samples.
+    Of several ``base_url`` that serve the model, the least busy is asked. ``timeout`` is in
+    seconds an attempt; a request that fails is tried again up to ``retries`` times, whatever
+    was in its samples. ``n`` samples at most are asked for in one request, where the server
+    draws several. ``mode: batch`` uploads all requests as one batch and waits for it.
+
+    ``extra_body`` is added to every request. ``tokenizer``, a source as a model's, counts tokens
+    where the server cannot; ``context`` is the most tokens of prompt and answer together, where
+    the server does not say. ``most_tokens`` and ``most_cost`` end a run that spends more.
     """
 
     kind: Literal["openai"]
-    base_url: str = Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")
+    base_url: BaseUrl | Annotated[tuple[BaseUrl, ...], Field(min_length=1)]
     model: str
     api_key_variable: str = "OPENAI_API_KEY"
     concurrency: Count = 32
     timeout: float = Field(default=600, gt=0)
     retries: Annotated[int, Field(ge=0)] = 8
+    n: Count = 8
+    mode: Literal["requests", "batch"] = "requests"
+    tokenizer: str | None = None
+    context: Count | None = None
+    extra_body: dict[str, Any] = Field(default={})
+    reasoning_effort: str | None = None
+    price: Price | None = None
+    most_tokens: Count | None = None
+    most_cost: float | None = Field(default=None, gt=0)
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @model_validator(mode="after")
+    def _knows_its_price(self) -> Self:
+        if self.most_cost is not None and self.price is None:
+            raise ValueError("most_cost needs price: {prompt: …, generated: …}, for a million tokens each")
+        return self
 
 
 class RecordedSamples(Section):

@@ -14,7 +14,7 @@ Every other key is a partition key as it stands. experiments/demo.yaml shows all
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -65,20 +65,24 @@ AssetName = Annotated[str, AfterValidator(_asset_name)]
 class Model(Section):
     """A model: its source, its size, and the engine that samples it.
 
-    ``max_new_tokens`` bounds its own evaluation below the experiment's limit, not its students'.
+    ``parameters`` may be left out where nobody knows them: the model then stands in tables, and
+    in no curve against size. ``chat_template_kwargs`` go to its chat template, as in
+    ``{enable_thinking: false}``. ``max_new_tokens`` bounds its own evaluation below the
+    experiment's limit, not its students'.
     """
 
     source: Annotated[str, AfterValidator(_model_source)] | None = None
-    parameters: float = Field(gt=0)
-    thinking_end: str | None = None
+    parameters: float | None = Field(default=None, gt=0)
+    thinking_end: Annotated[str, Field(min_length=1)] | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default={})
     max_new_tokens: Count | None = None
     engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        if self.source is None and not isinstance(self.engine, RecordedSamples):
-            raise ValueError("source is missing: only an engine of kind recorded needs no weights")
+        if self.source is None and not isinstance(self.engine, OpenAI | RecordedSamples):
+            raise ValueError("source is missing: only the engines openai and recorded need no weights")
         return self
 
 

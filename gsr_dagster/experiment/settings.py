@@ -1,9 +1,17 @@
 """What the sections of an experiment file share: their numbers and paths, rollout settings, the lines of the checks."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and Trainer take
@@ -40,12 +48,39 @@ def refuse_path(source: str) -> str:
     return source
 
 
+OFF = ("top_k", "min_p", "repetition_penalty", "stop", "thinking_tokens")  # unless they are set
+
+
 class RolloutSettings(Section):
-    """How a model is sampled. Temperature 0 decodes greedily."""
+    """How a model is sampled, by every engine alike. Temperature 0 decodes greedily.
+
+    ``top_k``, ``min_p``, ``repetition_penalty`` and ``stop`` are off unless they are set here,
+    whatever the model's folder asks for. ``thinking_tokens`` of ``max_new_tokens`` may be
+    spent on thinking: there it is ended, and the model answers.
+    """
 
     temperature: float = Field(ge=0, le=2)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_new_tokens: Count
+    top_k: Count | None = None
+    min_p: float | None = Field(default=None, gt=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=2)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    thinking_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _leaves_room_for_an_answer(self) -> Self:
+        if self.thinking_tokens and self.thinking_tokens >= self.max_new_tokens:
+            raise ValueError(
+                f"thinking_tokens {self.thinking_tokens} leave no room for an answer: "
+                f"fewer than max_new_tokens, {self.max_new_tokens}, are wanted"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is off: fingerprints of samples drawn before it existed stay."""
+        return {name: value for name, value in dump(self).items() if name not in OFF or value not in (None, (), [])}
 
 
 class Rollouts(RolloutSettings):

@@ -11,10 +11,21 @@ from collections.abc import Sequence
 
 from gsr_dagster.method.rows import Row
 
+# What servers call a text that the model ended: OpenAI and vLLM, text-generation-inference, Anthropic.
+OWN_ENDS = ("stop", "eos_token", "stop_sequence", "end_turn")
+
+
+def ended_by_itself(finish_reason: str) -> bool:
+    """Return whether a finish reason says that the model ended its text."""
+    return finish_reason in OWN_ENDS
+
 
 def teaches(row: Row) -> bool:
-    """Return whether a teacher sample can teach: a right answer, and an end of its own, not the token limit's."""
-    return row["correct"] and row["finish_reason"] == "stop"
+    """Return whether a teacher sample can teach: a right answer, and an end of its own.
+
+    Not one that the token limit, a filter or a fault broke off.
+    """
+    return row["correct"] and ended_by_itself(row["finish_reason"])
 
 
 def keep_refinements(correct: Sequence[bool], keep_when_all_correct: int, rng: random.Random) -> list[int]:

@@ -5,14 +5,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gsr_dagster.experiment.engines import LORA_RANKS
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 
-FinishReason = Literal["stop", "length"]
+# Of a prompt that no model can take: it was not asked, and the sample has no text.
+UNASKED = "unasked"
 
 
 class EngineError(UserError, RuntimeError):
@@ -35,13 +36,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Sample:
-    """One finished sample. "length" means that the token limit cut it off."""
+    """One finished sample.
+
+    ``finish_reason`` is the engine's own: "stop" means that the text ended by itself, "length"
+    that the token limit cut it off; a server may say others. The text of a model that
+    thinks first is its thinking, its end marker and its answer, whatever the server sends apart.
+    """
 
     request_id: str
     index: int
     seed: int
     text: str
-    finish_reason: FinishReason
+    finish_reason: str
     prompt_tokens: int
     generated_tokens: int
 
@@ -53,7 +59,14 @@ def lora_room(adapter: Path) -> int:
 
 
 class Engine(Protocol):
-    """A model that can be sampled."""
+    """A model that can be sampled.
+
+    ``context`` is how many tokens prompt and answer may have together, None where that is not known.
+    ``counts_by`` says what its token counts come from.
+    """
+
+    context: int | None
+    counts_by: str
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         """Yield the samples in lists of those that finished together, in a fixed order.
@@ -70,6 +83,10 @@ class Engine(Protocol):
         """Give back memory, processes and connections."""
         ...
 
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        """Return how many tokens the model reads of a chat."""
+        ...
+
     def tokenize(self, text: str) -> list[int]:
         """Return the text's token ids, without special tokens."""
         ...
@@ -80,6 +97,9 @@ class Engine(Protocol):
 
 
 def sample_seed(fingerprint: str, request_id: str, index: int) -> int:
-    """Return the seed, 0..2**63-1, of one sample: the same wherever and whenever it is drawn."""
+    """Return the seed, 0..2**31-1, of one sample: the same wherever and whenever it is drawn.
+
+    Servers refuse seeds of more than 32 bits, and some read the 32nd as a sign.
+    """
     digest = hashlib.sha256(f"{fingerprint}\0{request_id}\0{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return int.from_bytes(digest[:4], "big") >> 1
