@@ -10,6 +10,10 @@ from resources.grading.grader import Grader, Reference
 from resources.store.errors import ArtifactError
 
 
+# What says how a sample was drawn: it stays with the sample.
+OF_DRAWING = ("seed", "prompt_sha256", "drawn_with")
+
+
 def references(problems: Sequence[Row]) -> dict[str, Reference]:
     """Return what the answers of each problem are held against."""
     return {row["problem_id"]: Reference(row["answer"], row["domain"]) for row in problems}
@@ -26,7 +30,7 @@ def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Se
     grades = grader.grade(label, golds, pairs)
     return [
         {
-            **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},
+            **{name: value for name, value in row.items() if name not in OF_DRAWING},
             "summary": summary,
             "answer": answer,
             "verdict": grade.verdict,
