@@ -9,7 +9,6 @@ from gsr_dagster.method.rows import Row
 from resources.grading.grader import Grader, Reference
 from resources.store.errors import ArtifactError
 
-
 # What says how a sample was drawn: it stays with the sample.
 OF_DRAWING = ("seed", "prompt_sha256", "drawn_with")
 

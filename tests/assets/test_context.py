@@ -57,7 +57,10 @@ def test_what_is_over_the_context_is_wrong_and_warned_of_and_a_longer_context_in
     assert (summary["unasked"], summary["context"]) == (48, 300)
     check = school.checks(REFINED.asset, BASE)["few_unasked"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert "48 of 48 (100.0%) that could not be asked for; checks.most_unasked is 1.0%; serve the model" in check.description
+    assert (
+        "48 of 48 (100.0%) that could not be asked for; checks.most_unasked is 1.0%; serve the model"
+        in check.description
+    )
     gap = school.store.existing(ArtifactKey("base/gap_reports", BASE)).summary
     assert gap["self_ref_at_k"] == 0
     assert gap["diagnostics"]["unclosed_thinking"] is None
