@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from assets.materializing import ArtifactContents
 from gsr_dagster.experiment.aggregations.base import REFINE, PromptWriter
@@ -20,6 +20,7 @@ from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe, StoredFile
 from resources.texts import printable
 
+pc: Any = pyarrow.compute  # its functions are made as it is imported, and no type checker knows them
 REFUSAL = "refusal"
 LONGEST_NAME = 40
 # To cut a text by its tokens can leave one or two more than were counted.

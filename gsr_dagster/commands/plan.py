@@ -98,11 +98,11 @@ def of_money(experiment: Experiment, steps: Sequence[Step], share: float) -> Ite
     for name, engine in served.items():
         own = [step for step in steps if step.sampler == name and step.server]
         if engine.most_cost is not None:
-            planned = [sum(step.money(part) or 0.0 for step in own) for part in (share, 1)]
-            yield f"{name}: most_cost is {engine.most_cost:,.2f}, {_held(*planned, engine.most_cost, share)}."
+            low, high = (sum(step.money(part) or 0.0 for step in own) for part in (share, 1))
+            yield f"{name}: most_cost is {engine.most_cost:,.2f}, {_held(low, high, engine.most_cost, share)}."
         if engine.most_tokens is not None:
-            planned = [sum(step.prompt_tokens + step.tokens * part for step in own) for part in (share, 1)]
-            yield f"{name}: most_tokens are {engine.most_tokens:,}, {_held(*planned, engine.most_tokens, share)}."
+            low, high = (sum(step.prompt_tokens + step.tokens * part for step in own) for part in (share, 1))
+            yield f"{name}: most_tokens are {engine.most_tokens:,}, {_held(low, high, engine.most_tokens, share)}."
 
 
 def _held(least: float, most: float, limit: float, share: float) -> str:

@@ -15,8 +15,8 @@ COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 class RecordedEngine:
     """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn."""
 
-    context = None
-    counts_by = "what was recorded"
+    context: int | None = None
+    counts_by: str = "what was recorded"
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -48,10 +48,11 @@ def gap_against_parameters(rows: Sequence[ReportedGap], correlations: Correlatio
         for family, style in styles.items():
             members = sorted((r for r in of_benchmark if r.family == family), key=lambda r: r.parameters or 0.0)
             places = [100 * r.intervals["refinement_gap"].estimate for r in members]
-            axes.plot([r.parameters for r in members], places, label=family, **style)
-            for row, place in zip(members, places, strict=True):
+            at = [r.parameters or 0.0 for r in members]
+            axes.plot(at, places, label=family, **style)
+            for size, row, place in zip(at, members, places, strict=True):
                 bars: dict[str, Any] = {"yerr": reach(row.intervals["refinement_gap"]), "capsize": 3}
-                axes.errorbar(row.parameters, place, fmt="none", ecolor=style["color"], **bars)
+                axes.errorbar(size, place, fmt="none", ecolor=style["color"], **bars)
         _parameter_axis(axes, min(sizes), max(sizes))
         axes.set(xlabel="parameters (log axis)", ylabel=GAP)
     legend_below(figure, by_benchmark[0][0])
