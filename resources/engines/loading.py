@@ -1,9 +1,11 @@
 """Loading a model once: the engine that was used last stays in the process until another is wanted."""
 
 import gc
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -12,11 +14,12 @@ from gsr_dagster.experiment.experiment import Model
 from resources.engines import cpu
 from resources.engines.base import Engine
 from resources.models import weights
+from resources.models.generation_config import log_what_is_not_applied
 from resources.progress import track
 
 log = logging.getLogger(__name__)
 
-_loaded: dict[tuple[str, str, str], Engine] = {}
+_loaded: dict[tuple[str, ...], Engine] = {}
 
 
 class Engines(dg.ConfigurableResource):
@@ -32,7 +35,8 @@ class Engines(dg.ConfigurableResource):
 
 
 def _load(model: Model, checkpoint: Path | None) -> Engine:
-    key = (str(model.source), str(checkpoint), model.engine.model_dump_json())
+    chat = json.dumps([model.thinking_end, model.chat_template_kwargs], sort_keys=True, default=str)
+    key = (str(model.source), str(checkpoint), model.engine.model_dump_json(), chat)
     if key not in _loaded:
         _unload()
         what = model.source or model.engine.kind
@@ -56,6 +60,12 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         return OpenAIEngine(weights.fetch_tokenizer(model.source), model.engine)
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
     folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
+    log_what_is_not_applied(folder)
+    of_model: dict[str, Any] = {
+        "trust_remote_code": model.trust_remote_code,
+        "thinking_end": model.thinking_end,
+        "chat_template_kwargs": model.chat_template_kwargs,
+    }
     if isinstance(model.engine, VLLM):
         import torch
 
@@ -63,14 +73,14 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
             folder, adapter = weights.merged(folder, adapter), None
         from resources.engines.vllm import VLLMEngine
 
-        return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return VLLMEngine(folder, adapter, model.engine, **of_model)
     if isinstance(model.engine, Ray):
         from resources.engines.ray import RayEngine
 
-        return RayEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return RayEngine(folder, adapter, model.engine, **of_model)
     from resources.engines.transformers import TransformersEngine
 
-    return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)
+    return TransformersEngine(folder, adapter, model.engine.batch_size, **of_model)
 
 
 def _unload() -> None:

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.prompts import Message
 from resources.engines.base import EngineError, Request, Sample
 from resources.problems.recorded_samples import read_samples
 
@@ -14,8 +15,15 @@ COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 class RecordedEngine:
     """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn."""
 
+    context: int | None = None
+    counts_by = "the recorded samples"
+
     def __init__(self, folder: Path):
         self.folder = folder
+
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        """Return no token: a recorded prompt was read before."""
+        return 0
 
     def tokenize(self, text: str) -> list[int]:
         """Return no token: recorded refinements saw their candidates whole."""

@@ -8,7 +8,8 @@ import pytest
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
 from resources.engines.base import Request, sample_seed
-from resources.engines.transformers import NucleusSampler, TransformersEngine
+from resources.engines.decoding import NucleusSampler
+from resources.engines.transformers import TransformersEngine
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_sample_that_the_limit_cuts_off_says_so_and_tokens_are_counted(engine)
     settings = RolloutSettings(temperature=1.0, max_new_tokens=32)
     samples = [s for finished in engine.sample([request(2)], settings) for s in finished]
     assert {s.finish_reason for s in samples} == {"stop"}
-    assert all(s.prompt_tokens == len(engine._prompt(request(2))) for s in samples)
+    assert all(s.prompt_tokens == engine.prompt_tokens(request(2).messages) for s in samples)
 
 
 def test_a_request_larger_than_a_batch_is_split_and_comes_back_whole(engine):
