@@ -111,7 +111,13 @@ class Chat:
         budget, most = settings.thinking_tokens, settings.max_new_tokens
         if budget is None or self.thinking_end is None:
             return None
-        marker = len(self.tokenize(self.thinking_end))
+        written = self.tokenize(self.thinking_end)
+        if self.thinking_end not in self.text(written):
+            raise UserError(
+                f"thinking_tokens ends thinking by thinking_end, {self.thinking_end!r}, which the model's tokenizer "
+                f"writes as {self.text(written)!r}: give the marker as the model writes it"
+            )
+        marker = len(written)
         if budget + marker >= most:
             raise UserError(
                 f"thinking_tokens {budget} and the {marker} tokens of {self.thinking_end!r} leave no room for an "
