@@ -75,8 +75,9 @@ class Chat:
         self.thinking_end = thinking_end
         self.stop_tokens = stop_tokens
         self.notes: dict[str, Any] = {}
-        added = getattr(tokenizer, "added_tokens_decoder", {})
-        self.special = {*tokenizer.all_special_ids, *(number for number, token in added.items() if token.special)}
+        added = getattr(tokenizer, "added_tokens_decoder", None)  # mistral-common's have none
+        flagged = {n for n, token in added.items() if token.special} if isinstance(added, Mapping) else set()
+        self.special = {*tokenizer.all_special_ids, *flagged}
         self._patterns: dict[str, list[int]] = {}
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -93,7 +94,7 @@ class Chat:
 
     def stopped(self, tokens: Sequence[int], stop: Sequence[str]) -> bool:
         """Return whether the text of tokens has one of the strings in it."""
-        text = self._whole_text(tokens, stop)
+        text = self._whole_text(tokens, stop) if stop else ""
         return any(end in text for end in stop)
 
     def finished(self, tokens: Sequence[int], stop: Sequence[str]) -> tuple[str, int, bool]:

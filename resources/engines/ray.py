@@ -20,6 +20,7 @@ from typing import Any
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, lora_room
 from resources.engines.chat import COUNTED_BY, Chat
 from resources.engines.vllm import answer_seed, sampling
@@ -84,54 +85,49 @@ class RayEngine:
         budget = self.chat.thinking_budget(settings)
         prompts = [self.chat.prompt(request.messages) for request in requests]
         bounds = [budget if budget and self.chat.thinks(prompt) else None for prompt in prompts]
+        most = settings.max_new_tokens
         rows = [
-            _row(number, range(len(request.seeds)), request.seeds, prompts[number], bound or settings.max_new_tokens)
-            for number, (request, bound) in enumerate(zip(requests, bounds, strict=True))
+            _row(n, range(len(request.seeds)), request.seeds, prompts[n], bounds[n] or most)
+            for n, request in enumerate(requests)
         ]
         lost: list[str] = []
-        before: dict[tuple[int, int], list[int]] = {}
+        going_on: dict[tuple[int, int], list[int]] = {}
+
+        def finished(row: Row, tokens: list[int]) -> Sample:
+            request, place = requests[row["request"]], row["sample"]
+            text, count, ended = self.chat.finished(tokens, settings.stop)
+            reason = "stop" if ended else "length"  # Ray does not hand on why vLLM stopped
+            read = len(prompts[row["request"]])
+            return Sample(request.id, request.indices[place], request.seeds[place], text, reason, read, count)
+
         for drawn in self._drawn(rows, settings, lost):
-            finished = []
+            samples = []
             for row in drawn:
                 number, tokens = row["request"], row["generated_tokens"]
-                ended = self.chat.finished(tokens, settings.stop)[2]
-                if len(tokens) == bounds[number] and not ended:
+                if len(tokens) == bounds[number] and not self.chat.finished(tokens, settings.stop)[2]:
                     tokens += self.chat.closing(tokens)
-                    if self._goes_on(prompts[number], tokens, settings):
-                        before[number, row["sample"]] = tokens
+                    if self._can_go_on(prompts[number], tokens, settings):
+                        going_on[number, row["sample"]] = tokens
                         continue
-                finished.append(self._sample(requests, row, len(prompts[number]), tokens, settings))
-            if finished:
-                yield finished
+                samples.append(finished(row, tokens))
+            if samples:
+                yield samples
         answers = [
-            _row(
-                number,
-                [place],
-                [answer_seed(requests[number].seeds[place])],
-                prompts[number] + tokens,
-                settings.max_new_tokens - len(tokens),
-            )
-            for (number, place), tokens in before.items()
+            _row(n, [place], [answer_seed(requests[n].seeds[place])], prompts[n] + tokens, most - len(tokens))
+            for (n, place), tokens in going_on.items()
         ]
         for drawn in self._drawn(answers, settings, lost) if answers else ():
-            finished = []
-            for row in drawn:
-                number = row["request"]
-                tokens = before[number, row["sample"]] + row["generated_tokens"]
-                finished.append(self._sample(requests, row, len(prompts[number]), tokens, settings))
-            yield finished
+            yield [finished(row, going_on[row["request"], row["sample"]] + row["generated_tokens"]) for row in drawn]
         if lost:
             wanted = sum(len(request.indices) for request in requests)
             raise EngineError(f"{len(lost)} of {wanted} samples could not be had; the first: {lost[0]}")
 
-    def _goes_on(self, prompt: list[int], tokens: list[int], settings: RolloutSettings) -> bool:
+    def _can_go_on(self, prompt: list[int], tokens: list[int], settings: RolloutSettings) -> bool:
         """Return whether something can follow the tokens of a sample."""
         room = self.context is None or len(prompt) + len(tokens) < self.context
         return room and not self.chat.stopped(tokens, settings.stop)
 
-    def _drawn(
-        self, rows: list[dict[str, Any]], settings: RolloutSettings, lost: list[str]
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _drawn(self, rows: list[Row], settings: RolloutSettings, lost: list[str]) -> Iterator[list[Row]]:
         """Yield what Ray drew as it comes. The reason of what it could not draw joins ``lost``."""
         from ray.data import from_items  # pyright: ignore
 
@@ -155,21 +151,8 @@ class RayEngine:
             lost += [row["__inference_error__"] for row in came if row["__inference_error__"]]
             yield [row for row in came if not row["__inference_error__"]]
 
-    def _sample(
-        self,
-        requests: Sequence[Request],
-        row: dict[str, Any],
-        prompt: int,
-        tokens: list[int],
-        settings: RolloutSettings,
-    ) -> Sample:
-        request, place = requests[row["request"]], row["sample"]
-        text, count, ended = self.chat.finished(tokens, settings.stop)
-        reason = "stop" if ended else "length"  # Ray does not hand on why vLLM stopped
-        return Sample(request.id, request.indices[place], request.seeds[place], text, reason, prompt, count)
 
-
-def _row(request: int, samples: Sequence[int], seeds: Sequence[int], prompt: list[int], most: int) -> dict[str, Any]:
+def _row(request: int, samples: Sequence[int], seeds: Sequence[int], prompt: list[int], most: int) -> Row:
     """Return samples of one prompt, as Ray gets them."""
     return {"request": request, "samples": list(samples), "seeds": list(seeds), "prompt": prompt, "most": most}
 
