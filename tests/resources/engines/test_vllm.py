@@ -17,7 +17,7 @@ import pytest
 
 from gsr_dagster.experiment.engines import VLLM, OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.prompts import direct_messages, refinement_messages
 from resources.engines.base import Request, Sample, sample_seed
 from resources.models import weights
 from tests.resources.engines.asked import requests
@@ -170,17 +170,19 @@ def asking(small_model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("asking") / "model"
     shutil.copytree(small_model, folder)
     file = folder / "generation_config.json"
-    asked = {"repetition_penalty": 3.0, "temperature": 0.3, "top_k": 3, "top_p": 0.5, "min_p": 0.2}
+    asked = {"repetition_penalty": 30.0, "temperature": 0.3, "top_k": 3, "top_p": 0.5, "min_p": 0.2}
     asked |= {"max_new_tokens": 5, "no_repeat_ngram_size": 2, "min_new_tokens": 12, "num_beams": 2, "do_sample": True}
     file.write_text(json.dumps({**json.loads(file.read_text()), **asked}))
     return folder
 
 
 def sums() -> list[Request]:
-    texts = [
-        f"State the final answer to the following arithmetic problem: {n % 9 + 1} + {n % 7 + 1} =" for n in range(16)
-    ]
-    return [Request(f"s{n}", direct_messages(text), (0,), (n,)) for n, text in enumerate(texts)]
+    sums = [f"{n % 9 + 1} + {n % 7 + 1}" for n in range(12)]
+    chats = [direct_messages(f"State the final answer to the following arithmetic problem: {s} =") for s in sums]
+    chats += [
+        refinement_messages(f"What is {s}?", [f"Seven. {s}.", "7 is"]) for s in sums[:4]
+    ]  # a penalty shows in these
+    return [Request(f"s{n}", chat, (0,), (n,)) for n, chat in enumerate(chats)]
 
 
 SETTINGS_TO_AGREE_ON = {
