@@ -65,8 +65,11 @@ class Engine(Protocol):
     ``counts_by`` says what its token counts come from.
     """
 
-    context: int | None
-    counts_by: str
+    @property
+    def context(self) -> int | None: ...
+
+    @property
+    def counts_by(self) -> str: ...
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         """Yield the samples in lists of those that finished together, in a fixed order.
