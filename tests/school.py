@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import numpy as np
@@ -42,6 +43,7 @@ class ScriptedEngine:
 
     context: int | None = None
     counts_by = "characters"
+    notes = MappingProxyType({})
 
     def __init__(self, skills: tuple[float, float]):
         self.direct, self.refining = skills

@@ -52,6 +52,10 @@ class OpenAIEngine:
     def counts_by(self) -> str:
         return self.model.counter.name
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {}
+
     def tokenize(self, text: str) -> list[int]:
         return self.model.counter.encode(text)
 
