@@ -81,8 +81,15 @@ class Chat:
         self._patterns: dict[str, list[int]] = {}
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the tokens that the model reads of a chat."""
-        return chat_tokens(self.tokenizer, messages, self.template_kwargs, on_date=self._note_the_date)
+        """Return the tokens that the model reads of a chat. Raises UserError where they have ended its thinking."""
+        tokens = chat_tokens(self.tokenizer, messages, self.template_kwargs, on_date=self._note_the_date)
+        if self.thinking_end and self.text(tokens).rstrip().endswith(self.thinking_end.rstrip()):
+            raise UserError(
+                f"the chat template ends the thinking ({self.thinking_end!r}) before the model writes, so that no text "
+                "holds it and no answer could be read: leave thinking_end out, or switch thinking on by "
+                "chat_template_kwargs"
+            )
+        return tokens
 
     def tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
@@ -125,10 +132,6 @@ class Chat:
                 f"answer within max_new_tokens, {most}: make thinking_tokens smaller than {most - marker}"
             )
         return budget
-
-    def thinks(self, prompt: Sequence[int]) -> bool:
-        """Return whether the model may think after a prompt: not where the chat template has ended that already."""
-        return self.thinking_end is None or not self.text(prompt).rstrip().endswith(self.thinking_end.rstrip())
 
     def closing(self, tokens: Sequence[int]) -> list[int]:
         """Return the tokens that end the thinking in generated tokens, none where it has ended."""

@@ -104,9 +104,8 @@ class ThinkingBudget:
     Source: budget forcing, Muennighoff et al. 2025, arXiv 2501.19393.
     """
 
-    def __init__(self, chat: Chat, budget: int, thinks: Sequence[bool], prompt_length: int):
+    def __init__(self, chat: Chat, budget: int, prompt_length: int):
         self.chat = chat
-        self.thinks = thinks
         self.budget = budget
         self.end = prompt_length + budget
         self.markers: list[list[int]] = []
@@ -114,10 +113,7 @@ class ThinkingBudget:
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         step = input_ids.shape[1] - self.end
         if step == 0:
-            self.markers = [
-                self.chat.closing(tokens) if thinks else []
-                for thinks, tokens in zip(self.thinks, input_ids[:, -self.budget :].tolist(), strict=True)
-            ]
+            self.markers = [self.chat.closing(tokens) for tokens in input_ids[:, -self.budget :].tolist()]
         forced = [(row, marker[step]) for row, marker in enumerate(self.markers) if 0 <= step < len(marker)]
         for row, token in forced:
             scores[row] = float("-inf")

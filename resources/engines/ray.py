@@ -84,10 +84,9 @@ class RayEngine:
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         budget = self.chat.thinking_budget(settings)
         prompts = [self.chat.prompt(request.messages) for request in requests]
-        bounds = [budget if budget and self.chat.thinks(prompt) else None for prompt in prompts]
         most = settings.max_new_tokens
         rows = [
-            _row(n, range(len(request.seeds)), request.seeds, prompts[n], bounds[n] or most)
+            _row(n, range(len(request.seeds)), request.seeds, prompts[n], budget or most)
             for n, request in enumerate(requests)
         ]
         lost: list[str] = []
@@ -104,7 +103,7 @@ class RayEngine:
             samples = []
             for row in drawn:
                 number, tokens = row["request"], row["generated_tokens"]
-                if len(tokens) == bounds[number] and not self.chat.finished(tokens, settings.stop)[2]:
+                if len(tokens) == budget and not self.chat.finished(tokens, settings.stop)[2]:
                     tokens += self.chat.closing(tokens)
                     if self._can_go_on(prompts[number], tokens, settings):
                         going_on[number, row["sample"]] = tokens

@@ -114,8 +114,7 @@ class TransformersEngine:
             if settings.repetition_penalty:
                 processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[rows]))
             if budget := self.chat.thinking_budget(settings):
-                thinks = [self.chat.thinks(prompt) for prompt in prompts]
-                processors.append(ThinkingBudget(self.chat, budget, [thinks[row] for row in rows], length))
+                processors.append(ThinkingBudget(self.chat, budget, length))
             stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
             sequences = self.model.generate(
                 input_ids=ids[rows],

@@ -95,9 +95,8 @@ class VLLMEngine:
         asked: dict[str, Asked] = {}
         for request in requests:
             prompt = self.chat.prompt(request.messages)
-            bound = budget if budget and self.chat.thinks(prompt) else None
-            for part in _one_by_one(request) if bound and settings.temperature else [request]:
-                self._ask(asked, Asked(part, prompt, budget=bound), settings)
+            for part in _one_by_one(request) if budget and settings.temperature else [request]:
+                self._ask(asked, Asked(part, prompt, budget=budget), settings)
         while self.engine.has_unfinished_requests():
             try:
                 outputs = self.engine.step()

@@ -90,13 +90,12 @@ def test_a_template_that_asks_for_no_date_is_not_noted():
     assert chat.notes == plain.notes == {}
 
 
-def test_a_template_gets_the_models_settings_and_a_budget_does_not_touch_thinking_that_it_ended():
-    tokenizer = templated(SWITCHED)
-    free, switched_off = Chat(tokenizer, None, "</think>"), Chat(tokenizer, {"enable_thinking": False}, "</think>")
-    assert "</think>" not in tokenizer.decode(free.prompt(ASKED))
-    assert "</think>" in tokenizer.decode(switched_off.prompt(ASKED))
-    assert free.thinks(free.prompt(ASKED))
-    assert not switched_off.thinks(switched_off.prompt(ASKED))
+def test_a_template_gets_the_models_settings_and_one_that_ends_the_thinking_itself_is_refused():
+    tokenizer, off = templated(SWITCHED), {"enable_thinking": False}
+    assert "</think>" not in tokenizer.decode(Chat(tokenizer, None, "</think>").prompt(ASKED))
+    assert "</think>" in tokenizer.decode(Chat(tokenizer, off).prompt(ASKED))
+    with pytest.raises(UserError, match="leave thinking_end out"):
+        Chat(tokenizer, off, "</think>").prompt(ASKED)
 
 
 @pytest.mark.parametrize("name", ["add_generation_prompt", "tokenize", "strftime_now", "chat_template"])

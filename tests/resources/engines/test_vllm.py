@@ -150,13 +150,13 @@ def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter, tmp_pat
 
 
 def test_a_served_model_is_sampled_by_the_openai_engine(server, model):
-    from resources.engines.openai import OpenAIEngine
+    from resources.engines.served.engine import OpenAIEngine
 
-    engine = OpenAIEngine(model, OpenAI(kind="openai", base_url=server, model="smollm2", concurrency=8))
+    engine = OpenAIEngine(OpenAI(kind="openai", base_url=server, model="smollm2", concurrency=8))
     asked = requests(6, 4)
     first = drawn(engine, asked, SETTINGS)
     assert len(first) == 24
-    assert not engine.failures
+    assert not engine.model.failures
     again = drawn(engine, asked, SETTINGS)
     assert sum(again[key].text == first[key].text for key in first) > 12, "a seed decides most of a sample"
     assert {s.finish_reason for s in first.values()} <= {"stop", "length"}
@@ -270,8 +270,8 @@ def asking_server(asking) -> Iterator[str]:
 def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(
     asking_engines, asking, asking_server, settings
 ):
-    from resources.engines.openai import OpenAIEngine
+    from resources.engines.served.engine import OpenAIEngine
 
     embedded, _ = asking_engines(None)
-    engine = OpenAIEngine(asking, OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
+    engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
     assert told(engine, greedy(**settings)) == told(embedded, greedy(**settings))
