@@ -23,6 +23,10 @@ from resources.training.saves import Saves, step_of
 from resources.training.targets import Targets, stop_tokens
 
 
+class RefusedError(RuntimeError):
+    """What keeps a training from being begun; the message says what would be right."""
+
+
 def main(job_path: str) -> None:
     """Train the adapter, or all weights, that a job file describes, and write them beside its history."""
     train(json.loads(Path(job_path).read_text()))
@@ -56,7 +60,8 @@ def train(job: dict[str, Any]) -> None:
     made = [targets.target(json.loads(row["messages"]), row["completion"]) for row in job["rows"]]
     rows, cut, dropped = fitting([row["kind"] for row in job["rows"]], made, training["max_length"])
     if not rows:
-        sys.exit(f"no training row has room for its answer in max_length, {training['max_length']} tokens: raise it")
+        longest = training["max_length"]
+        raise RefusedError(f"no training row has room for its answer in max_length, {longest} tokens: raise it")
     # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
     dtype = native_dtype() if adapter else torch.float32
     own = settings.get("model_init_kwargs", {})
@@ -82,6 +87,10 @@ def train(job: dict[str, Any]) -> None:
     if main_process:
         refuse_a_full_disk(trainer.model, Path(job["checkpoint"]).parent)
         trainer.saves.begin()
+    if main_process and os.environ.get("ACCELERATE_USE_FSDP") == "true" and not trainer.is_fsdp_enabled:
+        note(
+            job, "its accelerate config asks for FSDP, which there is on GPUs only: each process holds the whole model"
+        )
     save = Path(job["resume"]) if job["resume"] else None
     if save and not trainer.can_go_on_from(save):
         if main_process:
@@ -96,6 +105,9 @@ def train(job: dict[str, Any]) -> None:
     if not main_process:
         return
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if state is not None:  # a tied weight stands in it twice
+        tied = getattr(model, "all_tied_weights_keys", None) or {}
+        state = {name: weight for name, weight in state.items() if name not in tied}
     write_checkpoint(model, state, tokenizer, job["source"], Path(job["checkpoint"]))
     trainer.optimizer = trainer.lr_scheduler = None  # gives back their memory
     facts = {"cut_rows": cut, "dropped_rows": dropped}
@@ -172,11 +184,11 @@ def note(job: dict[str, Any], text: str) -> None:
 
 
 def refuse_a_full_disk(model: Any, folder: Path) -> None:
-    """End this process, before hours of training, where its folder has no room for what will be saved."""
+    """Raise RefusedError, before hours of training, where its folder has no room for what will be saved."""
     needed = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        sys.exit(
+        raise RefusedError(
             f"the checkpoint needs {needed / 1e6:,.1f} MB and {folder} has {free / 1e6:,.1f} MB: make room, or let "
             "TMPDIR name a larger disk, and run again; what is finished stays"
         )
@@ -214,4 +226,7 @@ def end_with_stdin() -> None:
 
 if __name__ == "__main__":
     end_with_stdin()
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except RefusedError as refused:
+        sys.exit(str(refused))
