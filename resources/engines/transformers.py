@@ -16,6 +16,7 @@ from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import repeat_with_room
+from resources.models.merging import merge_adapter
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class TransformersEngine:
         if adapter is not None:
             from peft import PeftModel
 
-            model: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
         self.model = model.to(self.device).eval()
         configured = self.model.generation_config.eos_token_id
         stops = configured if isinstance(configured, list) else [configured]
