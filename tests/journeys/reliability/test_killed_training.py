@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,11 +17,13 @@ import psutil
 import pytest
 
 from resources.training.saves import Saves, step_of
+from resources.training.trainer import TrainingDiedError
 from tests.journeys.reliability.full_numbers import times
 from tests.resources.training.lessons import files_of, train
 
 SETTINGS = {"epochs": 20, "save_minutes": 0}
 STEPS = 60
+DIED = 3  # how a run ends whose training process was killed
 PICKLED = {".pt", ".pth", ".bin", ".pkl"}
 
 
@@ -35,14 +38,14 @@ class Killed:
         self.victims: Counter[str] = Counter()
         self.kept = 0
 
-    def attempt(self, number: int) -> bool:
-        """Train until a moment at random, and kill. Return whether the training was done before."""
+    def attempt(self, number: int, kill: bool) -> bool:
+        """Train, and kill at a moment at random. Return whether the training was done before."""
         scratch = self.folder / f"attempt-{number}"
         arguments = {"model": self.model, "scratch": scratch, "saves": self.saves, **self.settings}
         run = multiprocessing.get_context("fork").Process(target=self._train, args=(scratch, arguments))
         newest = self._newest()
         run.start()
-        if not self._reached(run, scratch, newest):
+        if not kill or not self._reached(run, newest):
             run.join()
             assert run.exitcode == 0, (scratch / "output.log").read_text()[-3000:]
             return True
@@ -62,17 +65,21 @@ class Killed:
         run.join()
         _, alive = psutil.wait_procs(family, 20)
         assert not alive, "what it had started lives on"
+        assert run.exitcode in (0, DIED, -signal.SIGKILL), (scratch / "output.log").read_text()[-3000:]
         self._check(scratch, newest)
         return run.exitcode == 0
 
     @staticmethod
     def _train(scratch: Path, arguments: dict) -> None:
-        trained = train(**arguments)
+        try:
+            trained = train(**arguments)
+        except TrainingDiedError:
+            os._exit(DIED)
         done = {name: content.hex() for name, content in files_of(trained.folder).items()}
         (scratch / "done.json").write_text(json.dumps([done, trained.history, trained.facts]))
         os._exit(0)
 
-    def _reached(self, run, scratch: Path, newest: int) -> bool:
+    def _reached(self, run, newest: int) -> bool:
         """Wait for a moment: while the model is loaded, after so many more steps, or as a step is half-written."""
         kind = self.rng.choice(["by time", "by step", "half-written"])
         more, seconds = newest + self.rng.randint(1, 8), self.rng.uniform(0, 12)
@@ -117,10 +124,10 @@ def test_a_training_killed_over_and_over_ends_with_the_weights_of_one_that_was_n
     assert whole.history[-1]["step"] == STEPS
     killed = Killed(small_model, tmp_path, settings)
     number, done = 0, False
-    while sum(killed.victims.values()) < kills or not done:
+    while (left := kills - sum(killed.victims.values())) > 0 or not done:
         if done:  # it was too fast for so many: once more from the start
             killed.saves.remove()
-        done = killed.attempt(number)
+        done = killed.attempt(number, kill=left > 0)
         if done:
             files, history, facts = json.loads((tmp_path / f"attempt-{number}" / "done.json").read_text())
             assert {name: bytes.fromhex(content) for name, content in files.items()} == files_of(whole.folder)

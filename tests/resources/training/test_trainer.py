@@ -118,3 +118,48 @@ def test_training_ends_with_the_run_that_started_it_however_that_ended(small_mod
     run.kill()
     run.join()
     training.wait(5)
+
+
+def test_a_template_that_cannot_be_trained_on_is_refused_by_name_before_anything_is_loaded(tokenizer_folder, tmp_path):
+    weights = tmp_path / "weights"
+    shutil.copytree(tokenizer_folder, weights)
+    (weights / "model.safetensors").touch()
+    (weights / "chat_template.jinja").write_text("{{ raise_exception('Only with tools.') }}")
+    with pytest.raises(TrainingError, match=f"path:{weights}: its chat template cannot write .*: Only with tools."):
+        train(weights, tmp_path / "scratch")
+    assert not (tmp_path / "scratch" / "output.log").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(small_model, tmp_path):
+    with pytest.raises(TrainingError, match=r"the loss at step \d is (nan|inf)"):
+        train(small_model, tmp_path / "scratch", learning_rate=1e30, warmup=0, lora=None)
+
+
+def test_rows_that_lose_their_end_are_counted_and_a_set_without_room_is_refused(small_model, tmp_path):
+    facts = train(small_model, tmp_path / "cut", max_length=55).facts
+    assert facts["cut_rows"] + facts["dropped_rows"] > 0
+    with pytest.raises(TrainingError, match="no training row has room for its answer in max_length, 2 tokens"):
+        train(small_model, tmp_path / "none", max_length=2)
+
+
+def test_settings_of_sftconfig_reach_the_trainer(alone, small_model, tmp_path):
+    trainer = {
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.5,
+        "model_init_kwargs": {"attn_implementation": "eager"},
+    }
+    learned = train(small_model, tmp_path / "other", trainer=trainer)
+    assert [row["learning_rate"] for row in learned.history] == [1e-3] * 3
+    assert files_of(learned.folder) != files_of(alone.folder)
+
+
+def test_a_value_that_sftconfig_refuses_is_said(small_model, tmp_path):
+    with pytest.raises(TrainingError, match="adamw_nonsense"):
+        train(small_model, tmp_path / "other", trainer={"optim": "adamw_nonsense"})
+
+
+def test_a_key_of_a_reporter_stays_in_the_environment(small_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "planted-key-of-wandb")
+    train(small_model, tmp_path / "scratch", trainer={"report_to": "none", "run_name": "mine"})
+    texts = [path.read_bytes() for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+    assert not any(b"planted-key-of-wandb" in text for text in texts)
