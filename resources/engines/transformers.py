@@ -20,6 +20,7 @@ from resources.engines.cache import repeat_with_room
 from resources.engines.chat import COUNTED_BY, Chat
 from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget
 from resources.models.generation_config import stop_tokens
+from resources.models.merging import merge_adapter
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -63,7 +64,7 @@ class TransformersEngine:
         if adapter is not None:
             from peft import PeftModel
 
-            model: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
         self.model = model.to(self.device).eval()
         self.context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self.chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
