@@ -53,7 +53,7 @@ def unknown_key(key: str, spot: Spot, value: Any) -> str:
     parent = ".".join(map(str, spot.place[:-1])) or "the file"
     no = f"{parent} has no key {key!r}"
     if inner := _one_level_too_deep(section, value):
-        return f"{no}, and {inner} stand a level too deep under it: write them straight under {parent}"
+        return f"{no}, and {inner} under it is a level too deep: write it straight under {parent}"
     if known := meant_here(key, here):
         sure = SequenceMatcher(None, _plain(key), known).ratio() >= LIKELY or OTHER_NAMES.get(_plain(key)) == known
         return f"{no}: did you mean {known}?{'' if sure else f' There are {listed(sorted(here))}'}"

@@ -9,14 +9,14 @@ that is not named here is told by what is wanted, so that nothing of it can come
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic_core import ErrorDetails
 
 from gsr_dagster.experiment.faults.levels import missing_names
 from gsr_dagster.experiment.faults.unknown_keys import kinds_with, meant_here, unknown_key
-from gsr_dagster.experiment.faults.wanted import Spot, kind_of, listed, spot_of, spots_of_truth_values
+from gsr_dagster.experiment.faults.wanted import Spot, is_union, kind_of, listed, spot_of, spots_of_truth_values
 from gsr_dagster.experiment.likeness import did_you_mean, which
 from gsr_dagster.experiment.line_numbers import Fault, found_at
 from gsr_dagster.experiment.settings import MOST
@@ -62,7 +62,8 @@ def in_plain_words(error: ErrorDetails, spot: Spot, node: yaml.Node | None, valu
     if kind in ("extra_forbidden", "invalid_key"):
         return unknown_key(spot.key if node is None else _key_text(spot, error), spot, value)
     if spot.is_name:
-        return f'a name is a text, and YAML reads {spot.key} as no text: write it in quotes, "{spot.key}"'
+        read = _read_as(error["input"]) or "no text"
+        return f'a name is a text, and YAML reads {spot.key} as {read}: write it in quotes, "{spot.key}"'
     if kind == "missing":
         return f"this key is missing: {spot.wanted} is wanted{_as_in(spot)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -120,9 +121,18 @@ def _said(node: yaml.Node | None, value: Any) -> str:
     return f"it says {_short(value)!r}" if value != "" else "the text is empty"
 
 
+def _read_as(value: Any) -> str:
+    """Return what YAML takes a value for that is no text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a date" if isinstance(value, date) else "a number" if isinstance(value, int | float) else ""
+
+
 def _hint(spot: Spot, node: yaml.Node | None, value: Any) -> str:
     """Return what to write in its stead, where that can be known."""
     wanted, raw = spot.wanted, _raw(node) or ""
+    if value is False and is_union(spot.annotation) and type(None) in get_args(spot.annotation):
+        return f"write {spot.key}: null for none"
     if "number" in wanted and isinstance(value, str):
         number = _meant_number(value)
         if number is None:
