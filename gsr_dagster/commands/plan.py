@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 import click
 from rich.table import Table
@@ -59,6 +60,7 @@ def command(experiment: Experiment, rate: float, training_rate: float, share: fl
     )
     said = (
         of_defaults(experiment),
+        of_missing_weights(experiment),
         of_unknown_sizes(experiment),
         of_money(experiment, steps, share),
         of_tasks(experiment),
@@ -91,6 +93,14 @@ def of_unknown_sizes(experiment: Experiment) -> Iterator[str]:
     loaded = {n: m for n, m in experiment.models.items() if not isinstance(m.engine, OpenAI | RecordedSamples)}
     if unknown := [name for name, model in loaded.items() if model.parameters is None]:
         yield f"Neither hours nor weights count {', '.join(unknown)}: the file does not say the parameters."
+
+
+def of_missing_weights(experiment: Experiment) -> Iterator[str]:
+    """Yield which models have no weights here. A plan needs none: the run may be on another machine."""
+    for name, model in experiment.models.items():
+        kind, _, place = (model.source or "").partition(":")
+        if (kind == "path" or place.endswith(".gguf")) and not Path(place).expanduser().exists():
+            yield f"{name}: {place} is not on this machine, and a run needs it: write the path where its weights are."
 
 
 def of_tasks(experiment: Experiment) -> Iterator[str]:

@@ -74,7 +74,12 @@ def line_of(root: yaml.Node | None, place: Place) -> int:
 
 def dotted(place: Place) -> str:
     """Return a place as people write it, `students.mine.base`."""
-    return ".".join(str(step) for step in place) or "the whole file"
+    return ".".join(on_one_line(str(step)) for step in place) or "the whole file"
+
+
+def on_one_line(text: str) -> str:
+    """Return a text of the file with its line ends and other signs that do not show written out."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gsr_dagster.commands.init.columns import Columns, ColumnsError, columns
 from gsr_dagster.commands.init.document import DEMO_SOURCE, FirstModel, FirstProblems, K, document, key_of
 from gsr_dagster.commands.options import console
 from gsr_dagster.experiment.experiment import Model
+from gsr_dagster.experiment.line_numbers import on_one_line
 from gsr_dagster.experiment.loading import read_experiment
 from gsr_dagster.experiment.problem_sets import FILES
 from gsr_dagster.method.rows import Row
@@ -74,7 +76,8 @@ def command(
     first = _served(server, model) if server else _local(model)
     name = key_of(problems.name.partition(".")[0])
     source = f"file:{Path(os.path.relpath(problems.resolve(), path.resolve().parent)).as_posix()}"
-    text = document(key_of(path.stem), str(path), FirstProblems(name, source, found.options, domain), first)
+    file = on_one_line(shlex.quote(str(path)))
+    text = document(key_of(path.stem), file, FirstProblems(name, source, found.options, domain), first)
     experiment = read_experiment(text, path.resolve(), with_inputs=True)
     loaded = load_problems(name, experiment.benchmarks[name])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +86,8 @@ def command(
     _say_model(first)
     samples = len(loaded.rows) * (first.samples + first.samples // K)
     _say(f"{path} is written: {samples:,} samples. Next:")
-    _say(f"  gsr -e {path} plan    what a run costs, before it starts")
-    _say(f"  gsr -e {path} run     the run, and its table")
+    _say(f"  gsr -e {file} plan    what a run costs, before it starts")
+    _say(f"  gsr -e {file} run     the run, and its table")
 
 
 def _served(server: str, model: str | None) -> FirstModel:

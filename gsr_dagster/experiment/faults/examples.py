@@ -55,6 +55,8 @@ EXAMPLES: dict[tuple[str, str], str] = {
     ("RolloutSettings", "stop"): '["Problem:"]',
     ("RolloutSettings", "thinking_tokens"): "2048",
     ("Rollouts", "samples"): "4",
+    ("Rollouts", "temperature"): "1.0",
+    ("Rollouts", "max_new_tokens"): "4096",
     ("Student", "base"): "qwen2.5-7b",
     ("Student", "teacher"): "qwen2.5-72b",
     ("Student", "candidates_from"): "qwen2.5-7b",

@@ -47,5 +47,5 @@ def _not_there(path: Path, is_folder: bool) -> str:
         nearest = nearest.parent
     beside = [one.name for one in nearest.iterdir() if one.is_dir() or not is_folder] if nearest == path.parent else []
     near = did_you_mean(path.name, beside)
-    where = near or f". A path is taken from the experiment file's folder; the nearest folder there is {nearest}"
+    where = near or f". Write its path, from the experiment file's folder; the nearest folder there is {nearest}"
     return f"there is no {what} {path}{where}"

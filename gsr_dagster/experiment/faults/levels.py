@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.faults.wanted import listed, plain, sections_of
-from gsr_dagster.experiment.line_numbers import Place
+from gsr_dagster.experiment.line_numbers import Place, dotted
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MissingName:
         verb = "stands" if len(self.keys) == 1 else "stand"
         return (
             f"{listed(self.keys)} {verb} where a name is wanted: put the name in between, "
-            f"as in {'.'.join(map(str, self.place))}: {inner}"
+            f"as in {dotted(self.place)}: {inner}"
         )
 
     def covers(self, where: Place) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gsr_dagster.experiment.faults.wanted import Spot, homes, kind_of, listed
 from gsr_dagster.experiment.likeness import nearest
+from gsr_dagster.experiment.line_numbers import dotted, on_one_line
 from gsr_dagster.experiment.settings import Section
 
 # What other programs call a key.
@@ -50,7 +51,7 @@ def unknown_key(key: str, spot: Spot, value: Any) -> str:
     """Return what is wrong with a key that a section has not, and which one is meant, or where it belongs."""
     section = spot.owner
     here = list(section.model_fields) if section else []
-    parent = ".".join(map(str, spot.place[:-1])) or "the file"
+    parent = dotted(spot.place[:-1]) if spot.place[1:] else "the file"
     no = f"{parent} has no key {key!r}"
     if inner := _one_level_too_deep(section, value):
         return f"{no}, and {inner} under it is a level too deep: write it straight under {parent}"
@@ -89,7 +90,7 @@ def kinds_with(keys: Iterable[str], sections: Sequence[type[Section]]) -> list[s
 
 def _one_level_too_deep(section: type[Section] | None, value: Any) -> str:
     """Return the keys of a section that stand under a key that it has not."""
-    inner = [str(key) for key in value] if isinstance(value, dict) else []
+    inner = [on_one_line(str(key)) for key in value] if isinstance(value, dict) else []
     return listed(inner) if section and inner and all(key in section.model_fields for key in inner) else ""
 
 

@@ -218,7 +218,7 @@ def _bounds(metadata: Sequence[Any]) -> str:
         del found["le"]
     if {"ge", "le"} <= set(found):
         return f" from {found['ge']:,} to {found['le']:,}"
-    return " " * bool(found) + " and ".join(f"{BOUNDS[name]} {limit:,}" for name, limit in found.items())
+    return " " * bool(found) + " and ".join(f"{BOUNDS[name]} {limit:,.10g}" for name, limit in found.items())
 
 
 def _is_named(annotation: Any) -> bool:

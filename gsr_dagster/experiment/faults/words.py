@@ -18,7 +18,7 @@ from gsr_dagster.experiment.faults.levels import missing_names
 from gsr_dagster.experiment.faults.unknown_keys import kinds_with, meant_here, unknown_key
 from gsr_dagster.experiment.faults.wanted import Spot, is_union, kind_of, listed, spot_of, spots_of_truth_values
 from gsr_dagster.experiment.likeness import did_you_mean, which
-from gsr_dagster.experiment.line_numbers import Fault, found_at
+from gsr_dagster.experiment.line_numbers import Fault, found_at, on_one_line
 from gsr_dagster.experiment.settings import MOST
 
 LONGEST = 60
@@ -112,7 +112,8 @@ def _said(node: yaml.Node | None, value: Any) -> str:
         return "a list stands there" if value else "the list is empty"
     raw = _raw(node) or str(value)
     if isinstance(value, bool):
-        return f"it says {raw}, which YAML reads as {str(value).lower()}"
+        read = str(value).lower()
+        return f"it says {raw}" + (f", which YAML reads as {read}" if raw.lower() != read else "")
     if isinstance(value, date):
         return f"it says {raw}, which YAML reads as a date"
     if isinstance(value, int | float):
@@ -147,7 +148,9 @@ def _hint(spot: Spot, node: yaml.Node | None, value: Any) -> str:
     if wanted.startswith("a list") and isinstance(value, Mapping):
         return "write '- ' before each of its items"
     if wanted.startswith("a list") and value is not None and not isinstance(value, list):
-        items = [part.strip() for part in value.split(",")] if isinstance(value, str) and "," in value else [raw]
+        items = (
+            [part.strip() for part in _short(value).split(",")] if isinstance(value, str) and "," in value else [raw]
+        )
         return f"write [{', '.join(items)}]"
     if spot.sections and isinstance(value, str) and value in map(kind_of, spot.sections):
         return f"write {spot.key}: {{kind: {value}}}"
@@ -183,7 +186,7 @@ def _raw(node: yaml.Node | None) -> str | None:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = on_one_line(str(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -116,14 +116,14 @@ MISTAKES = [
         "a path to nowhere",
         changed("own.jsonl", "data/x.jsonl"),
         [
-            "line 13, benchmarks.own.source: there is no file HERE/data/x.jsonl. A path is taken from the experiment file's folder; the nearest folder there is HERE"
+            "line 13, benchmarks.own.source: there is no file HERE/data/x.jsonl. Write its path, from the experiment file's folder; the nearest folder there is HERE"
         ],
     ),
     (
         "samples that are not there",
         changed(section("students"), "").replace("{kind: vllm}", "{kind: recorded, path: imported}"),
         [
-            "line 9, families.qwen.7b.engine.path: there is no folder HERE/imported. A path is taken from the experiment file's folder; the nearest folder there is HERE"
+            "line 9, families.qwen.7b.engine.path: there is no folder HERE/imported. Write its path, from the experiment file's folder; the nearest folder there is HERE"
         ],
     ),
     (
