@@ -1,5 +1,6 @@
 """The gsr command: its tree, and the one place where what a user can put right is shown in place of a traceback.
 
+gsr init --problems FILE            write a first experiment file for your own problems
 gsr -e demo run                     materialize an experiment, with progress bars
 gsr plan                            print what a run would cost, before it starts
 gsr report                          print its table again, and where report.html is
@@ -26,6 +27,7 @@ from resources.texts import printable
 COMMANDS = {
     name: f"gsr_dagster.commands.{module}"
     for name, module in {
+        "init": "init.command",
         "run": "run",
         "plan": "plan",
         "report": "report",

@@ -1,15 +1,20 @@
 """What a run of an experiment costs before it starts: `gsr plan`. planned_steps.py counts it."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 
 import click
 from rich.table import Table
 
-from gsr_dagster.commands.options import console, with_experiment
+from gsr_dagster.commands.options import console, of_defaults, with_experiment_and_inputs
 from gsr_dagster.commands.planned_steps import Step, plan
 from gsr_dagster.commands.tables import new_table
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.faults.generated import GENERATED
+from gsr_dagster.experiment.faults.inputs import problem_sets
+from gsr_dagster.experiment.faults.reasoning_gym_tasks import tasks
 from resources.reporting.numbers import NOTHING
 
 # Stored text compresses to about this many bytes a token.
@@ -35,7 +40,7 @@ BYTES_A_WEIGHT = 2
     show_default=True,
     help="Of the token limits, what is really written.",
 )
-@with_experiment
+@with_experiment_and_inputs
 def command(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
     """Print what a run would cost before it starts; nothing is loaded or sampled.
 
@@ -53,7 +58,14 @@ def command(experiment: Experiment, rate: float, training_rate: float, share: fl
         f"{disk['weights'] / 1e9:,.1f} GB of weights, {disk['samples'] / 1e9:,.2f} GB of samples.",
         soft_wrap=True,
     )
-    for line in (*of_unknown_sizes(experiment), *of_money(experiment, steps, share)):
+    said = (
+        of_defaults(experiment),
+        of_missing_weights(experiment),
+        of_unknown_sizes(experiment),
+        of_money(experiment, steps, share),
+        of_tasks(experiment),
+    )
+    for line in chain.from_iterable(said):
         console.print(line, soft_wrap=True)
 
 
@@ -81,6 +93,25 @@ def of_unknown_sizes(experiment: Experiment) -> Iterator[str]:
     loaded = {n: m for n, m in experiment.models.items() if not isinstance(m.engine, OpenAI | RecordedSamples)}
     if unknown := [name for name, model in loaded.items() if model.parameters is None]:
         yield f"Neither hours nor weights count {', '.join(unknown)}: the file does not say the parameters."
+
+
+def of_missing_weights(experiment: Experiment) -> Iterator[str]:
+    """Yield which models have no weights here. A plan needs none: the run may be on another machine."""
+    for name, model in experiment.models.items():
+        kind, _, place = (model.source or "").partition(":")
+        if (kind == "path" or place.endswith(".gguf")) and not Path(place).expanduser().exists():
+            yield f"{name}: {place} is not on this machine, and a run needs it: write the path where its weights are."
+
+
+def of_tasks(experiment: Experiment) -> Iterator[str]:
+    """Yield which tasks nobody could look up, since reasoning-gym is not installed here."""
+    sources = dict.fromkeys(problem_set.source for _, problem_set in problem_sets(experiment))
+    generated = [source.removeprefix(GENERATED) for source in sources if source.startswith(GENERATED)]
+    if generated and not tasks():
+        yield (
+            f"reasoning-gym is not installed here, and a run needs it: whether it has {', '.join(generated)} was not looked "
+            "up. pip install reasoning-gym brings it."
+        )
 
 
 def of_money(experiment: Experiment, steps: Sequence[Step], share: float) -> Iterator[str]:

@@ -5,7 +5,7 @@ import time
 import click
 import dagster as dg
 
-from gsr_dagster.commands.options import console, with_experiment
+from gsr_dagster.commands.options import console, of_defaults, with_experiment_and_inputs
 from gsr_dagster.commands.report import print_report
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
@@ -19,10 +19,12 @@ from resources.texts import printable
 
 
 @click.command("run")
-@with_experiment
+@with_experiment_and_inputs
 def command(experiment: Experiment) -> None:
     """Materialize what is not current, in this process, and print the table and the checks that fail."""
     started = time.monotonic()
+    for line in of_defaults(experiment):
+        console.print(line, soft_wrap=True)
     prepare_instance()
     definitions = build_definitions(experiment)
     with dg.DagsterInstance.get() as instance:

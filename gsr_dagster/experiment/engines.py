@@ -1,5 +1,6 @@
 """Engines of the experiment file: what samples a model, and its settings."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -48,7 +49,17 @@ class Ray(Section):
     max_model_len: Count | None = None
 
 
-BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")]
+def _address(url: str) -> str:
+    if re.fullmatch(r"https?://[^/@?\s]+(/[^?\s]*)?", url):
+        return url
+    if "@" in url or "?" in url:  # it may hold a key: it is not repeated
+        raise ValueError("an address with a name, a password or a query is not taken: write http://HOST:PORT/v1 alone")
+    near = f"http://{url.strip()}"
+    like = near if re.fullmatch(r"http://[\w.-]+(:\d+)?(/[^?\s]*)?", near) else "http://localhost:8000/v1"
+    raise ValueError(f"{url!r} is not an address that begins with http:// or https://, as {like} does")
+
+
+BaseUrl = Annotated[str, AfterValidator(_address)]
 
 
 # What every request says already, and where it is set.

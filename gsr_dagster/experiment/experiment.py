@@ -33,7 +33,10 @@ POOL = "gpu"
 
 def _partition_key(key: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
-        raise ValueError(f"{key!r} cannot be a partition key: letters, digits, '.', '_' and '-' only")
+        like = re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-._") or "mine"
+        raise ValueError(
+            f"{key!r} cannot be a partition key: letters, digits, '.', '_' and '-' only, as in {like[:50]}"
+        )
     if len(key) > 50 or "..." in key:  # it becomes a folder and a tag
         raise ValueError(f"{key!r} cannot be a partition key: no '...', and at most 50 characters")
     return key
@@ -41,20 +44,31 @@ def _partition_key(key: str) -> str:
 
 def _model_source(source: str) -> str:
     if not re.fullmatch(rf"{HUB_SOURCE}|(path|gguf):.+", source):
-        raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH")
+        raise ValueError(f"{source!r} is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH{_meant(source)}")
     return refuse_path(source)
+
+
+def _meant(source: str) -> str:
+    """Return what was meant by a source of another form, where that can be known."""
+    if found := re.fullmatch(r"(?:hf:|https://huggingface\.co/)?([\w.-]+/[\w.-]+)", source):
+        return f': write "hf:{found[1]}@main", with a tag or a commit in place of main'
+    if source.endswith(".gguf"):
+        return f': write "gguf:{source}"'
+    return f': write "path:{source}"' if source.startswith(("/", "./", "~")) else ', as in "hf:ORG/NAME@main"'
 
 
 def _owner(owner: str) -> str:
     if not re.fullmatch(r"team:[A-Za-z0-9_-]+|[A-Za-z0-9._%+-]*\w@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner, re.ASCII):
-        raise ValueError(f"{owner!r} is not team:NAME or an address")
+        raise ValueError(f"{owner!r} is not team:NAME or an address, as in team:gsr")
     return owner
 
 
 def _asset_name(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{,59}", name) or name in ALWAYS_AGGREGATED:
         kept = " and ".join(ALWAYS_AGGREGATED)
-        raise ValueError(f"{name!r} cannot name an aggregation: up to 60 of a-z, 0-9 and '_'; {kept} are always there")
+        raise ValueError(
+            f"{name!r} cannot name an aggregation: up to 60 of a-z, 0-9 and '_', as in pick; {kept} are always there"
+        )
     return name
 
 
@@ -82,16 +96,22 @@ class Model(Section):
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
         if self.source is None and not isinstance(self.engine, OpenAI | RecordedSamples):
-            raise ValueError("source is missing: only the engines openai and recorded need no weights")
+            raise ValueError(
+                "source is missing: only the engines openai and recorded need no weights. "
+                'Write source: "hf:ORG/NAME@main"'
+            )
         return self
 
 
 class Evaluation(Section):
-    """Rollout settings of the evaluation, the candidates' token budget in a refinement prompt, and the grader."""
+    """Rollout settings of the evaluation, the candidates' token budget in a refinement prompt, and the grader.
 
-    direct: RolloutSettings
-    refinement: RolloutSettings
-    candidate_tokens: Count
+    What the file leaves out is its default; `gsr plan` and `gsr run` say so.
+    """
+
+    direct: RolloutSettings = RolloutSettings()
+    refinement: RolloutSettings = RolloutSettings()
+    candidate_tokens: Count = 6144
     grader: GraderName = "math-verify"
 
 
@@ -112,7 +132,7 @@ class Experiment(Section):
     ks: tuple[Count, ...] = ()
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
-    evaluation: Evaluation
+    evaluation: Evaluation = Evaluation()
     aggregations: dict[AssetName, AnyAggregation] = Field(default={})
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"

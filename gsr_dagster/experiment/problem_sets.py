@@ -7,19 +7,37 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from gsr_dagster.experiment.datasets import REGISTRY, Domain
+from gsr_dagster.experiment.likeness import nearest, which
 from gsr_dagster.experiment.settings import Count, Section, Seed, from_folder
+
+FILES = (".jsonl", ".json", ".parquet", ".csv")
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
     """Check a source; a file's path is taken from the experiment file's folder."""
     kind, _, name = source.partition(":")
     if kind == "hub" and name not in REGISTRY:
-        raise ValueError(f"{source!r} is not hub:NAME; there are {', '.join(REGISTRY)}")
-    if kind == "file" and not name.endswith((".jsonl", ".json", ".parquet", ".csv")):
+        raise ValueError(f"{source!r} is not hub:NAME{which(name, REGISTRY)}")
+    if kind == "file" and not name.endswith(FILES):
         raise ValueError(f"{source!r} is not a .jsonl, .json, .parquet or .csv file")
     if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
-        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK")
+        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK{_meant_source(source)}")
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
+
+
+def _meant_source(source: str) -> str:
+    """Return what was meant by a source of another form, where that can be known."""
+    kind, _, name = source.partition(":")
+    if source.endswith(FILES):
+        return f': write "file:{name if kind in ("path", "files") and name else source}"'
+    if nearest(kind, ["reasoning-gym"]) and re.fullmatch(r"\w+", name):
+        return f': write "reasoning-gym:{name}"'
+    last = re.split("[:/]", source)[-1].partition("@")[0]
+    if known := nearest(last, REGISTRY, 0.8):
+        return f': did you mean "hub:{known}"?'
+    if kind == "hf" or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        return f". Of the hub there are {', '.join(REGISTRY)}; save others as a file, and write file:PATH"
+    return ', as in "file:mine.csv"'
 
 
 class WorkedExample(Section):
@@ -47,9 +65,9 @@ class ProblemSet(Section):
     @model_validator(mode="after")
     def _finite(self) -> Self:
         if self.problems is None and self.source.startswith("reasoning-gym:"):
-            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted")
+            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted, as in problems: 100")
         if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
-            raise ValueError("options of a file are names of columns")
+            raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
         return self
 
 

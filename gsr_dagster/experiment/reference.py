@@ -13,7 +13,7 @@ from gsr_dagster.experiment.aggregations import aggregation_kinds
 from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExample
-from gsr_dagster.experiment.settings import Checks, Rollouts, RolloutSettings, Section
+from gsr_dagster.experiment.settings import MOST, Checks, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Lora, Student, Training
 from gsr_dagster.experiment.trainer_settings import TrainerSettings
 
@@ -26,7 +26,6 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "Students": [Student, Rollouts, Lora, Training, TrainerSettings],
     "Lines of the checks": [Checks],
 }
-MOST = 1_000_000_000
 HEAD = """\
 # Experiment file: reference
 

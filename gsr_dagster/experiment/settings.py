@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+MOST = 1_000_000_000  # beyond it a number is meant as a joke
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and Trainer take
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -29,8 +30,8 @@ def from_folder(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder", Path.cwd())
     try:
         return (folder / path.expanduser()).resolve()
-    except (OSError, RuntimeError) as error:  # a home or a loop of links that there is not
-        raise ValueError(f"{str(path)!r}: {error}") from None
+    except (OSError, RuntimeError, ValueError) as error:  # a home or a loop of links that there is not
+        raise ValueError(f"{str(path)!r} is no path: {error}") from None
 
 
 HUB_SOURCE = r"hf:[\w.-]+/[\w.-]+@[\w.-]+(?:/[\w.-]+)*"
@@ -59,9 +60,9 @@ class RolloutSettings(Section):
     spent on thinking: there it is ended, and the model answers.
     """
 
-    temperature: float = Field(ge=0, le=2)
+    temperature: float = Field(default=0.7, ge=0, le=2)
     top_p: float = Field(default=0.95, gt=0, le=1)
-    max_new_tokens: Count
+    max_new_tokens: Count = 4096
     top_k: Count | None = None
     min_p: float | None = Field(default=None, gt=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=2)
@@ -84,8 +85,10 @@ class RolloutSettings(Section):
 
 
 class Rollouts(RolloutSettings):
-    """Rollout settings with the number of samples per prompt."""
+    """Rollout settings with the number of samples per prompt. How a student's samples are drawn has no default."""
 
+    temperature: float = Field(ge=0, le=2)
+    max_new_tokens: Count = Field()
     samples: Count
 
 

@@ -7,6 +7,7 @@ problems of each benchmark.
 
 import json
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from gsr_dagster.experiment.line_numbers import on_one_line
 from gsr_dagster.experiment.loading import load_experiment
 from resources.problems.model_names import NamedModel
 from resources.problems.recorded_samples import ImportFileError, Recorded, read_samples, write_recorded
@@ -23,7 +25,7 @@ from resources.store.files import write_atomically
 ONE_BENCHMARK = "recorded"
 USUAL_K = 4
 HEADER = """\
-# Written by gsr import: recorded samples of {models}, run by `gsr -e {folder}/experiment.yaml run`.
+# Written by gsr import: recorded samples of {models}, run by `gsr -e {file} run`.
 # The rollout settings below only name what was recorded: set them to what it was.
 """
 
@@ -127,7 +129,9 @@ def write_experiment(
         "benchmarks": sections,
         "evaluation": {"direct": rollout, "refinement": dict(rollout), "candidate_tokens": 6144},
     }
-    header = HEADER.format(models=", ".join(model.key for model in models.values()), folder=folder.name)
+    header = HEADER.format(
+        models=", ".join(model.key for model in models.values()), file=on_one_line(shlex.quote(str(path)))
+    )
     write_atomically(path, (header + yaml.safe_dump(document, sort_keys=False)).encode())
     load_experiment(path)
     return written

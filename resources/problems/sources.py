@@ -188,7 +188,12 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
     # pycosat has no wheel and needs a compiler; of all tasks only zebra puzzles call it.
     if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
         sys.modules["pycosat"] = types.ModuleType("pycosat")
-    import reasoning_gym
+    try:
+        import reasoning_gym
+    except ModuleNotFoundError:
+        raise ArtifactError(
+            f"{name}: {problem_set.source} needs reasoning-gym, which is not installed: pip install reasoning-gym"
+        ) from None
 
     task = problem_set.source.removeprefix("reasoning-gym:")
     assert problem_set.problems is not None, "refused by the experiment file's checks"

@@ -40,7 +40,26 @@ class Opened:
 def opened(
     ask: Callable[[dict[str, Any]], Any], servers: Servers, form: RequestForm, thinking_end: str | None
 ) -> Opened:
-    """Ask a server one question, in one form after another, until it takes one. Raises EngineError where it takes none."""
+    """Ask a server one question, and return what its answer tells. Raises EngineError where it takes no request."""
+    form, choices = first_answer(ask, servers, form)
+    apart = any(choice.thinking for choice in choices)
+    refuse_unnamed_thinking(servers, choices, thinking_end)
+    if thinking_end and not apart and all(_without_thinking(choice, thinking_end) for choice in choices):
+        log.warning(
+            "%s answered a first question without thinking, and without %r. If the model does think before it "
+            "answers, thinking_end is not its marker; if it does not, leave thinking_end out: else no answer is read.",
+            where(servers),
+            thinking_end,
+        )
+    found = Opened(form, apart)
+    log.info("%s: %s", where(servers), found)
+    return found
+
+
+def first_answer(
+    ask: Callable[[dict[str, Any]], Any], servers: Servers, form: RequestForm
+) -> tuple[RequestForm, list[Written]]:
+    """Ask the question in one form after another, and return the first that is taken, with its answer."""
     from openai import OpenAIError
 
     for _ in range(MOST_FORMS):
@@ -56,20 +75,7 @@ def opened(
             form = other
     else:
         raise EngineError(f"{where(servers)} takes no request, in none of {MOST_FORMS} forms")
-    if len(choices) < several:
-        form = replace(form, several=False)
-    apart = any(choice.thinking for choice in choices)
-    refuse_unnamed_thinking(servers, choices, thinking_end)
-    if thinking_end and not apart and all(_without_thinking(choice, thinking_end) for choice in choices):
-        log.warning(
-            "%s answered a first question without thinking, and without %r. If the model does think before it "
-            "answers, thinking_end is not its marker; if it does not, leave thinking_end out: else no answer is read.",
-            where(servers),
-            thinking_end,
-        )
-    found = Opened(form, apart)
-    log.info("%s: %s", where(servers), found)
-    return found
+    return (form if len(choices) >= several else replace(form, several=False)), choices
 
 
 def other_form(form: RequestForm, error: BaseException) -> RequestForm | None:

@@ -157,3 +157,72 @@ def test_another_model_that_refines_is_the_one_that_is_paid(tmp_path):
     assert steps["other", "llama-tiny"].money() == steps["other", "gpt-4o"].money()
     assert steps["other", "llama-tiny"].hours(5000, 1) is None
     assert steps["candidate_pools", "llama-tiny"].money() is None
+
+
+# What a newcomer leaves out, or gets wrong.
+
+
+def test_the_defaults_of_the_evaluation_are_said_where_they_are_used(tmp_path):
+    path = served(tmp_path)
+    assert "defaults" not in told(path)
+    document = yaml.safe_load(path.read_text())
+    document["evaluation"] = {"direct": {"temperature": 1}}
+    path.write_text(yaml.safe_dump(document))
+    said = (
+        "The file does not say these of the evaluation, so that they are the defaults: direct: max_new_tokens 4096, "
+        "refinement: temperature 0.7, refinement: max_new_tokens 4096, candidate_tokens 6144."
+    )
+    assert said in told(path)
+    del document["evaluation"]
+    path.write_text(yaml.safe_dump(document))
+    assert "direct: temperature 0.7, direct: max_new_tokens 4096" in told(path)
+
+
+def test_defaults_that_are_written_down_are_the_same_experiment(tmp_path):
+    path = served(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    del document["evaluation"]
+    path.write_text(yaml.safe_dump(document))
+    left_out = load_experiment(path).evaluation
+    rollout = {"temperature": 0.7, "max_new_tokens": 4096}
+    document["evaluation"] = {"direct": rollout, "refinement": rollout, "candidate_tokens": 6144}
+    path.write_text(yaml.safe_dump(document))
+    assert load_experiment(path).evaluation.model_dump() == left_out.model_dump()
+
+
+def refused(path: Path) -> str:
+    result = CliRunner().invoke(main, ["-e", str(path), "plan"])
+    assert result.exit_code == 1, result.output
+    return result.output
+
+
+def test_a_file_of_problems_and_a_task_that_are_not_there_are_refused_by_their_line(tmp_path):
+    path = served(tmp_path)
+    (tmp_path / "problems.jsonl").rename(tmp_path / "problem.jsonl")
+    assert "benchmarks.own.source: there is no file" in refused(path)
+    assert "did you mean problem.jsonl?" in refused(path)
+    document = yaml.safe_load(path.read_text())
+    document["benchmarks"]["own"] = {"source": "reasoning-gym:chain_sums", "problems": 4, "samples": 4}
+    path.write_text(yaml.safe_dump(document))
+    assert "reasoning-gym has no task 'chain_sums': did you mean chain_sum?" in refused(path)
+
+
+def test_a_task_that_nobody_can_look_up_is_said(tmp_path, monkeypatch):
+    path = served(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    document["benchmarks"]["own"] = {"source": "reasoning-gym:chain_sums", "problems": 4, "samples": 4}
+    path.write_text(yaml.safe_dump(document))
+    for module in ("gsr_dagster.experiment.faults.generated", "gsr_dagster.commands.plan"):
+        monkeypatch.setattr(f"{module}.tasks", dict)
+    assert (
+        "reasoning-gym is not installed here, and a run needs it: whether it has chain_sums was not looked up"
+        in told(path)
+    )
+
+
+def test_weights_that_are_not_on_this_machine_are_said(tmp_path):
+    path = served(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    document["families"]["llama"] = {"tiny": {"source": "path:nowhere"}}
+    path.write_text(yaml.safe_dump(document))
+    assert "llama-tiny: nowhere is not on this machine, and a run needs it" in told(path)

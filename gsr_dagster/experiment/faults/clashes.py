@@ -1,0 +1,159 @@
+"""What no single field of the experiment file can know: references, families and counts that do not fit together."""
+
+from collections.abc import Iterator
+
+from gsr_dagster.experiment.engines import LORA_RANKS, VLLM, OpenAI, Ray, RecordedSamples
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.likeness import which
+from gsr_dagster.experiment.line_numbers import Fault, Place
+from gsr_dagster.experiment.settings import RolloutSettings
+
+
+def clashes(experiment: Experiment) -> Iterator[Fault]:
+    """Yield every clash between sections of a file that is right section by section."""
+    for check in (_of_counts, _of_references, _of_students, _of_thinking, _of_recorded):
+        for place, what in check(experiment):
+            yield Fault(place, what)
+
+
+def _known(experiment: Experiment, name: str) -> str:
+    """Return the models that there are, and which of them may be meant."""
+    return f"no model {name!r}{which(name, list(experiment.models))}"
+
+
+def _of_counts(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    most = max(experiment.k, *experiment.ks, 1)
+    for family in experiment.families:
+        for other in experiment.families:
+            if other.startswith(f"{family}-"):
+                yield (
+                    ("families", other),
+                    f"the wildcard {family}-* would name this family too; write it without the "
+                    f"'-', as in {other.replace('-', '', 1)}",
+                )
+    for name, benchmark in experiment.benchmarks.items():
+        if benchmark.samples < most:
+            yield (
+                ("benchmarks", name, "samples"),
+                f"{benchmark.samples} samples cannot fill a group of k={most} candidates: write {most} or more, "
+                "or a smaller k",
+            )
+    if experiment.evaluation.candidate_tokens < most:
+        yield (
+            ("evaluation", "candidate_tokens"),
+            f"must leave each of the k={most} candidates a token: write {most} or more",
+        )
+
+
+def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    models = experiment.models
+    for name, aggregation in experiment.aggregations.items():
+        place = ("aggregations", name)
+        if aggregation.refiner is not None and aggregation.refiner not in models:
+            yield (*place, "model"), _known(experiment, aggregation.refiner)
+        if experiment.k < aggregation.least_k:
+            yield (
+                place,
+                f"a group of k={experiment.k} candidate has no other order: write k: {aggregation.least_k} or more",
+            )
+        if not aggregation.draws:
+            continue
+        for sampler in [aggregation.refiner] if aggregation.refiner else models:
+            if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
+                yield (
+                    place,
+                    f"{sampler} is recorded: it has candidates and refinements, and nothing else can be drawn. Take kind: "
+                    "recorded_scores or reward_model, or a model that can be asked",
+                )
+
+
+def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    models = experiment.models
+    if experiment.students and experiment.training_problems is None:
+        yield (
+            ("students",),
+            'students learn from training_problems, which the file does not name: write training_problems: {source: "…"}',
+        )
+    for name, student in experiment.students.items():
+        place = ("students", name)
+        for role in ("base", "teacher", "candidates_from"):
+            model = getattr(student, role)
+            if model is not None and model not in models:
+                yield (*place, role), _known(experiment, model)
+        if name in models:
+            yield place, f"a model has this key already: write another one, as in {name}-gsr"
+        base = models.get(student.base)
+        if base and isinstance(base.engine, OpenAI | RecordedSamples):
+            yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
+        if base and base.trust_remote_code:
+            yield (*place, "base"), "its base needs code of its own, and nothing is trained with that"
+        served = base and isinstance(base.engine, VLLM | Ray)
+        if served and student.lora and student.lora.rank > LORA_RANKS[-1]:
+            yield (*place, "lora", "rank"), f"vLLM serves an adapter of a rank up to {LORA_RANKS[-1]}"
+        for role in ("teacher", "sampler"):
+            model = models.get(getattr(student, role))
+            if model and isinstance(model.engine, RecordedSamples):
+                yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
+        if base and not name.startswith(f"{experiment.family(student.base)}-"):
+            yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
+        training = student.training
+        if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:
+            what = f"a weight of {training.refine_weight} gives rows: {student.rows} no weight at all"
+            yield (*place, "training", "refine_weight"), what
+        if training.batch_size % (training.processes * training.rows_in_a_process):
+            yield (
+                (*place, "training", "batch_size"),
+                f"{training.batch_size} rows a step do not divide into {training.processes} processes "
+                f"of {training.rows_at_once} rows at once",
+            )
+        if student.candidates.samples < experiment.k:
+            yield (
+                (*place, "candidates", "samples"),
+                f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
+            )
+
+
+def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield the settings that bound thinking where no model that is sampled with them thinks first, or has room to."""
+    for place, settings, sampled in _sampled(experiment):
+        if settings.thinking_tokens is None:
+            continue
+        models = {name: experiment.models[name] for name in sampled if name in experiment.models}
+        ends = [model.thinking_end for model in models.values()]
+        if place[0] == "evaluation":  # a student ends its thinking as its teacher does
+            taught = [student for student in experiment.students.values() if student.teacher in experiment.models]
+            ends += [experiment.models[student.teacher].thinking_end for student in taught]
+        if not any(ends):
+            named = f": none of {', '.join(models)} has a thinking_end" if models else ""
+            yield (*place, "thinking_tokens"), f"no model that is sampled with them thinks first{named}"
+        for name, model in models.items():
+            most = model.max_new_tokens if place[0] == "evaluation" else None
+            if model.thinking_end and most and most <= settings.thinking_tokens:
+                yield (
+                    ("families", *_key_parts(experiment, name), "max_new_tokens"),
+                    f"{most} leave no room for an answer after thinking_tokens of {settings.thinking_tokens}",
+                )
+
+
+def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, list[str]]]:
+    """Yield every place of rollout settings, with the models that are sampled with them."""
+    drawn = [name for name, model in experiment.models.items() if not isinstance(model.engine, RecordedSamples)]
+    yield ("evaluation", "direct"), experiment.evaluation.direct, drawn
+    yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
+    for name, student in experiment.students.items():
+        yield ("students", name, "candidates"), student.candidates, [student.sampler]
+        yield ("students", name, "refinements"), student.refinements, [student.teacher]
+        yield ("students", name, "solutions"), student.solutions, [student.teacher]
+
+
+def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield what says how to sample a model that is not sampled."""
+    for name, model in experiment.models.items():
+        if isinstance(model.engine, RecordedSamples) and model.chat_template_kwargs:
+            place = ("families", *_key_parts(experiment, name), "chat_template_kwargs")
+            yield place, "recorded samples are not sampled: no chat template is used"
+
+
+def _key_parts(experiment: Experiment, name: str) -> tuple[str, str]:
+    family = experiment.family(name)
+    return family, name.removeprefix(f"{family}-")

@@ -1,0 +1,155 @@
+"""Sources, addresses, paths and models that are not there or of another form, and what is said of each."""
+
+import pytest
+
+from tests.gsr_dagster.experiment.faults.refused import changed, said, section
+
+# The mistake, the file with it, and every line that is said.
+MISTAKES = [
+    (
+        "a file without file:",
+        changed("file:own.jsonl", "own.jsonl"),
+        [
+            "line 13, benchmarks.own.source: 'own.jsonl' is not hub:NAME, file:PATH or reasoning-gym:TASK: write \"file:own.jsonl\""
+        ],
+    ),
+    (
+        "a data set of the hub with its own prefix",
+        changed("file:own.jsonl", "hf:openai/gsm8k"),
+        [
+            "line 13, benchmarks.own.source: 'hf:openai/gsm8k' is not hub:NAME, file:PATH or reasoning-gym:TASK: did you mean \"hub:gsm8k\"?"
+        ],
+    ),
+    (
+        "a data set that is not known",
+        changed("file:own.jsonl", "hf:me/mine"),
+        [
+            "line 13, benchmarks.own.source: 'hf:me/mine' is not hub:NAME, file:PATH or reasoning-gym:TASK. Of the hub there are aime24, aime25, amc22-23, math500, olympiadbench, knights-and-knaves-4, gsm8k, gsm8k-train, math-train, openmathreasoning; save others as a file, and write file:PATH"
+        ],
+    ),
+    (
+        "a misspelt data set",
+        changed("hub:math-train", "hub:math_train"),
+        [
+            "line 19, training_problems.source: 'hub:math_train' is not hub:NAME: did you mean math-train? There are aime24, aime25, amc22-23, math500, olympiadbench, knights-and-knaves-4, gsm8k, gsm8k-train, math-train, openmathreasoning"
+        ],
+    ),
+    (
+        "a misspelt task",
+        changed("chain_sum", "chain_sums"),
+        [
+            "line 14, benchmarks.sums.source: reasoning-gym has no task 'chain_sums': did you mean chain_sum? There are 106 tasks"
+        ],
+    ),
+    (
+        "a task with a misspelt prefix",
+        changed("reasoning-gym:", "reasoning_gym:"),
+        [
+            "line 14, benchmarks.sums.source: 'reasoning_gym:chain_sum' is not hub:NAME, file:PATH or reasoning-gym:TASK: write \"reasoning-gym:chain_sum\""
+        ],
+    ),
+    (
+        "a misspelt option of a task",
+        changed("min_terms", "min_term"),
+        [
+            "line 14, benchmarks.sums.options.min_term: the task chain_sum has no such option: did you mean min_terms? There are allow_negation, max_digits, max_terms, min_digits, min_terms"
+        ],
+    ),
+    (
+        "the size of a task as an option",
+        changed("min_terms", "size"),
+        ["line 14, benchmarks.sums.options.size: this is no option here: write problems beside options"],
+    ),
+    (
+        "a task without a number of problems",
+        changed("problems: 10, ", ""),
+        [
+            "line 14, benchmarks.sums: problems: say how many; reasoning-gym makes as many as are wanted, as in problems: 100"
+        ],
+    ),
+    (
+        "fewer samples than k",
+        changed("samples: 8}", "samples: 2}"),
+        [
+            "line 13, benchmarks.own.samples: 2 samples cannot fill a group of k=4 candidates: write 4 or more, or a smaller k"
+        ],
+    ),
+    (
+        "a model that is not there",
+        changed("teacher: qwen-served", "teacher: qwen-srved"),
+        [
+            "line 23, students.qwen-gsr.teacher: no model 'qwen-srved': did you mean qwen-served? There are qwen-7b, qwen-served"
+        ],
+    ),
+    (
+        "a student of another family",
+        changed("qwen-gsr", "mine"),
+        ["line 21, students.mine: must start with its base's family, as in qwen-mine"],
+    ),
+    (
+        "an address without http://",
+        changed("http://box:8000/v1", "box:8000/v1"),
+        [
+            "line 11, families.qwen.served.engine.base_url: 'box:8000/v1' is not an address that begins with http:// or https://, as http://box:8000/v1 does"
+        ],
+    ),
+    (
+        "an address with a password",
+        changed("http://box:8000/v1", "https://me:pw@box/v1"),
+        [
+            "line 11, families.qwen.served.engine.base_url: an address with a name, a password or a query is not taken: write http://HOST:PORT/v1 alone"
+        ],
+    ),
+    (
+        "no address at all",
+        changed('"http://box:8000/v1"', "[]"),
+        [
+            'line 11, families.qwen.served.engine.base_url: a list that is not empty is wanted, as in base_url: ["http://localhost:8000/v1"], and the list is empty'
+        ],
+    ),
+    (
+        "a misspelt path",
+        changed("own.jsonl", "owm.jsonl"),
+        ["line 13, benchmarks.own.source: there is no file HERE/owm.jsonl: did you mean own.jsonl?"],
+    ),
+    (
+        "a path to nowhere",
+        changed("own.jsonl", "data/x.jsonl"),
+        [
+            "line 13, benchmarks.own.source: there is no file HERE/data/x.jsonl. Write its path, from the experiment file's folder; the nearest folder there is HERE"
+        ],
+    ),
+    (
+        "samples that are not there",
+        changed(section("students"), "").replace("{kind: vllm}", "{kind: recorded, path: imported}"),
+        [
+            "line 9, families.qwen.7b.engine.path: there is no folder HERE/imported. Write its path, from the experiment file's folder; the nearest folder there is HERE"
+        ],
+    ),
+    (
+        "a family with a slash",
+        changed("  qwen:", "  Qwen/qwen:"),
+        [
+            "line 5, families.Qwen/qwen: 'Qwen/qwen' cannot be a partition key: letters, digits, '.', '_' and '-' only, as in Qwen-qwen"
+        ],
+    ),
+    (
+        "a model without hf:",
+        changed("hf:Qwen/Qwen2.5-7B@main", "Qwen/Qwen2.5-7B"),
+        [
+            "line 7, families.qwen.7b.source: 'Qwen/Qwen2.5-7B' is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH: write \"hf:Qwen/Qwen2.5-7B@main\", with a tag or a commit in place of main"
+        ],
+    ),
+    (
+        "a model without a revision",
+        changed("hf:Qwen/Qwen2.5-7B@main", "hf:Qwen/Qwen2.5-7B"),
+        [
+            "line 7, families.qwen.7b.source: 'hf:Qwen/Qwen2.5-7B' is not hf:ORG/NAME@REVISION, path:FOLDER or gguf:PACKAGE-OR-PATH: write \"hf:Qwen/Qwen2.5-7B@main\", with a tag or a commit in place of main"
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "lines"), [mistake[1:] for mistake in MISTAKES], ids=[name for name, *_ in MISTAKES])
+def test_a_mistake_is_told_by_its_line_with_what_would_be_right(tmp_path, text, lines):
+    assert said(tmp_path, text) == lines
