@@ -47,7 +47,9 @@ def table(connection: duckdb.DuckDBPyConnection, answer: duckdb.DuckDBPyRelation
 
 def _shown(name: str, kind: str, place: str) -> str:
     """Return the SQL of a column as it is shown: texts, and what is made of parts, have so many characters at most."""
-    if WHOLE.search(name) or not (kind == "VARCHAR" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "JSON"))):
+    if WHOLE.search(name) or not (
+        kind == "VARCHAR" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "JSON"))
+    ):
         return place
     text = f"({place}::varchar)"
     return f"case when length({text}) > {MOST_CHARACTERS} then {text}[:{MOST_CHARACTERS}] || ' …' else {text} end"

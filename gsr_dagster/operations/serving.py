@@ -60,26 +60,35 @@ def refuse_used_port(port: int) -> None:
             raise PageError(f"port {port}: {error.strerror}; name another one with --port") from None
 
 
-def serve(arguments: Sequence[str]) -> None:
-    """Run `dagster dev` until SIGINT, SIGTERM or SIGHUP. Raises PageError where it ends by itself.
+def heed_signals() -> None:
+    """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt.
 
     What a script starts in the background ignores SIGINT, and so would all that it starts: not so with a handler.
     """
-    stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup is meant
-            signal.signal(number, lambda *_: stopped.set())
+            signal.signal(number, signal.default_int_handler)
+
+
+def serve(arguments: Sequence[str]) -> None:
+    """Run `dagster dev` until KeyboardInterrupt. Raises PageError where it ends by itself."""
+    services: dict[int, psutil.Process] = {}
+    stopped = False
     with subprocess.Popen([sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE) as dagster:
+        try:
+            while dagster.poll() is None:
+                services |= {process.pid: process for process in _services(dagster.pid)}
+                with suppress(subprocess.TimeoutExpired):
+                    dagster.wait(SECONDS_BETWEEN_LOOKS)
+        except KeyboardInterrupt:
+            stopped = True
+        for number in (signal.SIGINT, signal.SIGTERM):  # it is ending
+            signal.signal(number, signal.SIG_IGN)
         assert dagster.stdin is not None
-        services: dict[int, psutil.Process] = {}
-        while dagster.poll() is None:
-            services |= {process.pid: process for process in _services(dagster.pid)}
-            if stopped.wait(SECONDS_BETWEEN_LOOKS):
-                break
         dagster.stdin.close()
         dagster.wait()
     _end(list(services.values()))
-    if not stopped.is_set():
+    if not stopped:
         raise PageError("the page ended by itself; the lines above say why")
 
 

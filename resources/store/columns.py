@@ -30,7 +30,11 @@ DIAGNOSED = (
     "unclosed_thinking",
 )
 # The names in what a dataclass holds by name.
-NAMES: dict[str, Sequence[str]] = {"intervals": sorted(["pass_at_1", *SCORED]), "by_overlap": ["clean", "overlapping"], "diagnostics": DIAGNOSED}
+NAMES: dict[str, Sequence[str]] = {
+    "intervals": sorted(["pass_at_1", *SCORED]),
+    "by_overlap": ["clean", "overlapping"],
+    "diagnostics": DIAGNOSED,
+}
 
 
 def type_of(annotation: Any, names: Sequence[str] = ()) -> pa.DataType:
