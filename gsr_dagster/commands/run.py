@@ -44,7 +44,7 @@ def spare_dagsters_helpers() -> None:
     Ctrl-C there reaches every process of it, and these would print their tracebacks. They end with their step.
     """
     apart = SimpleNamespace(Popen=functools.partial(subprocess.Popen, start_new_session=True))
-    vars(compute_logs)["subprocess"] = apart
+    setattr(compute_logs, "subprocess", apart)  # noqa: B010
 
 
 def run_and_report(experiment: Experiment) -> None:

@@ -1,6 +1,7 @@
 """Dagster's instance: its settings, in the home folder, and the pool that its runs share."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
@@ -57,7 +58,8 @@ def prepare_instance() -> None:
     os.environ["DAGSTER_HOME"] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Dagster makes its databases without a lock, and of several processes that begin at once some fail.
-    with locked(folder / ".made.lock"):
+    # A folder that only holds settings may be read-only: the databases are elsewhere then.
+    with locked(folder / ".made.lock") if os.access(folder, os.W_OK) else nullcontext():
         settings = folder / "dagster.yaml"
         if not settings.exists():
             write_atomically(settings, DAGSTER_YAML.encode())

@@ -195,9 +195,10 @@ def known_columns(asset: str) -> Columns:
 
 
 def table_of(asset: str, rows: Sequence[Row]) -> pa.Table:
-    """Return rows as a table, with every column that any of them has, known ones of their asset's type."""
+    """Return rows as a table, with every column that any of them has: the asset's own first, in their order and type."""
     known = known_columns(asset)
-    names = dict.fromkeys(name for row in rows for name in row)
+    found = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys([*(name for name in known if name in found), *found])
     return pa.table({name: _column(known.get(name), [row.get(name) for row in rows]) for name in names})
 
 
