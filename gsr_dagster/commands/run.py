@@ -1,9 +1,14 @@
 """`gsr run`: materialize an experiment in this process."""
 
+import functools
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 import click
 import dagster as dg
+from dagster._core.execution import compute_logs
 
 from gsr_dagster.commands.options import console, of_defaults, with_experiment_and_inputs
 from gsr_dagster.commands.report import print_report
@@ -17,11 +22,33 @@ from gsr_dagster.operations.running import Run
 from resources.progress import terminal_bars
 from resources.texts import printable
 
+# What shells expect of a command that SIGINT ended.
+STOPPED_BY_CTRL_C = 130
+
 
 @click.command("run")
 @with_experiment_and_inputs
 def command(experiment: Experiment) -> None:
     """Materialize what is not current, in this process, and print the table and the checks that fail."""
+    spare_dagsters_helpers()
+    try:
+        run_and_report(experiment)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What was finished or drawn stays: gsr run goes on from there.", err=True)
+        sys.exit(STOPPED_BY_CTRL_C)
+
+
+def spare_dagsters_helpers() -> None:
+    """Start Dagster's helpers that mirror a step's log apart from the terminal.
+
+    Ctrl-C there reaches every process of it, and these would print their tracebacks. They end with their step.
+    """
+    apart = SimpleNamespace(Popen=functools.partial(subprocess.Popen, start_new_session=True))
+    setattr(compute_logs, "subprocess", apart)  # noqa: B010
+
+
+def run_and_report(experiment: Experiment) -> None:
+    """Materialize what is not current, and print the table and the checks that fail."""
     started = time.monotonic()
     for line in of_defaults(experiment):
         console.print(line, soft_wrap=True)

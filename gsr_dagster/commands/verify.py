@@ -13,6 +13,12 @@ from gsr_dagster.operations.home import artifact_store
 def command(experiment: Experiment, drop: bool) -> None:
     """Hold every stored file against its hash, and name those that are damaged or missing."""
     store = artifact_store(experiment)
+    stored = len(store.verified.names())
+    if not stored:
+        raise click.ClickException(
+            f"{store.root} is empty: nothing of {experiment.name} is stored there, so nothing was checked. "
+            "gsr run makes it; GSR_ARTIFACTS and GSR_HOME say where it lies"
+        )
     faults = 0
     for name, fault in store.verified.damage():
         faults += 1
@@ -20,7 +26,8 @@ def command(experiment: Experiment, drop: bool) -> None:
         if drop:
             store.objects.remove(name)
     if not faults:
-        console.print(f"Every stored file of {experiment.name} is what its hash says.")
+        said = f"Every stored file of {experiment.name} is what its hash says: {stored} in {store.root}."
+        console.print(said, soft_wrap=True)
     elif drop:
         console.print(f"{faults} dropped: gsr run makes again what is missing.")
     else:

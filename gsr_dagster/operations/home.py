@@ -3,16 +3,29 @@
 import os
 from pathlib import Path
 
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from resources.store.artifacts import ArtifactStore
+from resources.store.roots import artifact_root, local_path
 
 
 def home() -> Path:
     """Return the folder of artifacts and of the Dagster instance: $GSR_HOME, or .gsr in the working directory."""
-    return Path(os.environ.get("GSR_HOME") or ".gsr").resolve()
+    return local_path(os.environ.get("GSR_HOME") or ".gsr").resolve()
 
 
 def artifact_store(experiment: Experiment) -> ArtifactStore:
-    """Return the store of an experiment's artifacts: under $GSR_ARTIFACTS, a folder or s3://..., or home."""
-    root = os.environ.get("GSR_ARTIFACTS") or str(home() / "artifacts")
-    return ArtifactStore(root=f"{root.rstrip('/')}/{experiment.name}")
+    """Return the store of an experiment's artifacts."""
+    return ArtifactStore(root=f"{artifacts()}/{experiment.name}")
+
+
+def artifacts() -> str:
+    """Return where artifacts lie: $GSR_ARTIFACTS, a folder or s3://BUCKET/PREFIX, or a folder of the home.
+
+    Raises UserError where the variable names neither.
+    """
+    named = os.environ.get("GSR_ARTIFACTS", "").strip()
+    try:
+        return artifact_root(named).rstrip("/") if named else str(home() / "artifacts")
+    except UserError as error:
+        raise UserError(f"GSR_ARTIFACTS: {error}") from None

@@ -1,12 +1,15 @@
 """Dagster's instance: its settings, in the home folder, and the pool that its runs share."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
+import dagster as dg
 import yaml
 
-from gsr_dagster.operations.home import home
-from resources.store.files import write_atomically
+from gsr_dagster.operations.home import artifacts, home
+from resources.store.files import cache_folder, locked, write_atomically
+from resources.store.roots import local_path
 
 LAUNCHER = "gsr_dagster.operations.run_launcher"
 # Where it was until version 0.1: instances made then name it there.
@@ -42,14 +45,34 @@ run_retries:
 
 
 def prepare_instance() -> None:
-    """Point Dagster at its instance in the home folder, unless $DAGSTER_HOME names one; make it where there is none."""
-    # Dagster's processes work in folders of their own.
+    """Point Dagster at its instance in the home folder, unless $DAGSTER_HOME names one; make it where there is none.
+
+    Dagster's processes work in folders of their own: every folder is named from the root.
+    """
     os.environ["GSR_HOME"] = str(home())
-    settings = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")), "dagster.yaml")
-    if not settings.exists():
-        write_atomically(settings, DAGSTER_YAML.encode())
-    elif FORMER_LAUNCHER in (before := settings.read_text(encoding="utf-8")):
-        write_atomically(settings, before.replace(FORMER_LAUNCHER, LAUNCHER).encode())
+    if os.environ.get("GSR_ARTIFACTS", "").strip():
+        os.environ["GSR_ARTIFACTS"] = artifacts()
+    if os.environ.get("GSR_CACHE"):
+        os.environ["GSR_CACHE"] = str(cache_folder())
+    folder = dagster_home()
+    os.environ["DAGSTER_HOME"] = str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Dagster makes its databases without a lock, and of several processes that begin at once some fail.
+    # A folder that only holds settings may be read-only: the databases are elsewhere then.
+    with locked(folder / ".made.lock") if os.access(folder, os.W_OK) else nullcontext():
+        settings = folder / "dagster.yaml"
+        if not settings.exists():
+            write_atomically(settings, DAGSTER_YAML.encode())
+        elif FORMER_LAUNCHER in (before := settings.read_text(encoding="utf-8")):
+            write_atomically(settings, before.replace(FORMER_LAUNCHER, LAUNCHER).encode())
+        with dg.DagsterInstance.get():
+            pass
+
+
+def dagster_home() -> Path:
+    """Return the folder of the Dagster instance: $DAGSTER_HOME, or dagster in the home."""
+    named = os.environ.get("DAGSTER_HOME", "").strip()
+    return local_path(named) if named else home() / "dagster"
 
 
 def write_workspace() -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
 from rich.console import Console
 
 from gsr_dagster.experiment.keys import ArtifactKey
@@ -27,7 +28,7 @@ class Run:
     console: Console
 
     def materialize_all(self) -> int:
-        """Materialize every artifact that is not current, and return how many were.
+        """Materialize every artifact that is not current, and return how many were. Ctrl-C raises KeyboardInterrupt.
 
         Where a step finds a stored file damaged, the store is searched, what is damaged is
         dropped, and the run goes on by making it again. Raises ArtifactError, with the step
@@ -71,6 +72,8 @@ class Run:
             raise_on_error=False,
         )
         if not result.success:
+            if _interrupted(result):
+                raise KeyboardInterrupt
             failed = [event for event in result.all_events if event.is_step_failure]
             causes = [f"{event.step_key}: {cause(event)}" for event in failed]
             causes += [f"{check.check_name}: {check.description}" for check in _blocked(result)]
@@ -80,6 +83,14 @@ class Run:
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Return whether a signal ended the run: Dagster records it and raises nothing."""
+    ended = [
+        event for event in result.all_events if event.is_failure and event.event_type is dg.DagsterEventType.RUN_FAILURE
+    ]
+    return any(event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION for event in ended)
 
 
 def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:

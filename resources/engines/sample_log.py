@@ -1,8 +1,8 @@
 """The sample log: which samples of a recipe are there, and drawing the ones that are missing.
 
 Samples go to the artifact store a shard at a time, before there is a manifest. A run
-that was killed loses the shard in memory; the next one draws what is missing, in the
-same batches and with the same seeds.
+that was killed loses the shard in memory, one that fails or is stopped by Ctrl-C keeps it;
+the next one draws what is missing, in the same batches and with the same seeds.
 
 A prompt that fills the model's context is not sent: it fails no run, and its samples are
 there without a text. They are drawn when the artifact is made again and the prompt may
@@ -19,7 +19,7 @@ from typing import Any
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
-from resources.engines.base import UNASKED, Engine, EngineError, Request, Sample, sample_seed, surely_within
+from resources.engines.base import UNASKED, Engine, Request, Sample, sample_seed, surely_within
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -82,13 +82,22 @@ def complete_samples(
                 if len(buffer) >= SHARD_SAMPLES:
                     shards.append(store.put_shard(recipe, buffer))
                     buffer = []
-        except EngineError:  # some samples cannot be had: the others are kept
-            if buffer:
-                store.put_shard(recipe, buffer)
+        except BaseException:  # samples that cannot be had, or Ctrl-C: what was drawn is kept
+            _keep(store, recipe, buffer)
             raise
     if buffer:
         shards.append(store.put_shard(recipe, buffer))
     return shards
+
+
+def _keep(store: ArtifactStore, recipe: Recipe, rows: Sequence[Row]) -> None:
+    """Write what was drawn before a run ended. It holds whole lists of an engine, so the next run draws the same others."""
+    if not rows:
+        return
+    try:
+        store.put_shard(recipe, rows)
+    except Exception as error:  # why the run ends is told, and matters more
+        log.warning("%s: %d samples that were drawn are lost: %s", recipe.key, len(rows), error)
 
 
 def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
+from resources.store.columns import table_of
 from resources.store.errors import ArtifactError
 from resources.store.files import cache_folder, scratch_folder
 from resources.store.hashes import HASHES, sha256, sha256_of_file, sha256sums
@@ -36,6 +37,7 @@ from resources.store.manifests import (
     package_versions,
 )
 from resources.store.objects import ConflictError, Objects
+from resources.store.roots import artifact_root
 from resources.store.s3_objects import S3Objects
 from resources.store.tables import decode, digest_in_name, encode, shard_name
 from resources.store.verification import VerifiedObjects, artifact_folder, manifest_name
@@ -133,8 +135,8 @@ class ArtifactStore(dg.ConfigurableResource):
         return decode(self._shard(key, fingerprint, name).read_bytes(), columns)
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
-        """Write rows as one shard, whole or not at all."""
-        content = encode(rows)
+        """Write rows as one shard, whole or not at all, with the columns of their asset."""
+        content = encode(table_of(recipe.key.asset, rows))
         name = shard_name(content)
         self.objects.write(f"{artifact_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
@@ -251,11 +253,12 @@ def _version(manifest: Manifest | None) -> str | None:
 
 
 def open_objects(root: str) -> Objects:
-    """Return the objects under a local folder or s3://BUCKET/PREFIX.
+    """Return the objects under a local folder or s3://BUCKET/PREFIX. Raises UserError for any other root.
 
     S3's endpoint, region and credentials are found the usual way: AWS_* variables,
     profiles, roles.
     """
+    root = artifact_root(root)
     if root.startswith("s3://"):
         from dagster_aws.s3 import S3Resource
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from resources.store.roots import local_path
+
 # What the system says where a disk or a quota is full.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 HALF_WRITTEN = ".writing-"
@@ -20,8 +22,10 @@ SECONDS_OF_A_DAY = 24 * 3600
 
 def cache_folder() -> Path:
     """Return the folder for what can be made or fetched again: $GSR_CACHE, or gsr in the user's cache folder."""
+    if named := os.environ.get("GSR_CACHE"):
+        return local_path(named)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GSR_CACHE") or Path(base) / "gsr")
+    return Path(base) / "gsr"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

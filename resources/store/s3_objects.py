@@ -4,11 +4,22 @@ import os
 from pathlib import Path
 from typing import Any
 
+from gsr_dagster.experiment.errors import UserError
 from resources.store.files import scratch_folder
 from resources.store.objects import ConflictError
 
 # What S3 says where another writer was first, or writes at this moment.
 CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
+# What a server says that knows no conditional writes.
+NOT_IMPLEMENTED = 501
+NO_CONDITIONS = (
+    "this object store has no conditional writes (If-None-Match, If-Match), without which one run would overwrite "
+    "what another published. Amazon S3, MinIO and Cloudflare R2 have them; or use a local folder"
+)
+
+
+class UnfitStoreError(UserError, RuntimeError):
+    """An object store that artifacts cannot lie in; the message says what it lacks."""
 
 
 class S3Objects:
@@ -19,13 +30,14 @@ class S3Objects:
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.client = client
         self.cache = cache
+        self.conditions_hold = False
 
     def read(self, name: str) -> bytes | None:
         return self._get(name)[0]
 
     def write(self, name: str, content: bytes) -> None:
         try:
-            self.client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
+            self._put(name, content, IfNoneMatch="*")
         except self.client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] not in CONFLICTS:
                 raise
@@ -37,12 +49,42 @@ class S3Objects:
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         if before != expected:
             raise ConflictError(name)
+        if before is not None:
+            self._refuse_a_server_that_overwrites(name, before)
         try:
-            self.client.put_object(**self._at(name), Body=content, **condition)
+            self._put(name, content, **condition)
         except self.client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] not in (*CONFLICTS, "NoSuchKey"):
                 raise
             raise ConflictError(name) from None
+        self._refuse_a_server_that_overwrites(name, content)
+
+    def _put(self, name: str, content: bytes, **condition: str) -> None:
+        """Write an object on a condition. Raises UnfitStoreError where the server knows none."""
+        try:
+            self.client.put_object(**self._at(name), Body=content, **condition)
+        except self.client.exceptions.ClientError as error:
+            said = error.response["Error"]
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if said.get("Code") != "NotImplemented" and status != NOT_IMPLEMENTED:
+                raise
+            raise UnfitStoreError(f"{self.address(name)}: {NO_CONDITIONS}. It says: {error}") from None
+
+    def _refuse_a_server_that_overwrites(self, name: str, content: bytes) -> None:
+        """Ask once, with what stands there already, whether conditions are obeyed: some servers read over them.
+
+        Raises UnfitStoreError where the server writes it again.
+        """
+        if self.conditions_hold:
+            return
+        try:
+            self._put(name, content, IfNoneMatch="*")
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in CONFLICTS:
+                raise
+            self.conditions_hold = True
+        else:
+            raise UnfitStoreError(f"{self.address(name)}: {NO_CONDITIONS}. It reads over them")
 
     def upload(self, name: str, path: Path) -> None:
         at = self._at(name)

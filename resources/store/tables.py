@@ -6,15 +6,14 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gsr_dagster.method.rows import Row
 from resources.store.hashes import sha256
 from resources.store.manifests import NAME_DIGITS
 
 
-def encode(rows: Sequence[Row]) -> bytes:
-    """Return rows as the bytes of a shard."""
+def encode(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a shard."""
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows)), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
 
 

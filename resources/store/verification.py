@@ -87,6 +87,10 @@ class VerifiedObjects:
         manifests = [manifest for name in found if (manifest := self.manifest(name))]
         return sorted(manifest.key for manifest in manifests)
 
+    def names(self) -> list[str]:
+        """Return the names of all stored files: shards, manifests, and what lies in folders of other files."""
+        return [name for name in self.objects.tree() if _is_stored(name)]
+
     def damage(self) -> Iterator[tuple[str, str]]:
         """Yield every stored file that is missing or not what its hash says: its name, and what is wrong.
 
@@ -134,3 +138,8 @@ class VerifiedObjects:
 
     def _named(self, name: str, key: ArtifactKey | None) -> str:
         return f"{key}: {self.objects.address(name)}" if key else self.objects.address(name)
+
+
+def _is_stored(name: str) -> bool:
+    *folders, last = name.split("/")
+    return last.startswith("shard-") or last == "manifest.json" or bool(folders and folders[-1].startswith("files-"))

@@ -77,13 +77,22 @@ class OpenAIEngine:
         yield from self._kept(outcomes, sum(len(request.indices) for request in requests))
 
     def _drawn(self, wanted: Sequence[Draw], settings: RolloutSettings) -> Iterator[Outcome]:
-        """Yield what becomes of each draw as it finishes."""
+        """Yield what becomes of each draw as it finishes; after Ctrl-C, of those that were under way."""
         ended = Event()
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
+            # What has been yielded is let go.
+            left = {pool.submit(self._outcome, draw, settings, ended) for draw in wanted}
             try:
-                # No list of them is kept: what has been yielded is let go.
-                for future in as_completed([pool.submit(self._outcome, draw, settings, ended) for draw in wanted]):
+                for future in as_completed(left):
+                    left.remove(future)
                     yield future.result()
+            except GeneratorExit:
+                raise
+            except BaseException:
+                ended.set()
+                pool.shutdown(cancel_futures=True)
+                yield from (future.result() for future in left if not future.cancelled())
+                raise
             finally:
                 pool.shutdown(cancel_futures=True)
 

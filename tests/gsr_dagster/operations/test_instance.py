@@ -1,20 +1,24 @@
 """The Dagster instance of a home: made where there is none, brought along where an older version made it."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance, write_workspace
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Path:
+    for name in ("DAGSTER_HOME", "GSR_ARTIFACTS", "GSR_CACHE"):
+        monkeypatch.setenv(name, "")  # the command sets it: put back after the test
+        monkeypatch.delenv(name)
     monkeypatch.setenv("GSR_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DAGSTER_HOME", "")  # the command sets it: put back after the test
-    monkeypatch.delenv("DAGSTER_HOME")
     return tmp_path / "home"
 
 
@@ -42,6 +46,61 @@ def test_without_a_home_it_is_a_folder_of_the_working_directory_for_every_proces
     monkeypatch.chdir(tmp_path)
     prepare_instance()
     assert os.environ["GSR_HOME"] == str(tmp_path / ".gsr")
+
+
+def test_folders_are_named_from_the_root_for_every_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    named = {"GSR_HOME": "~/gsr", "DAGSTER_HOME": "dagster", "GSR_ARTIFACTS": "artifacts/", "GSR_CACHE": "~/cache"}
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    prepare_instance()
+    assert {name: os.environ[name] for name in named} == {
+        "GSR_HOME": str(tmp_path / "me" / "gsr"),
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+        "GSR_ARTIFACTS": str(tmp_path / "artifacts"),
+        "GSR_CACHE": str(tmp_path / "me" / "cache"),
+    }
+    with dg.DagsterInstance.get() as instance:
+        assert instance.root_directory == str(tmp_path / "dagster")
+
+
+def test_a_bucket_stays_one_and_what_is_no_folder_is_refused_before_a_home_is_made(home, monkeypatch):
+    monkeypatch.setenv("GSR_ARTIFACTS", "gs://bucket/prefix")
+    with pytest.raises(
+        UserError, match="GSR_ARTIFACTS: gs://bucket/prefix: artifacts lie in a local folder or under s3"
+    ):
+        prepare_instance()
+    assert not home.exists()
+    monkeypatch.setenv("GSR_ARTIFACTS", "s3://bucket/prefix/")
+    prepare_instance()
+    assert os.environ["GSR_ARTIFACTS"] == "s3://bucket/prefix"
+
+
+PREPARE = """
+from gsr_dagster.operations.instance import prepare_instance
+import dagster as dg
+prepare_instance()
+with dg.DagsterInstance.get() as instance:
+    print(instance.get_runs_count(), len(instance.all_instigator_state()), len(instance.get_asset_keys()))
+"""
+
+
+def test_five_processes_that_start_at_once_on_a_home_that_is_not_there_all_open_it(home):
+    processes = [
+        subprocess.Popen([sys.executable, "-c", PREPARE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(5)
+    ]
+    said = [process.communicate(timeout=240)[0] for process in processes]
+    assert said == ["0 0 0\n"] * 5
+
+
+def test_a_folder_that_cannot_be_written_but_holds_the_settings_is_used_as_it_is(home, monkeypatch):
+    prepare_instance()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != home / "dagster" and access(path, mode))
+    monkeypatch.setattr("gsr_dagster.operations.instance.locked", lambda path: pytest.fail("locked"))
+    prepare_instance()
 
 
 def test_the_pages_workspace_names_the_code_location_and_no_checkout(home):

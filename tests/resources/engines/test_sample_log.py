@@ -85,14 +85,56 @@ def test_nothing_is_loaded_where_nothing_is_missing(store):
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_manifest(store, tmp_path, monkeypatch):
     monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
-    with pytest.raises(KeyboardInterrupt):
-        complete(store, prompts(), Echo(most=20))
+    with monkeypatch.context() as killed:
+        killed.setattr("resources.engines.sample_log._keep", lambda *_: None)  # it has no time for that
+        with pytest.raises(KeyboardInterrupt):
+            complete(store, prompts(), Echo(most=20))
     engine = Echo()
     complete(store, prompts(), engine)
     assert len(engine.drawn) == 40 - 16
     whole = ArtifactStore(root=str(tmp_path / "uninterrupted"))
     complete(whole, prompts(), Echo())
     assert store.data_version(RECIPE.key) == whole.data_version(RECIPE.key)
+
+
+@pytest.mark.parametrize("most", [4, 8, 20, 36])
+def test_a_stopped_run_keeps_all_that_was_drawn_and_draws_nothing_twice(store, tmp_path, monkeypatch, most):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 16)
+    stopped, engine = Echo(most=most), Echo()
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, prompts(), stopped)
+    rows = complete(store, prompts(), engine)
+    assert sorted(stopped.drawn + engine.drawn) == [(f"m/p{i}", j) for i in range(10) for j in range(4)]
+    assert rows == complete(ArtifactStore(root=str(tmp_path / "uninterrupted")), prompts(), Echo())
+
+
+class FailsOnTheWay(Echo):
+    def __init__(self, reason: type[BaseException]):
+        super().__init__()
+        self.reason = reason
+
+    def sample(self, requests, settings):
+        yield next(super().sample(requests, settings))
+        raise self.reason
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, SystemExit, MemoryError, RuntimeError])
+def test_whatever_ends_a_run_what_was_drawn_is_kept(store, reason):
+    with pytest.raises(reason):
+        complete(store, prompts(), FailsOnTheWay(reason))
+    engine = Echo()
+    complete(store, prompts(), engine)
+    assert len(engine.drawn) == 40 - 4
+
+
+def test_where_what_was_drawn_cannot_be_kept_the_first_error_is_told(store, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ArtifactStore, "put_shard", full)
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, prompts(), Echo(most=8))
+    assert "8 samples that were drawn are lost: [Errno 28] No space left on device" in caplog.text
 
 
 def test_only_a_damaged_shard_is_drawn_again(store, monkeypatch, caplog):

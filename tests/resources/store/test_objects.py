@@ -5,12 +5,14 @@ import shutil
 import threading
 import time
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.keys import ArtifactKey
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -20,6 +22,8 @@ from resources.store.local_objects import LocalObjects
 from resources.store.manifests import Recipe
 from resources.store.objects import ConflictError, Objects
 from resources.store.s3_objects import S3Objects
+
+KEY = ArtifactKey("base/candidate_pools", "sums|m")
 
 
 def s3_client():
@@ -109,6 +113,87 @@ def test_equal_writes_at_the_same_moment_agree_on_s3(tmp_path):
         stubber.add_response("put_object", {})
         S3Objects("s3://bucket/prefix", client, tmp_path).write("shard", b"rows")
         stubber.assert_no_pending_responses()
+
+
+NOT_IMPLEMENTED = b"""<?xml version="1.0"?><Error><Code>NotImplemented</Code>
+<Message>A header you provided implies functionality that is not implemented</Message><Header>If-None-Match</Header></Error>"""
+NO_SUCH_KEY = b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
+
+
+class NoConditions(BaseHTTPRequestHandler):
+    """An object store that refuses conditional writes."""
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(501, NOT_IMPLEMENTED)
+
+    def do_GET(self):
+        self._answer(404, NO_SUCH_KEY)
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_without_conditional_writes_is_named_as_that(s3_environment, monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NoConditions)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {**s3_environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}.items():
+        monkeypatch.setenv(name, value)
+    store = ArtifactStore(root="s3://artifacts/p")
+    uses = (lambda: store.objects.replace("manifest", b"1", None), lambda: store.put_shard(Recipe(KEY, {}), [{"a": 1}]))
+    for use in uses:
+        with pytest.raises(UserError) as refused:
+            use()
+        assert "s3://artifacts/p/" in str(refused.value)
+        assert "this object store has no conditional writes (If-None-Match, If-Match)" in str(refused.value)
+        assert "Amazon S3, MinIO and Cloudflare R2 have them" in str(refused.value)
+    server.shutdown()
+
+
+class ReadsOverConditions:
+    """S3's client of a server that takes a conditional write for any other."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def put_object(self, *, IfMatch=None, IfNoneMatch=None, **put):  # noqa: N803
+        return self.client.put_object(**put)
+
+
+def test_a_server_that_reads_over_conditions_is_named_before_it_overwrites_a_manifest(
+    s3_environment, monkeypatch, tmp_path
+):
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    root = f"s3://artifacts/{uuid.uuid4()}"
+    objects = S3Objects(root, ReadsOverConditions(s3_client()), tmp_path / "cache")
+    with pytest.raises(UserError, match="It reads over them"):
+        objects.replace("manifest", b"1", None)
+    S3Objects(root, s3_client(), tmp_path / "cache").replace("manifest", b"2", b"1")
+    with pytest.raises(UserError, match="It reads over them"):
+        objects.replace("manifest", b"3", b"2")
+    assert objects.read("manifest") == b"2"
+
+
+def test_whether_conditions_hold_is_asked_once(s3_environment, monkeypatch, tmp_path):
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    objects, puts = S3Objects(f"s3://artifacts/{uuid.uuid4()}", s3_client(), tmp_path / "cache"), []
+    put = objects._put
+    monkeypatch.setattr(objects, "_put", lambda *sent, **condition: (puts.append(sent), put(*sent, **condition)))
+    objects.replace("manifest", b"1", None)
+    objects.replace("manifest", b"2", b"1")
+    objects.replace("other", b"1", None)
+    assert len(puts) == 4
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

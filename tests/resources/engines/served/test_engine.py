@@ -1,5 +1,9 @@
 """A served model against servers that answer in each of the ways that real ones do."""
 
+import os
+import signal
+import time
+
 import pytest
 
 from gsr_dagster.experiment.engines import OpenAI
@@ -240,3 +244,20 @@ def test_a_price_is_wanted_for_a_most_cost_and_parameters_stand_in_their_own_pla
         OpenAI.model_validate({**address, "most_cost": 1})
     with pytest.raises(ValueError, match=r"max_tokens \(max_new_tokens of the rollout settings\)"):
         OpenAI.model_validate({**address, "extra_body": {"max_tokens": 3}})
+
+
+def test_after_ctrl_c_the_samples_under_way_are_waited_for_and_kept():
+    def play(body):
+        if len(server.samples_asked) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        return chat("2")
+
+    had = []
+    with playing(play) as server:
+        drawing = engine(server, concurrency=4).sample(requests(40), SETTINGS)
+        with pytest.raises(KeyboardInterrupt):
+            had.extend(sample.request_id for finished in drawing for sample in finished)
+        asked = [body["messages"][0]["content"] for body in server.samples_asked]
+    assert len(asked) < 40
+    assert sorted(f"? {name[1:]}" for name in had) == sorted(asked)
