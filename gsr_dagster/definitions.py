@@ -12,6 +12,7 @@ from assets.problems.problem_sets import problem_assets
 from assets.reports.assets import report_assets
 from assets.teaching.assets import teaching_assets
 from assets.teaching.checks import teaching_checks
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LaneName
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
@@ -21,6 +22,7 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled
 from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.run_launcher import leave_failed
 from gsr_dagster.operations.staleness import refresh_sensor, refreshed
 from resources.engines.loading import Engines
 from resources.grading.grader import Grader
@@ -67,4 +69,8 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of the experiment that $GSR_EXPERIMENT names, once Dagster loads this module."""
-    return build_definitions(load_experiment(experiment_path()))
+    try:
+        return build_definitions(load_experiment(experiment_path()))
+    except UserError:
+        leave_failed()
+        raise
