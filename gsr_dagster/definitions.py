@@ -7,6 +7,7 @@ import dagster as dg
 from assets.aggregation.assets import aggregation_assets
 from assets.evaluation.assets import evaluation_assets
 from assets.evaluation.checks import evaluation_checks
+from assets.ordering import with_nearest_upstream
 from assets.problems.contamination import contamination_assets
 from assets.problems.problem_sets import problem_assets
 from assets.reports.assets import report_assets
@@ -50,7 +51,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     parts += report_assets(experiment)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=labelled(experiment, refreshed(experiment, store, assets)),
+        assets=labelled(experiment, refreshed(experiment, store, with_nearest_upstream(assets))),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane_job(experiment, lane) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, store)],
