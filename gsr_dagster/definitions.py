@@ -7,11 +7,13 @@ import dagster as dg
 from assets.aggregation.assets import aggregation_assets
 from assets.evaluation.assets import evaluation_assets
 from assets.evaluation.checks import evaluation_checks
+from assets.ordering import with_nearest_upstream
 from assets.problems.contamination import contamination_assets
 from assets.problems.problem_sets import problem_assets
 from assets.reports.assets import report_assets
 from assets.teaching.assets import teaching_assets
 from assets.teaching.checks import teaching_checks
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LaneName
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
@@ -21,6 +23,7 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled
 from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.run_launcher import leave_failed
 from gsr_dagster.operations.staleness import refresh_sensor, refreshed
 from resources.engines.loading import Engines
 from resources.grading.grader import Grader
@@ -48,7 +51,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     parts += report_assets(experiment)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=labelled(experiment, refreshed(experiment, store, assets)),
+        assets=labelled(experiment, refreshed(experiment, store, with_nearest_upstream(assets))),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane_job(experiment, lane) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, store)],
@@ -67,4 +70,8 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of the experiment that $GSR_EXPERIMENT names, once Dagster loads this module."""
-    return build_definitions(load_experiment(experiment_path()))
+    try:
+        return build_definitions(load_experiment(experiment_path()))
+    except UserError:
+        leave_failed()
+        raise

@@ -3,6 +3,7 @@
     GSR_ALERT_SLACK      address of a Slack incoming webhook; it gets {"text": ...}
     GSR_ALERT_WEBHOOK    any address; it gets the message as JSON
     GSR_ALERT_SNS_TOPIC  ARN of a topic; it gets the text, with id, kind and severity as attributes
+    GSR_ALERT_LEAST      WARN or ERROR: what is less than that is not sent; WARN where it is not set
 
 An address is a secret: it stands in the environment alone, and no error here repeats one.
 What a check or an error says may hold a model's output: it becomes one line, cut, and cannot
@@ -13,7 +14,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -41,13 +42,19 @@ class RefusedError(RuntimeError):
     """The receiver will never take this message."""
 
 
+Severity = Literal["ERROR", "WARN"]
+
+
 @dataclass(frozen=True)
 class Message:
-    """One thing that went wrong. ``id`` stays the same when it is sent again; ``measured`` is what a check saw."""
+    """What went wrong in one run, or, of warnings, in some. ``id`` stays the same when it is sent again.
+
+    ``measured`` is what the failed check saw; of several checks it is what each of them says.
+    """
 
     id: str
-    kind: Literal["check failed", "run failed", "run cancelled"]
-    severity: Literal["ERROR", "WARN"]
+    kind: Literal["check failed", "checks failed", "run failed", "run cancelled"]
+    severity: Severity
     time: str
     run_id: str
     job: str
@@ -58,6 +65,11 @@ class Message:
     experiment: str | None = None
     description: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it tells of nothing but warnings of checks."""
+        return self.severity == "WARN" and self.kind in ("check failed", "checks failed")
 
     def document(self) -> dict[str, Any]:
         """Return the message for JSON, every text in one line."""
@@ -185,6 +197,35 @@ def configured(name: str) -> Receiver | None:
         return kind(address) if address else None
     except AlertSettingError as error:
         raise AlertSettingError(f"{variable}: {error}") from None
+
+
+def least_severity() -> Severity:
+    """Return the least severity that is sent. Raises AlertSettingError where the environment names none there is."""
+    least = os.environ.get("GSR_ALERT_LEAST", "").strip().upper() or "WARN"
+    if least == "WARN" or least == "ERROR":
+        return least
+    raise AlertSettingError("GSR_ALERT_LEAST: WARN or ERROR is wanted")
+
+
+def digest(messages: Sequence[Message], page: str) -> Message:
+    """Return one message of warnings in place of several: what each of them says, by its title."""
+    first, last = messages[0], messages[-1]
+    if len(messages) == 1:
+        return first
+    said = {message.title().removeprefix("WARN: "): message.description for message in messages}
+    left_out = len(said) - MOST
+    return Message(
+        id=last.id,
+        kind="checks failed",
+        severity="WARN",
+        time=last.time,
+        run_id=last.run_id,
+        job=f"{len(messages)} runs",
+        link=f"{page}/runs",
+        experiment=first.experiment if len({message.experiment for message in messages}) == 1 else None,
+        description=f"the warnings since {first.time}" + (f", without the last {left_out}" if left_out > 0 else ""),
+        measured=said,
+    )
 
 
 def slack_text(message: Message) -> str:

@@ -9,28 +9,34 @@ loses nothing. One message can arrive twice, with the same id: when the receiver
 answer was lost, or the process died between the answer and the note of it.
 
 A receiver's first tick only notes where the log ends: what was before is not news.
+
+A run is told in one message. Warnings of checks are told once an hour: the first at once, and
+those of the hour after it together, when it is over. Errors and runs that ended otherwise do not wait.
 """
 
-import hashlib
 import json
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import dagster as dg
-from dagster import DagsterEventType, EventLogEntry
 
-from gsr_dagster.operations.failures import cause
-from resources.alerts import RECEIVERS, Message, NotDeliveredError, Receiver, RefusedError, configured
+from gsr_dagster.operations.alerts.ended_runs import ENDS, alerts_of, page_address
+from resources.alerts import (
+    RECEIVERS,
+    Message,
+    NotDeliveredError,
+    Receiver,
+    RefusedError,
+    configured,
+    digest,
+)
 
-ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
-TELLING = {*ENDS, DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
 TICK_SECONDS = 30  # no message is begun later in a tick: Dagster gives up on a tick after 60 s
 RUNS_A_TICK = 100  # of each kind of end
+SECONDS_BETWEEN_WARNINGS = 3600
 
 
 def alert_sensors(interval: int = 30) -> list[dg.SensorDefinition]:
@@ -59,10 +65,15 @@ def _alert_sensor(name: str, interval: int) -> dg.SensorDefinition:
 
 @dataclass
 class Position:
-    """How far a receiver is told: the last run by kind of end, and the messages taken of runs not told whole."""
+    """How far a receiver is told: the last run by kind of end, and the messages taken of runs not told whole.
+
+    ``waiting`` are warnings for the next digest, which is not sent before ``digest_at``.
+    """
 
     after: dict[str, int]
     taken: list[str] = field(default_factory=list)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    digest_at: float = 0.0
 
     @classmethod
     def end_of_log(cls, instance: dg.DagsterInstance) -> Self:
@@ -90,85 +101,74 @@ def tell(instance: dg.DagsterInstance, name: str, receiver: Receiver, log: loggi
         Position.end_of_log(instance).save(instance, name)
         return "Alerts begin here: runs that end from now on are told."
     deadline = time.monotonic() + TICK_SECONDS
-    taken = refused = 0
+    outbox = Outbox(instance, name, receiver, position, log)
+    outbox.send_digest()
     for record in _ended_runs(instance, position):
-        messages = alerts_of(instance, record.event_log_entry)
-        for message in messages:
-            if message.id in position.taken:
-                continue
-            if taken + refused and time.monotonic() > deadline:
-                return f"Messages taken: {taken}, refused: {refused}; more at the next tick."
-            try:
-                receiver.send(message)
-                taken += 1
-            except NotDeliveredError as error:
-                raise NotDeliveredError(
-                    f"{name}: {error}; this message and all after it wait for the next tick"
-                ) from None
-            except RefusedError as error:
-                log.error(f"{name} refuses a message, which is dropped: {error}\n{message.text()}")
-                refused += 1
-            position.taken.append(message.id)
-            position.save(instance, name)
-        done = {message.id for message in messages}
-        position.taken = [told for told in position.taken if told not in done]
+        for message in alerts_of(instance, record.event_log_entry):
+            if outbox.told and time.monotonic() > deadline:
+                return f"{outbox}; more at the next tick."
+            outbox.tell(message)
+        position.taken.clear()
         position.after[record.event_log_entry.get_dagster_event().event_type.value] = record.storage_id
         position.save(instance, name)
-    return f"Messages taken: {taken}, refused: {refused}." if taken or refused else "Nothing new."
+    return f"{outbox}." if outbox.told or outbox.kept else "Nothing new."
 
 
-def alerts_of(instance: dg.DagsterInstance, end: EventLogEntry) -> list[Message]:
-    """Return what the end of a run has to tell: every check whose last evaluation failed, then the run itself.
+@dataclass
+class Outbox:
+    """What one tick tells a receiver, and what it keeps for the digest."""
 
-    A run that was given up and went on has two ends: the second tells what came after the first.
-    """
-    run = instance.get_run_by_id(end.run_id)
-    if run is None:  # deleted
-        return []
-    part, earlier = _log_until(instance.all_logs(end.run_id, of_type=TELLING), end)
-    page = os.environ.get("GSR_PAGE_URL") or "http://localhost:3000"
-    shared: dict[str, Any] = {
-        "run_id": run.run_id,
-        "job": run.job_name,
-        "link": f"{page.rstrip('/')}/runs/{run.run_id}",
-        "experiment": run.tags.get("gsr/experiment"),
-    }
-    checks = {}
-    for entry in part:
-        if check := _evaluation(entry):
-            checks[check.asset_key, check.check_name, check.partition] = check, entry.timestamp
-    failed = [(check, timestamp) for check, timestamp in checks.values() if not check.passed]
-    messages = [
-        Message(
-            id=_id(run.run_id, check.asset_key.to_user_string(), check.check_name, check.partition, timestamp),
-            kind="check failed",
-            severity="ERROR" if check.severity is dg.AssetCheckSeverity.ERROR else "WARN",
-            time=_time(timestamp),
-            asset=check.asset_key.to_user_string(),
-            check=check.check_name,
-            partition=check.partition or _partition(run),
-            description=check.description or "",
-            measured=_measured(check),
-            **shared,
-        )
-        for check, timestamp in failed
-    ]
-    event = end.get_dagster_event()
-    if event.event_type is DagsterEventType.RUN_SUCCESS or event.event_type in earlier:
-        return messages
-    cancelled = event.event_type is DagsterEventType.RUN_CANCELED
-    steps = [step for entry in part if (step := entry.get_dagster_event()).is_step_failure]
-    causes = "; ".join(f"{step.step_key}: {cause(step)}" for step in steps)
-    told = Message(
-        id=_id(run.run_id, event.event_type.value),
-        kind="run cancelled" if cancelled else "run failed",
-        severity="WARN" if cancelled else "ERROR",
-        time=_time(end.timestamp),
-        partition=_partition(run),
-        description=(not cancelled and causes) or event.message or "",
-        **shared,
-    )
-    return [*messages, told]
+    instance: dg.DagsterInstance
+    name: str
+    receiver: Receiver
+    position: Position
+    log: logging.Logger
+    taken: int = 0
+    refused: int = 0
+    kept: int = 0
+
+    @property
+    def told(self) -> int:
+        return self.taken + self.refused
+
+    def __str__(self) -> str:
+        kept = f", kept for the hour's digest: {self.kept}" if self.kept else ""
+        return f"Messages taken: {self.taken}, refused: {self.refused}{kept}"
+
+    def tell(self, message: Message) -> None:
+        """Send a message, unless it was taken already; a warning that comes within the hour is kept."""
+        position = self.position
+        if message.id in position.taken:
+            return
+        if message.can_wait and (position.waiting or time.time() < position.digest_at):
+            position.waiting.append(message.document())
+            self.kept += 1
+        else:
+            self._send(message)
+        position.taken.append(message.id)
+        position.save(self.instance, self.name)
+
+    def send_digest(self) -> None:
+        """Send the warnings that wait, once the hour is over."""
+        position = self.position
+        if position.waiting and time.time() >= position.digest_at:
+            self._send(digest([Message(**document) for document in position.waiting], page_address()))
+            position.waiting.clear()
+            position.save(self.instance, self.name)
+
+    def _send(self, message: Message) -> None:
+        try:
+            self.receiver.send(message)
+            self.taken += 1
+        except NotDeliveredError as error:
+            raise NotDeliveredError(
+                f"{self.name}: {error}; this message and all after it wait for the next tick"
+            ) from None
+        except RefusedError as error:
+            self.log.error(f"{self.name} refuses a message, which is dropped: {error}\n{message.text()}")
+            self.refused += 1
+        if message.can_wait:
+            self.position.digest_at = time.time() + SECONDS_BETWEEN_WARNINGS
 
 
 def _ended_runs(instance: dg.DagsterInstance, position: Position) -> list[dg.EventLogRecord]:
@@ -180,53 +180,5 @@ def _ended_runs(instance: dg.DagsterInstance, position: Position) -> list[dg.Eve
     return sorted(records, key=lambda record: record.storage_id)
 
 
-def _log_until(log: Sequence[EventLogEntry], end: EventLogEntry) -> tuple[list[EventLogEntry], list[DagsterEventType]]:
-    """Return a run's log up to an end, from the end before it, and the kinds of all ends before."""
-    part, earlier = [], []
-    for entry in log:
-        kind = entry.get_dagster_event().event_type
-        if kind not in ENDS:
-            part.append(entry)
-        elif (kind, entry.timestamp) == (end.get_dagster_event().event_type, end.timestamp):
-            break
-        else:
-            part.clear()
-            earlier.append(kind)
-    return part, earlier
-
-
-def _evaluation(entry: EventLogEntry) -> dg.AssetCheckEvaluation | None:
-    event = entry.get_dagster_event()
-    if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-        return event.asset_check_evaluation_data
-    return None
-
-
-def _measured(check: dg.AssetCheckEvaluation) -> dict[str, Any]:
-    """Return the numbers, texts and JSON of a check's metadata; tables and plots stay on the page."""
-    kinds = dg.IntMetadataValue | dg.FloatMetadataValue | dg.BoolMetadataValue | dg.TextMetadataValue
-    measured: dict[str, Any] = {}
-    for name, value in check.metadata.items():
-        if isinstance(value, kinds):
-            measured[name] = value.value
-        elif isinstance(value, dg.JsonMetadataValue):
-            measured[name] = json.dumps(value.value, ensure_ascii=False)
-    return measured
-
-
-def _partition(run: dg.DagsterRun) -> str | None:
-    """Return a run's partition, or its range of them."""
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{side}") for side in ("start", "end"))
-    return run.tags.get("dagster/partition") or (f"{first}...{last}" if first and last else None)
-
-
-def _id(*parts: object) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
 def _key(name: str) -> str:
     return f"gsr/alerts/{name}"
-
-
-def _time(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")

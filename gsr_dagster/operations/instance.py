@@ -15,10 +15,10 @@ LAUNCHER = "gsr_dagster.operations.run_launcher"
 # Where it was until version 0.1: instances made then name it there.
 FORMER_LAUNCHER = "gsr_dagster.launching"
 
-DAGSTER_YAML = """\
+# What every instance has, wherever its runs are: deploy/*/dagster.yaml repeats it, and tests/test_deploy.py holds
+# each file to it. A run that is killed gives its place in the pool back once run monitoring has marked it as failed.
+EVERYWHERE = """\
 telemetry:
-  enabled: false
-nux:
   enabled: false
 python_logs:
   managed_python_loggers: [assets, resources]
@@ -26,6 +26,19 @@ python_logs:
 concurrency:
   pools:
     granularity: run  # a run keeps its model between its steps
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 15
+  free_slots_after_run_end_seconds: 15
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false  # only runs whose process died: bad input stays bad
+"""
+DAGSTER_YAML = f"""\
+{EVERYWHERE}
+nux:
+  enabled: false
 run_coordinator:
   module: dagster._core.run_coordinator.queued_run_coordinator
   class: QueuedRunCoordinator
@@ -34,13 +47,6 @@ run_coordinator:
 run_launcher:
   module: gsr_dagster.operations.run_launcher
   class: WatchedRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 15
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false  # only runs whose process died
 """
 
 

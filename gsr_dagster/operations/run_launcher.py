@@ -5,10 +5,13 @@ pool of what loads a model to itself. With it run monitoring marks the run as fa
 run retries launch it again.
 """
 
+import os
+
 import psutil
-from dagster import DagsterEventType, DagsterRun
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 # Clocks are set right now and then, and a process's start is told to the second at best.
 SECONDS_CLOCKS_DIFFER = 60
@@ -23,13 +26,33 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Look for the process that began the run, as its log names it. Where none is named, nobody can tell."""
-        for record in self._instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ENGINE_EVENT).records:
-            event = record.event_log_entry.dagster_event
-            if event and (pid := event.engine_event_data.metadata.get("pid")):
-                if lives(int(str(pid.value)), record.timestamp):
-                    break
-                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"its process {pid.value} is gone")
-        return CheckRunHealthResult(WorkerStatus.RUNNING)
+        began = process_of(self._instance, run)
+        if began is None or lives(*began):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"its process {began[0]} is gone")
+
+
+def process_of(instance: DagsterInstance, run: DagsterRun) -> tuple[int, float] | None:
+    """Return the number of the process that began a run, and when it wrote so; None where the log names none."""
+    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ENGINE_EVENT).records:
+        event = record.event_log_entry.dagster_event
+        if event and (pid := event.engine_event_data.metadata.get("pid")):
+            return int(str(pid.value)), record.timestamp
+    return None
+
+
+def leave_failed() -> None:
+    """Keep Dagster from trying the run of this process again, if it is a run's: its input is bad, and stays bad.
+
+    A run that fails while the code location loads looks to Dagster like one whose process died.
+    """
+    if not os.environ.get("DAGSTER_HOME"):
+        return
+    with DagsterInstance.get() as instance:
+        begun = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING]))
+        own = [run for run in begun if (began := process_of(instance, run)) and began[0] == os.getpid()]
+        if len(own) == 1:  # containers may share a number: then nobody can tell
+            instance.add_run_tags(own[0].run_id, {MAX_RETRIES_TAG: "0"})
 
 
 def lives(pid: int, wrote: float) -> bool:

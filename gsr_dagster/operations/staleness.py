@@ -3,10 +3,10 @@
 Stale is what `gsr run` would make again: a raised N, a changed setting, another checkpoint
 upstream. What was never made is left alone, so that turning it on does not start thirty
 models; only what is downstream of a student that has been trained is made for the first time.
-What failed is left to people.
+What failed, or was stopped by hand, is left to people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import dagster as dg
@@ -19,10 +19,16 @@ from resources.store.artifacts import ArtifactStore
 
 SECONDS_BETWEEN_LOOKS = 60
 MADE_FOR_A_NEW_STUDENT = ("student_evaluation", "reports")
+LEFT_TO_PEOPLE = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
-def refreshable(experiment: Experiment, store: ArtifactStore) -> Iterator[ArtifactKey]:
-    """Yield the artifacts that are stale, upstream first, with nothing stale upstream but in the same run."""
+def refreshable(
+    experiment: Experiment, store: ArtifactStore, left_to_people: Callable[[ArtifactKey], bool]
+) -> Iterator[ArtifactKey]:
+    """Yield the artifacts that are stale, upstream first, with nothing stale upstream but in the same run.
+
+    Where one of a partition is left to people, so are those that are made with it and from it.
+    """
     waiting: set[ArtifactKey] = set()
     for lane in lanes(experiment):
         for partition in lane.partitions:
@@ -31,9 +37,22 @@ def refreshable(experiment: Experiment, store: ArtifactStore) -> Iterator[Artifa
                 continue
             stale = lane.stale(store, partition)
             upstream = lane.upstream(partition)
-            if not upstream & waiting and all(store.manifest(key) for key in upstream):
+            ready = not upstream & waiting and all(store.manifest(key) for key in upstream)
+            if ready and not any(map(left_to_people, stale)):
                 yield from stale
             waiting |= set(stale)
+
+
+def given_up(instance: dg.DagsterInstance, key: ArtifactKey) -> bool:
+    """Return whether the last run that was to make an artifact failed or was stopped before it did."""
+    asset, partition = dg.AssetKey(key.asset_path), key.partition or None
+    planned = instance.get_latest_planned_materialization_info(asset, partition)
+    run = instance.get_run_by_id(planned.run_id) if planned else None
+    if planned is None or run is None or run.status not in LEFT_TO_PEOPLE:
+        return False
+    of_partition = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition] if partition else None)
+    made = instance.fetch_materializations(of_partition, limit=1).records
+    return not made or made[0].storage_id < planned.storage_id
 
 
 class Stale(dg.AutomationCondition[dg.AssetKey]):
@@ -50,7 +69,9 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
 
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         if self.looked_up[0] != context.evaluation_time:
-            self.looked_up = (context.evaluation_time, set(refreshable(self.experiment, self.store)))
+            instance = context.asset_graph_view.instance
+            found = refreshable(self.experiment, self.store, lambda key: given_up(instance, key))
+            self.looked_up = (context.evaluation_time, set(found))
         asset = context.key.to_user_string()
         stale = {key.partition for key in self.looked_up[1] if key.asset == asset}
         candidates = context.candidate_subset
@@ -67,7 +88,6 @@ def refreshed(
         Stale(experiment, store)
         & ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.execution_failed()
     )
     return list(dg.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=condition), assets))
 

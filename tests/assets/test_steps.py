@@ -42,13 +42,24 @@ def test_another_served_model_samples_anew(finished_school, changed):
     assert pools[0] != pools[1]
 
 
-def test_an_asset_depends_on_all_that_its_artifacts_are_made_from_and_on_its_gates(finished_school):
+def test_an_asset_comes_after_all_that_its_artifacts_are_made_from_and_after_its_gates(finished_school):
     graph = finished_school.definitions.resolve_asset_graph()
     for step in all_steps(finished_school.experiment).values():
         upstream = {key.asset for partition in step.partitions for key in step.upstream(partition)}
-        parents = {"/".join(key.path) for key in graph.get(dg.AssetKey(step.asset.split("/"))).parent_keys}
-        assert parents == upstream | set(step.gates), step.asset
+        asset = dg.AssetKey(step.asset.split("/"))
+        parents, before = (
+            {"/".join(key.path) for key in keys}
+            for keys in (graph.get(asset).parent_keys, graph.get_ancestor_asset_keys(asset))
+        )
+        assert parents <= upstream | set(step.gates) <= before, step.asset
     assert "contamination" in all_steps(finished_school.experiment)["training_candidates"].gates
+
+
+def test_an_asset_names_no_dependency_that_another_of_its_dependencies_has_already(finished_school):
+    graph = finished_school.definitions.resolve_asset_graph()
+    for asset in graph.get_all_asset_keys():
+        parents = graph.get(asset).parent_keys
+        assert not any(parents & graph.get_ancestor_asset_keys(parent) for parent in parents), asset
 
 
 def test_every_stored_artifact_names_what_its_step_says_is_upstream(finished_school):

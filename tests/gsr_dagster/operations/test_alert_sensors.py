@@ -8,7 +8,7 @@ import pytest
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.loading import SHIPPED, load_experiment
 from gsr_dagster.operations.alert_sensors import alert_sensors, tell
-from resources.alerts import RECEIVERS, NotDeliveredError, Slack, Webhook
+from resources.alerts import RECEIVERS, AlertSettingError, NotDeliveredError, Slack, Webhook
 
 log = logging.getLogger(__name__)
 PARTITIONS = dg.StaticPartitionsDefinition(["sums", "knights"])
@@ -73,12 +73,8 @@ def test_a_failed_check_tells_what_it_measured_and_where(instance, hook, inbox, 
     run_id = run(instance, pool, complete, readable, partition="sums")
     tell(instance, "webhook", hook, log)
     (told,) = inbox.taken("/hook")
-    assert (told["kind"], told["severity"], told["asset"], told["check"]) == (
-        "check failed",
-        "WARN",
-        "pool",
-        "complete",
-    )
+    said = [told[name] for name in ("kind", "severity", "asset", "check")]
+    assert said == ["check failed", "WARN", "pool", "complete"]
     assert (told["partition"], told["experiment"]) == ("sums", "demo")
     assert told["measured"] == {"rows": 95, "missing": '["p7"]', "share": "nan"}
     assert told["link"] == f"https://dagster.example/runs/{run_id}"
@@ -155,16 +151,95 @@ class DiesAfter:
         self.left -= 1
 
 
-def test_a_daemon_that_dies_between_two_messages_of_one_run_repeats_neither(instance, hook, inbox):
-    @dg.asset_check(asset=pool, partitions_def=PARTITIONS)
-    def also_failing(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=False)
-
-    run(instance, pool, complete, also_failing, partition="knights")
+def test_a_daemon_that_dies_between_two_messages_repeats_neither(instance, hook, inbox):
+    runs = [run(instance, broken), run(instance, broken)]
     with pytest.raises(KeyboardInterrupt):
         tell(instance, "webhook", DiesAfter(hook, 1), log)
     tell(instance, "webhook", hook, log)
-    assert sorted(told["check"] for told in inbox.taken("/hook")) == ["also_failing", "complete"]
+    assert [told["run_id"] for told in inbox.taken("/hook")] == runs
+
+
+@dg.asset_check(asset=pool, partitions_def=PARTITIONS)
+def sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="no row is right")
+
+
+def test_the_checks_of_a_run_are_one_message_that_is_as_severe_as_the_worst(instance, hook, inbox):
+    run(instance, pool, complete, sound, partition="knights")
+    tell(instance, "webhook", hook, log)
+    (told,) = inbox.taken("/hook")
+    assert (told["kind"], told["severity"], told["partition"]) == ("checks failed", "ERROR", "knights")
+    assert told["measured"] == {"WARN complete on pool": "", "ERROR sound on pool": "no row is right"}
+
+
+def test_a_failed_run_and_its_checks_are_one_message(instance, hook, inbox):
+    @dg.asset(partitions_def=PARTITIONS, deps=[pool])
+    def after() -> None:
+        raise ValueError("no room")
+
+    run(instance, pool, complete, after, partition="sums")
+    tell(instance, "webhook", hook, log)
+    (told,) = inbox.taken("/hook")
+    assert (told["kind"], told["description"]) == ("run failed", "after: ValueError: no room")
+    assert told["measured"] == {"WARN complete on pool": ""}
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    now = [1_000_000.0]
+    monkeypatch.setattr("gsr_dagster.operations.alert_sensors.time.time", lambda: now[0])
+    return now
+
+
+def test_warnings_come_once_an_hour_and_errors_at_once(instance, hook, inbox, clock):
+    first, *later = [run(instance, pool, complete, partition=partition) for partition in ("sums", "knights", "sums")]
+    failed = run(instance, broken)
+    assert "kept for the hour's digest: 2" in tell(instance, "webhook", hook, log)
+    assert [told["run_id"] for told in inbox.taken("/hook")] == [first, failed]
+    clock[0] += 3599
+    assert tell(instance, "webhook", hook, log) == "Nothing new."
+    clock[0] += 1
+    assert "taken: 1" in tell(instance, "webhook", hook, log)
+    *_, told = inbox.taken("/hook")
+    assert (told["kind"], told["severity"], told["job"], told["run_id"]) == (
+        "checks failed",
+        "WARN",
+        "2 runs",
+        later[-1],
+    )
+    said = "check complete failed on pool, partition {}"
+    assert list(told["measured"]) == [said.format("knights"), said.format("sums")]
+
+
+def test_a_digest_that_is_not_taken_waits_and_loses_nothing(instance, hook, inbox, clock):
+    for partition in ("sums", "knights", "sums"):
+        run(instance, pool, complete, partition=partition)
+    tell(instance, "webhook", hook, log)
+    clock[0], inbox.status = clock[0] + 3600, 503
+    with pytest.raises(NotDeliveredError):
+        tell(instance, "webhook", hook, log)
+    inbox.status = 200
+    tell(instance, "webhook", hook, log)
+    assert len(inbox.taken("/hook")[-1]["measured"]) == 2
+
+
+def test_what_is_less_severe_than_asked_for_is_not_sent(instance, hook, inbox, monkeypatch):
+    monkeypatch.setenv("GSR_ALERT_LEAST", "error")
+    run(instance, pool, complete, partition="sums")
+    run_id = run(instance, pool, complete, sound, partition="sums")
+    tell(instance, "webhook", hook, log)
+    (told,) = inbox.taken("/hook")
+    assert (told["run_id"], told["check"]) == (run_id, "sound")
+
+
+def test_a_least_severity_that_there_is_not_is_refused(instance, hook, inbox, monkeypatch):
+    monkeypatch.setenv("GSR_ALERT_LEAST", "loud")
+    run(instance, broken)
+    with pytest.raises(AlertSettingError, match="GSR_ALERT_LEAST: WARN or ERROR is wanted"):
+        tell(instance, "webhook", hook, log)
+    monkeypatch.delenv("GSR_ALERT_LEAST")
+    tell(instance, "webhook", hook, log)
+    assert len(inbox.taken("/hook")) == 1
 
 
 def test_a_daemon_that_dies_before_it_notes_an_answer_repeats_that_one_message_with_its_id(

@@ -11,6 +11,8 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher import WorkerStatus
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 
+from gsr_dagster.definitions import defs
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.operations.instance import DAGSTER_YAML
 from gsr_dagster.operations.run_launcher import lives
 
@@ -50,3 +52,36 @@ def test_a_process_that_ended_and_was_not_waited_for_is_dead():
         ended.stdout.read()
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
         assert not lives(ended.pid, wrote=2e10)
+
+
+def test_a_step_that_finds_its_input_bad_is_not_tried_again_and_a_killed_run_is(instance):
+    @dg.asset
+    def bad() -> None:
+        raise UserError("no such file")
+
+    failed = dg.materialize([bad], instance=instance, raise_on_error=False).run_id
+    killed = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(killed, "its process is gone")  # as run monitoring does
+    assert [instance.get_run_by_id(run).tags["dagster/will_retry"] for run in (failed, killed.run_id)] == [
+        "false",
+        "true",
+    ]
+
+
+@pytest.mark.parametrize(("faulty", "again"), [("k: none\n", "false"), (None, "true")])
+def test_a_run_that_an_experiment_file_does_not_let_begin_is_not_tried_again(
+    instance, tmp_path, monkeypatch, faulty, again
+):
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTING)
+    other = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTING)
+    instance.report_engine_event("begun", run, EngineEventData.in_process(os.getpid()))
+    instance.report_engine_event("begun", other, EngineEventData.in_process(os.getppid()))
+    if faulty:
+        (tmp_path / "mine.yaml").write_text(faulty)
+        monkeypatch.setenv("GSR_EXPERIMENT", str(tmp_path / "mine.yaml"))
+        with pytest.raises(UserError):
+            defs()
+    for begun in (run, other):
+        instance.report_run_failed(begun)
+    assert instance.get_run_by_id(run.run_id).tags["dagster/will_retry"] == again
+    assert instance.get_run_by_id(other.run_id).tags["dagster/will_retry"] == "true"

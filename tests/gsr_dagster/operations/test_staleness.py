@@ -25,6 +25,17 @@ class Lab:
         )
         return done.success
 
+    def stop(self, job: str, partition: str, *assets: str) -> None:
+        """Cancel a run of the partition while it waits, as the page's Terminate does."""
+        definitions = build_definitions(load_experiment(self.family.path))
+        run = self.instance.create_run_for_job(
+            definitions.resolve_job_def(job).get_subset(
+                asset_selection={dg.AssetKey(name.split("/")) for name in assets} or None
+            ),
+            tags={"dagster/partition": partition},
+        )
+        self.instance.report_run_canceled(run)
+
     def requested(self) -> set[tuple[str, str | None]]:
         definitions = build_definitions(load_experiment(self.family.path))
         result = dg.evaluate_automation_conditions(definitions, self.instance)
@@ -69,4 +80,37 @@ def test_what_failed_is_left_to_people(lab):
     lab.family.write(samples=4)
     assert lab.requested() == lane_of("short|qwen2.5-7b")
     assert not lab.run("base_evaluation", "short|qwen2.5-7b")
+    assert lab.requested() == set()
+
+
+def test_what_was_stopped_by_hand_is_left_to_people(lab):
+    lab.family.write(samples=4)
+    lab.stop("base_evaluation", "short|qwen2.5-7b")
+    assert lab.requested() == set()
+
+
+def test_a_stopped_step_leaves_what_is_made_with_it_to_people_too(lab):
+    lab.family.write(samples=4)
+    lab.stop("base_evaluation", "short|qwen2.5-7b", "base/graded_candidates")
+    assert lab.requested() == set()
+
+
+def test_a_stopped_run_of_one_partition_leaves_the_others_alone(lab):
+    assert lab.run("base_evaluation", "short|qwen2.5-14b")
+    lab.family.write(samples=4)
+    lab.stop("base_evaluation", "short|qwen2.5-7b")
+    assert lab.requested() == lane_of("short|qwen2.5-14b")
+
+
+def test_what_people_made_after_a_stopped_run_is_looked_after_again(lab):
+    lab.family.write(samples=4)
+    lab.stop("base_evaluation", "short|qwen2.5-7b")
+    assert lab.run("base_evaluation", "short|qwen2.5-7b")
+    lab.family.write(samples=2)
+    assert lab.requested() == lane_of("short|qwen2.5-7b")
+
+
+def test_what_is_downstream_of_a_stopped_run_waits(lab):
+    (lab.family.folder / "short.jsonl").write_text('{"id": "0", "problem": "What is 0 + 0 + 0?", "answer": "0"}')
+    lab.stop("benchmarks", "short")
     assert lab.requested() == set()

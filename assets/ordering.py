@@ -1,0 +1,28 @@
+"""What Dagster is told to make first: of the things that an asset is made from, those that no other of them needs first.
+
+An asset that depends on the problems and on a pool of samples of those problems depends on the pool alone: the
+rest follows. A backfill on the page can then put the assets of a lane into one run a partition. Where two of them
+name the same problems it cannot tell that both wait for the same thing, and launches each by itself. What an
+artifact is made from stands in full in its manifest.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+
+def with_nearest_upstream(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Return the assets with the dependencies that are not implied by their others."""
+    direct = {spec.key: {dep.asset_key for dep in spec.deps} for asset in assets for spec in asset.specs}
+    above: dict[dg.AssetKey, set[dg.AssetKey]] = {}
+
+    def all_above(key: dg.AssetKey) -> set[dg.AssetKey]:
+        if key not in above:
+            above[key] = direct.get(key, set()).union(*map(all_above, direct.get(key, ())))
+        return above[key]
+
+    def nearest(spec: dg.AssetSpec) -> dg.AssetSpec:
+        implied: set[dg.AssetKey] = set().union(*(all_above(dep.asset_key) for dep in spec.deps))
+        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key not in implied])
+
+    return [asset.map_asset_specs(nearest) for asset in assets]
