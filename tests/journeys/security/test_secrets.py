@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.resources.engines.test_openai import FaultyServer
+from tests.resources.engines.served.test_faults import FaultyServer
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-planted-openai-key",
