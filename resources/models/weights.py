@@ -86,7 +86,7 @@ def fetch(source: str) -> Path:
 def fetch_tokenizer(source: str) -> Path:
     """Return a local folder with the source's tokenizer; of the hub, that is all that is downloaded."""
     kind, _, name = source.partition(":")
-    return _from_hub(name, ["*.json", "*.txt", "*.jinja"]) if kind == "hf" else fetch(source)
+    return _from_hub(name, ["*.json", "*.txt", "*.model", "*.jinja"]) if kind == "hf" else fetch(source)
 
 
 def _from_hub(name: str, patterns: list[str]) -> Path:

@@ -57,7 +57,7 @@ def train(job: dict[str, Any]) -> None:
     targets = Targets(job["source"], tokenizer, stop_tokens(weights, tokenizer), job["chat_template_kwargs"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.decode([targets.stop])
-    made = [targets.target(json.loads(row["messages"]), row["completion"]) for row in job["rows"]]
+    made = [targets.target(json.loads(row["messages"]), row["completion"]).compact() for row in job["rows"]]
     rows, cut, dropped = fitting([row["kind"] for row in job["rows"]], made, training["max_length"])
     if not rows:
         longest = training["max_length"]
