@@ -25,8 +25,8 @@ test: .venv/dev  ## set up and run the tests
 test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
 	@.venv-vllm/bin/pytest -m vllm tests/resources/engines
 
-test-ray: .venv-vllm/ray  ## set up Ray beside vllm and test its engine on a local Ray with two replicas
-	@.venv-vllm/bin/pytest -m ray tests/resources/engines
+test-ray: .venv-vllm/ray  ## set up Ray beside vllm and test its engine and Ray Train on a local Ray with two replicas
+	@.venv-vllm/bin/pytest -m ray tests/resources/engines tests/resources/training
 
 test-wheel: .venv/dev  ## build the wheel, install it in a fresh environment, and run the demo from another folder
 	@$(BIN)/pytest -m wheel tests/test_wheel.py

@@ -14,8 +14,8 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message, fit_candidates
 from gsr_dagster.method.rejection_sampling import cut_off, ended_by_itself
-from resources.engines.base import UNASKED, Engine
-from resources.engines.sample_log import Prompt, complete_samples, context_of, surely_within
+from resources.engines.base import UNASKED, Engine, surely_within
+from resources.engines.sample_log import Prompt, complete_samples
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe, StoredFile
 from resources.texts import printable
@@ -105,7 +105,7 @@ def candidates_chat(
     token limit. Where that room is more than half of what the problem leaves, candidates
     and answer have half each.
     """
-    budget, context, least = experiment.evaluation.candidate_tokens, context_of(engine), len(summaries)
+    budget, context, least = experiment.evaluation.candidate_tokens, engine.context, len(summaries)
 
     def within(tokens: int) -> tuple[list[Message], int]:
         shown, cut = fit_candidates(summaries, tokens, engine.tokenize, engine.detokenize)

@@ -29,6 +29,8 @@ TRAINING = {
     "processes": 1,
     "max_length": 1024,
     "refine_weight": 0.5,
+    "save_minutes": 10,
+    "trainer": {},
 }
 LORA = {"rank": 16, "alpha": 32}
 SEED = 7
@@ -67,6 +69,10 @@ def ours(scratch: Path) -> None:
         "lora": LORA,
         "training": TRAINING,
         "seed": SEED,
+        "facts": str(scratch / "facts.json"),
+        "saves": str(scratch / "saves"),
+        "resume": None,
+        "chat_template_kwargs": {},
     }
     (scratch / "job.json").write_text(json.dumps(job))
     lora_training.main(str(scratch / "job.json"))

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import numpy as np
@@ -25,6 +26,7 @@ from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.lanes import lanes
 from resources.engines.base import Request, Sample
 from resources.store.artifacts import ArtifactStore
+from resources.training.trainer import Trained
 from tests.running import recipe_of
 
 STUDENT = "llama-student"
@@ -42,6 +44,7 @@ class ScriptedEngine:
 
     context: int | None = None
     counts_by = "characters"
+    notes = MappingProxyType({})
 
     def __init__(self, skills: tuple[float, float]):
         self.direct, self.refining = skills
@@ -80,7 +83,7 @@ def scripted_engine(model, checkpoint: Path | None) -> ScriptedEngine:
     return ScriptedEngine(SKILLS["student" if checkpoint else Path(model.source).name])
 
 
-def scripted_training(self, label, student, source, rows, seed, scratch: Path) -> tuple[Path, list[Row]]:
+def scripted_training(self, label, student, source, rows, seed, scratch: Path, **more) -> Trained:
     folder = scratch / "checkpoint"
     folder.mkdir()
     layer = "base_model.model.layers.0.q_proj"
@@ -88,13 +91,15 @@ def scripted_training(self, label, student, source, rows, seed, scratch: Path) -
     save_file({name: part.astype(np.float32) for name, part in parts.items()}, folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "peft_type": "LORA"}))
     losses = [2.0, 1.5, 1.2, 1.1]
-    return folder, [{"step": i, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for i, loss in enumerate(losses, 1)]
+    history = [{"step": i, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for i, loss in enumerate(losses, 1)]
+    return Trained(folder, history, {"cut_rows": 0, "dropped_rows": 0, "merged_kl": 0.01, "base_kl": 0.1})
 
 
 def play(patch: pytest.MonkeyPatch) -> None:
     """Put the scripted model, and its training, in the place of real ones."""
     patch.setattr("resources.engines.loading._engine", scripted_engine)
     patch.setattr("resources.training.trainer.Trainer.train", scripted_training)
+    patch.setattr("assets.teaching.teacher_samples.refuse_untrainable", lambda source, template_kwargs: None)
 
 
 def document(folder: Path) -> dict:

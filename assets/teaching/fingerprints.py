@@ -8,9 +8,10 @@ from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.experiment.settings import Rollouts
-from gsr_dagster.experiment.students import NOT_LEARNED, Student
+from gsr_dagster.experiment.students import Student
 from resources.grading.grader import grader_version
 from resources.store.artifacts import ArtifactStore
+from resources.training.targets import TARGET_VERSION
 
 
 class TeachingStep(Step):
@@ -120,11 +121,15 @@ class LoraCheckpoints(TeachingStep):
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
+        base = self.experiment.models[student.base]
         (rows,) = self.upstream(partition)
+        template = {"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {}
         return {
-            "base": sampled_weights(self.experiment.models[student.base]),
+            "base": sampled_weights(base),
+            **template,
             "lora": student.lora and student.lora.model_dump(),
-            "training": student.training.model_dump(exclude=set(NOT_LEARNED)),
+            "training": student.training.learned,
+            "tokens": TARGET_VERSION,
             "seed": self.experiment.seed,
             "training_set": store.content(rows),
         }

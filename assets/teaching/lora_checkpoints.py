@@ -8,6 +8,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
 from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
+from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.experiment import Experiment
 from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
@@ -16,6 +17,7 @@ from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions
 from resources.store.manifests import Recipe
+from resources.training.saves import saves_of
 from resources.training.trainer import Trainer
 
 
@@ -31,6 +33,7 @@ def checkpoint_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg
         run = TeachingRun(experiment, store, context.partition_key)
         recipe = step.recipe(store, run.name)
         result = materialize(context, store, recipe, lambda: train_student(run, recipe, engines, trainer))
+        saves_of(recipe.fingerprint).remove()
         context.add_output_metadata(made_from(run))
         return result
 
@@ -41,10 +44,20 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
     """Train a student on its rows. Raises ArtifactError where these are of another mixture than is wanted."""
     student, rows = run.student, run.read("training_sets")
     refuse_unbalanced(run.key("training_sets"), rows, student.rows)
-    source = str(run.experiment.models[student.base].source)
+    base = run.experiment.models[student.base]
     engines.release()
     with scratch_folder() as scratch:
-        folder, history = trainer.train(str(recipe.key), student, source, rows, run.experiment.seed, scratch)
+        folder, history, facts = trainer.train(
+            str(recipe.key),
+            student,
+            str(base.source),
+            rows,
+            run.experiment.seed,
+            scratch,
+            template_kwargs=base.chat_template_kwargs,
+            saves=saves_of(recipe.fingerprint),
+            address=cluster(run),
+        )
         files = run.store.put_files(recipe, folder)
     return ArtifactContents(
         history,
@@ -54,9 +67,16 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             "steps": history[-1]["step"],
             "first_loss": history[0]["loss"],
             "last_loss": history[-1]["loss"],
+            **facts,
         },
         metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
     )
+
+
+def cluster(run: TeachingRun) -> str | None:
+    """Return the address of the Ray cluster that samples the student's base or its teacher, None for a local Ray."""
+    engines = [run.experiment.models[name].engine for name in (run.student.base, run.student.teacher)]
+    return next((engine.address for engine in engines if isinstance(engine, Ray)), None)
 
 
 def made_from(run: TeachingRun) -> dict[str, Any]:

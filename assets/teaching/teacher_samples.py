@@ -26,6 +26,7 @@ from resources.engines.sample_log import Prompt
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from resources.training.trainer import refuse_untrainable
 
 
 def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -68,7 +69,9 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
 
 def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
-    """Draw candidates of the training problems."""
+    """Draw candidates of the training problems, the first work for a student that could not be trained in the end."""
+    base = run.experiment.models[run.student.base]
+    refuse_untrainable(str(base.source), base.chat_template_kwargs)
     model, rollouts = run.student.sampler, run.student.candidates
     load = engines.loader(run.experiment.models[model])
     return run.draw(recipe, direct_prompts(run, model, rollouts), "candidate_id", rollouts, load)

@@ -15,6 +15,7 @@ from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExample
 from gsr_dagster.experiment.settings import MOST, Checks, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Lora, Student, Training
+from gsr_dagster.experiment.trainer_settings import TrainerSettings
 
 SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
@@ -22,7 +23,7 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, Price, RecordedSamples],
     "Evaluation and sampling": [Evaluation, RolloutSettings],
     "Aggregations": aggregation_kinds(),
-    "Students": [Student, Rollouts, Lora, Training],
+    "Students": [Student, Rollouts, Lora, Training, TrainerSettings],
     "Lines of the checks": [Checks],
 }
 HEAD = """\

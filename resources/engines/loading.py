@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from gsr_dagster.experiment.experiment import Model
 from resources.engines import cpu
 from resources.engines.base import Engine
 from resources.models import weights
+from resources.models.generation_config import log_what_is_not_applied
 from resources.progress import track
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,12 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
     quiet_transformers()
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
     folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
+    log_what_is_not_applied(folder)
+    of_model: dict[str, Any] = {
+        "trust_remote_code": model.trust_remote_code,
+        "thinking_end": model.thinking_end,
+        "chat_template_kwargs": model.chat_template_kwargs,
+    }
     if isinstance(model.engine, VLLM):
         import torch
 
@@ -66,14 +74,14 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
             folder, adapter = weights.merged(folder, adapter), None
         from resources.engines.vllm import VLLMEngine
 
-        return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return VLLMEngine(folder, adapter, model.engine, **of_model)
     if isinstance(model.engine, Ray):
         from resources.engines.ray import RayEngine
 
-        return RayEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return RayEngine(folder, adapter, model.engine, **of_model)
     from resources.engines.transformers import TransformersEngine
 
-    return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)
+    return TransformersEngine(folder, adapter, model.engine.batch_size, **of_model)
 
 
 def _unload() -> None:

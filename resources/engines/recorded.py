@@ -1,8 +1,10 @@
 """Answers someone sampled before: the base lane without a model. `gsr import` writes the folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
@@ -17,6 +19,7 @@ class RecordedEngine:
 
     context: int | None = None
     counts_by: str = "what was recorded"
+    notes: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, folder: Path):
         self.folder = folder

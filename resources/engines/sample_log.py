@@ -19,7 +19,7 @@ from typing import Any
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
-from resources.engines.base import UNASKED, Engine, EngineError, Request, Sample, sample_seed
+from resources.engines.base import UNASKED, Engine, EngineError, Request, Sample, sample_seed, surely_within
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -27,8 +27,6 @@ from resources.store.hashes import sha256
 from resources.store.manifests import Recipe, StoredFile, canonical_json
 
 SHARD_SAMPLES = 256
-# What a chat template may add to the texts of a chat, in tokens, and more.
-TEMPLATE_TOKENS = 1024
 
 log = logging.getLogger(__name__)
 
@@ -161,19 +159,6 @@ def stored(
     return shards, there
 
 
-def surely_within(messages: Sequence[Message], tokens: int) -> bool:
-    """Return whether a chat is shorter than so many tokens whatever the tokenizer: a token is a byte or more.
-
-    To count them may be a request to a server.
-    """
-    return sum(len(message["content"].encode()) for message in messages) + TEMPLATE_TOKENS < tokens
-
-
-def context_of(engine: Engine) -> int | None:
-    """Return how many tokens prompt and answer may have together, None where that is not known."""
-    return getattr(engine, "context", None)
-
-
 def drawn_with(engine: Engine) -> str:
     """Return what else is known of samples, as JSON: what counted their tokens, the context, and the engine's notes.
 
@@ -181,9 +166,9 @@ def drawn_with(engine: Engine) -> str:
     and gone on with ends in the same manifest.
     """
     told = {
-        "counted_by": getattr(engine, "counts_by", None),
-        "context": context_of(engine),
-        "notes": getattr(engine, "notes", None),
+        "counted_by": engine.counts_by,
+        "context": engine.context,
+        "notes": engine.notes,
     }
     return json.dumps({name: value for name, value in told.items() if value}, sort_keys=True)
 
@@ -206,7 +191,7 @@ def _outdated(
 
 def _room_for(engine: Engine, messages: list[Message]) -> int:
     """Return how many tokens the context leaves for an answer: 1 where there is no telling, or more than enough."""
-    context = context_of(engine)
+    context = engine.context
     if context is None or surely_within(messages, context):
         return 1
     return context - engine.prompt_tokens(messages)
@@ -220,13 +205,13 @@ def _unasked(recipe: Recipe, engine: Engine, requests: Sequence[Request]) -> tup
         if room > 0:
             asked.append(request)
             continue
-        tokens = (context_of(engine) or 0) - room
+        tokens = (engine.context or 0) - room
         drawn = zip(request.indices, request.seeds, strict=True)
         unasked += [Sample(request.id, index, seed, "", UNASKED, tokens, 0) for index, seed in drawn]
     if unasked:
         log.warning(
             "%s: %d of %d prompts are not asked: they leave no room in the context of %d tokens, the first is %s with %d",
-            recipe.key, len(requests) - len(asked), len(requests), context_of(engine), unasked[0].request_id,
+            recipe.key, len(requests) - len(asked), len(requests), engine.context, unasked[0].request_id,
             unasked[0].prompt_tokens,
         )  # fmt: skip
     return asked, unasked

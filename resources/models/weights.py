@@ -19,6 +19,7 @@ from typing import Any
 
 from gsr_dagster.experiment.errors import UserError
 from resources.models.hub import hub_errors_as
+from resources.models.merging import merge_adapter
 from resources.store.files import cache_folder, scratch_folder
 from resources.store.hashes import HASHES, read_sha256sums, sha256_of_file, sha256sums
 
@@ -212,12 +213,12 @@ def merged(base: Path, adapter: Path) -> Path:
     for file in sorted(adapter.glob("adapter_*")):
         digest.update(file.read_bytes())
 
-    def merge(folder: Path) -> None:
+    def make(folder: Path) -> None:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True, trust_remote_code=False)
-        PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().save_pretrained(folder)  # pyright: ignore
+        merge_adapter(PeftModel.from_pretrained(model, str(adapter))).save_pretrained(folder)
         AutoTokenizer.from_pretrained(base, trust_remote_code=False).save_pretrained(folder)
 
-    return _made_once(f"merged-{digest.hexdigest()[:16]}", merge)
+    return _made_once(f"merged-{digest.hexdigest()[:16]}", make)

@@ -1,14 +1,14 @@
 """Fine-tuning in a process of its own, so that its memory goes when it ends."""
 
 import json
+import logging
 import os
 import re
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -18,19 +18,19 @@ from gsr_dagster.method.rows import Row
 from resources.models import weights
 from resources.progress import track
 from resources.store.files import explain_full_disk
+from resources.training.launching import command, elsewhere
+from resources.training.saves import Saves, reserved, step_of
+from resources.training.targets import TemplateError, targets_of
 
 PACKAGES = Path(__file__).resolve().parents[2]
 SECONDS_BETWEEN_LOOKS = 0.5
 LINES_SHOWN_OF_A_FAILURE = 15
-# On a CPU too: accelerate's own CPU launcher wants MPI, this one is torch's, and gloo joins the processes.
-ACCELERATE = (
-    "accelerate.commands.launch --multi_gpu --num_processes {processes} --num_machines 1 "
-    "--mixed_precision no --dynamo_backend no --main_process_port 0 --module"
-)
 # Where torch's launcher begins to tell of a failure, after what the process that failed wrote.
 LAUNCHER = re.compile(r"^[EW]\d{4} .*torch/distributed/elastic", re.MULTILINE)
 # What it says of the first of its processes that failed.
 ROOT_CAUSE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
+
+log = logging.getLogger(__name__)
 
 
 class TrainingError(UserError, RuntimeError):
@@ -41,44 +41,84 @@ class TrainingDiedError(TrainingError):
     """A signal ended the training process, as when the memory ran out: it may go well another time."""
 
 
+class Trained(NamedTuple):
+    """A training that ended: the folder of its checkpoint, its loss curve, and what was counted and measured."""
+
+    folder: Path
+    history: list[Row]
+    facts: dict[str, float]
+
+
 class Trainer(dg.ConfigurableResource):
     """Trains a student, an adapter or all of its weights, with TRL's SFTTrainer."""
 
     def train(
-        self, label: str, student: Student, source: str, rows: Sequence[Row], seed: int, scratch: Path
-    ) -> tuple[Path, list[Row]]:
-        """Return the folder of the checkpoint, and the history: ``step``, ``epoch``, ``loss``, ``learning_rate``.
+        self,
+        label: str,
+        student: Student,
+        source: str,
+        rows: Sequence[Row],
+        seed: int,
+        scratch: Path,
+        *,
+        template_kwargs: Mapping[str, Any] | None = None,
+        saves: Saves | None = None,
+        address: str | None = None,
+    ) -> Trained:
+        """Return the folder of the checkpoint, the history (``step``, ``epoch``, ``loss``, ``learning_rate``), the facts.
 
-        ``rows`` are training rows (assets/teaching/training_sets.py). Raises TrainingError where the
-        process fails or the loss is not finite, TrainingDiedError where a signal ended it.
+        ``rows`` are training rows (assets/teaching/training_sets.py). It goes on from the newest
+        of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. Raises
+        TrainingError where the template cannot be trained on, where the process fails or the
+        loss is not finite, TrainingDiedError where a signal ended it.
         """
-        job = {
-            "weights": str(weights.fetch(source)),
-            "source": source,
-            "checkpoint": str(scratch / "checkpoint"),
-            "history": str(scratch / "history.jsonl"),
-            "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
-            "lora": student.lora and student.lora.model_dump(),
-            "training": {**student.training.model_dump(), "rows_at_once": student.training.rows_in_a_process},
-            "seed": seed,
-        }
-        with explain_full_disk(scratch):
-            (scratch / "job.json").write_text(json.dumps(job))
-        history = self._run(label, scratch, student.training.processes)
-        return Path(job["checkpoint"]), history
+        refuse_untrainable(source, template_kwargs or {})
+        folder = weights.fetch(source)
+        with reserved(saves or Saves(scratch / "saves"), instead=scratch / "saves") as (own, lock):
+            newest = own.newest()
+            if newest:
+                log.info("%s: it goes on from step %d, which was saved before it was killed", label, step_of(newest))
+            job = {
+                "weights": str(folder),
+                "source": source,
+                "checkpoint": str(scratch / "checkpoint"),
+                "history": str(scratch / "history.jsonl"),
+                "facts": str(scratch / "facts.json"),
+                "saves": str(own.folder),
+                "resume": newest and str(newest),
+                "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
+                "lora": student.lora and student.lora.model_dump(),
+                "training": {
+                    **student.training.model_dump(mode="json"),
+                    "rows_at_once": student.training.rows_in_a_process,
+                },
+                "chat_template_kwargs": dict(template_kwargs or {}),
+                "seed": seed,
+                "address": address,
+            }
+            path = scratch / "job.json"
+            with explain_full_disk(scratch):
+                path.write_text(json.dumps(job))
+            if others := elsewhere(job["training"], path):
+                log.warning("%s: %s", label, others)
+            history = self._run(label, scratch, command(job["training"], path), lock)
+        return Trained(Path(job["checkpoint"]), history, json.loads(Path(job["facts"]).read_text()))
 
-    def _run(self, label: str, scratch: Path, processes: int) -> list[Row]:
-        launcher = ACCELERATE.format(processes=processes).split() if processes > 1 else []
-        command = [sys.executable, "-m", *launcher, "resources.training.lora_training", str(scratch / "job.json")]
+    def _run(self, label: str, scratch: Path, command: list[str], lock: int | None) -> list[Row]:
         # Its modules are these, whatever packages stand in the working directory.
         own = {"PYTHONPATH": str(PACKAGES), "PYTHONSAFEPATH": "1", "TOKENIZERS_PARALLELISM": "false"}
         environment = {**os.environ, **own}
         history = History(scratch / "history.jsonl")
         with (
             (scratch / "output.log").open("w") as output,
-            # Its input ends with this process, however that ends: so does it.
+            # Its input ends with this process, however that ends: so does it. It holds the saves until then.
             subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[] if lock is None else [lock],
             ) as process,
             track(label, 0, "steps") as progress,
         ):
@@ -86,6 +126,9 @@ class Trainer(dg.ConfigurableResource):
                 while process.poll() is None:
                     time.sleep(SECONDS_BETWEEN_LOOKS)
                     for row in history.new_rows():
+                        if "note" in row:
+                            log.warning("%s: %s", label, row["note"])
+                            continue
                         progress.total_is(row["steps"])
                         progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
             finally:
@@ -98,7 +141,19 @@ class Trainer(dg.ConfigurableResource):
             failed = TrainingDiedError if status < 0 else TrainingError
             end = LAUNCHER.split(output, maxsplit=1)[0].splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
             raise failed("\n".join([f"training ended with status {status}:", *end]))
-        return [{name: row[name] for name in ("step", "epoch", "loss", "learning_rate")} for row in history.rows]
+        return [
+            {name: row[name] for name in ("step", "epoch", "loss", "learning_rate")}
+            for row in history.rows
+            if "note" not in row
+        ]
+
+
+def refuse_untrainable(source: str, template_kwargs: Mapping[str, Any]) -> None:
+    """Raise TrainingError, by the model's name, where its chat template cannot be trained on as it is asked."""
+    try:
+        targets_of(source, weights.fetch_tokenizer(source), template_kwargs)
+    except TemplateError as error:
+        raise TrainingError(str(error)) from None
 
 
 class History:

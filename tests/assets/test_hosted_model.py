@@ -1,5 +1,7 @@
 """An experiment whose only model is a hosted one: no source, no size, no hub."""
 
+from types import MappingProxyType
+
 import pytest
 import yaml
 
@@ -18,7 +20,7 @@ ROLLOUT = {"temperature": 1.0, "max_new_tokens": 64}
 class Right:
     """A server that answers 2, and refuses now and then."""
 
-    context, counts_by = 4096, "the server"
+    context, counts_by, notes = 4096, "the server", MappingProxyType({})
 
     def sample(self, requests, settings):
         for request in requests:

@@ -1,6 +1,7 @@
 """Samples as an artifact counts them, and chats that show candidates within a model's context."""
 
 import logging
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ class Says:
     """Answers each prompt with the texts and finish reasons that it is given; a token is a character."""
 
     counts_by = "characters"
+    notes = MappingProxyType({})
 
     def __init__(self, said: list[tuple[str, str]] = (), context: int | None = None, **notes: str):
         self.said, self.context, self.notes = list(said), context, notes

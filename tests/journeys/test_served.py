@@ -33,10 +33,10 @@ def reasoned(form):
     return play
 
 
-def experiment(folder: Path, server: PlayedServer) -> Path:
+def experiment(folder: Path, server: PlayedServer, **options) -> Path:
     rows = "\n".join(f'{{"problem": "What is {i} + {i}?", "answer": "{2 * i}"}}' for i in range(1, 5))
     (folder / "problems.jsonl").write_text(rows)
-    engine = {"kind": "openai", "base_url": server.url, "model": "served", "concurrency": 4}
+    engine = {"kind": "openai", "base_url": server.url, "model": "served", "concurrency": 4, **options}
     document = {
         "name": "hosted",
         "k": 2,
@@ -60,11 +60,15 @@ def without_torch(tmp_path):
     return {name: value for name, value in {**os.environ, **own}.items() if name != "DAGSTER_HOME"}
 
 
+def gsr_run(path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [str(GSR), "-e", str(path), "run"]
+    return subprocess.run(command, env=environment, cwd=path.parent, capture_output=True, text=True, timeout=600)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_hosted_reasoning_model_is_scored_right_in_every_form(tmp_path, without_torch, form):
     with playing(reasoned(form)) as server:
-        command = [str(GSR), "-e", str(experiment(tmp_path, server)), "run"]
-        ran = subprocess.run(command, env=without_torch, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        ran = gsr_run(experiment(tmp_path, server), without_torch)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     assert re.search(r"r-x +50\.0 +50\.0 +50\.0", ran.stdout), ran.stdout[-3000:]
     store = ArtifactStore(root=str(tmp_path / "home" / "artifacts" / "hosted"))
@@ -72,3 +76,20 @@ def test_a_hosted_reasoning_model_is_scored_right_in_every_form(tmp_path, withou
     assert all(row["text"].count("</think>") == 1 for row in candidates)
     assert any("Candidate Response" in str(body["messages"]) for body in server.samples_asked)
     assert not any("Perhaps" in str(body["messages"]) for body in server.samples_asked)
+
+
+def test_a_run_that_has_spent_its_most_keeps_what_it_has_and_goes_on_where_more_is_allowed(tmp_path, without_torch):
+    spent = {"prompt_tokens": 10, "completion_tokens": 90}
+
+    def play(body):
+        return chat("\\boxed{2}", reasoning="so", usage=spent)
+
+    with playing(play) as server:
+        ran = gsr_run(experiment(tmp_path, server, n=1, concurrency=1, most_tokens=1000), without_torch)
+        assert ran.returncode == 1
+        said = " ".join(ran.stderr.split())
+        assert "SpendingLimitError: 9 of 16 samples are drawn. served: most_tokens 1,000 is reached" in said
+        assert "resources.engines" not in said
+        ran = gsr_run(experiment(tmp_path, server, n=1, concurrency=1, most_tokens=10_000), without_torch)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert len(server.samples_asked) == 16 + 8

@@ -90,16 +90,25 @@ def usage(body: Mapping[str, Any]) -> Usage:
     return Usage(prompt, generated)
 
 
-def shared(total: int | None, texts: Sequence[str], count: Callable[[str], int]) -> list[int]:
-    """Return the tokens of each text, as they are counted here, so scaled that they sum to ``total`` where it is known."""
+def shared(
+    total: int | None, texts: Sequence[str], count: Callable[[str], int], cut_at: Sequence[int | None]
+) -> list[int]:
+    """Return the tokens of each text, which sum to ``total`` where the server counted it.
+
+    A text that the limit cut off has the tokens of ``cut_at``; the others share the rest as they are counted here.
+    """
     if total is not None and len(texts) == 1:
         return [total]
-    counts = [count(text) for text in texts]
-    if total is None:
+    counts = [count(text) if cut is None else cut for text, cut in zip(texts, cut_at, strict=True)]
+    ended = [number for number, cut in enumerate(cut_at) if cut is None]
+    if total is None or not ended:
         return counts
-    weights = counts if sum(counts) else [1] * len(texts)
-    ends = [round(total * sum(weights[: number + 1]) / sum(weights)) for number in range(len(texts))]
-    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    weights = [max(counts[number], 1) for number in ended]
+    rest = max(total - sum(cut or 0 for cut in cut_at), 0)
+    ends = [0, *(round(rest * sum(weights[: number + 1]) / sum(weights)) for number in range(len(ended)))]
+    for number, start, end in zip(ended, ends, ends[1:], strict=False):
+        counts[number] = end - start
+    return counts
 
 
 def server_error(error: Any) -> AnswerError:

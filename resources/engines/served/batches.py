@@ -25,6 +25,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 MOST_LISTED = 200
 UNDER_WAY = ("validating", "in_progress", "finalizing")
 
+Lines = dict[str, tuple[Draw, dict[str, Any]]]  # by custom id: a draw, and the request for it
+
 log = logging.getLogger(__name__)
 
 
@@ -37,22 +39,21 @@ def drawn_in_a_batch(
     """
     if settings.thinking_tokens and model.thinking_end and not model.form.own_budget:
         raise EngineError("mode: batch cannot end thinking at a budget: leave thinking_tokens out, or mode")
-    bodies = {custom_id(draw): model.body(draw, settings) for draw in wanted}
-    by_id = {custom_id(draw): draw for draw in wanted}
+    lines = {custom_id(draw): (draw, model.body(draw, settings)) for draw in wanted}
     listed = _own_batches(model, settings)
     for batch in listed:
         if batch.status not in UNDER_WAY:
-            yield from _outcomes(model, batch, by_id, reading, asked_again=True)
-    if by_id:
-        digest = _digest(sorted(by_id))
+            yield from _outcomes(model, batch, lines, reading, asked_again=True)
+    if lines:
+        digest = _digest(sorted(lines))
         batch = next((b for b in listed if b.status in UNDER_WAY and b.metadata.get("requests") == digest), None)
         if batch:
             log.info("batch %s is under way since an earlier run: waiting for it", batch.id)
         else:
             model.spent.refuse_more()
-            batch = _made(model, {name: bodies[name] for name in by_id}, settings)
-        yield from _outcomes(model, _finished(model, batch), by_id, reading)
-    for draw in by_id.values():
+            batch = _made(model, {name: body for name, (_, body) in lines.items()}, settings)
+        yield from _outcomes(model, _finished(model, batch), lines, reading)
+    for draw, _ in lines.values():
         yield Outcome(draw, error=AnswerError("the batch has no answer to it: run again to ask in a new batch"))
 
 
@@ -103,28 +104,28 @@ def _finished(model: ServedModel, batch: Any) -> Any:
 
 
 def _outcomes(
-    model: ServedModel, batch: Any, by_id: dict[str, Draw], reading: Reading, asked_again: bool = False
+    model: ServedModel, batch: Any, lines: Lines, reading: Reading, asked_again: bool = False
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of an ended batch for the draws that are wanted, and take each of these out of ``by_id``.
+    """Yield the outcomes of an ended batch for the draws that are wanted, and take each of these out of ``lines``.
 
     Where what failed is ``asked_again`` in another batch, only what went well counts.
     """
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         for line in model.servers.client.files.content(file).iter_lines():
             row = json.loads(line) if line.strip() else {}
-            draw = by_id.get(row.get("custom_id", ""))
-            if draw is None:
+            if row.get("custom_id") not in lines:
                 continue
+            draw, asked = lines[row["custom_id"]]
             try:
                 body = _body(row)
-                outcome = Outcome(draw, reading.samples(draw, body))
+                outcome = Outcome(draw, reading.samples(draw, body, model.form.limit(asked)))
                 counted = usage(body)
                 model.spent.add(counted.prompt or 0, counted.generated or 0)
             except ValueError as error:
                 if asked_again:
                     continue
                 outcome = Outcome(draw, error=error)
-            del by_id[row["custom_id"]]
+            del lines[row["custom_id"]]
             yield outcome
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gsr_dagster.method.prompts import Message
+from resources.engines.chat import chat_tokens
 
 # Of UTF-8: English text has some four bytes a token, formulas and other alphabets three or fewer.
 BYTES_A_TOKEN = 3
@@ -78,11 +79,7 @@ class NamedTokenizer:
     def chat(self, messages: list[Message]) -> int:
         if not self.tokenizer.chat_template:
             return _around(self, messages)
-        return len(
-            self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, return_dict=True, **self.chat_template_kwargs
-            )["input_ids"]
-        )
+        return len(chat_tokens(self.tokenizer, messages, self.chat_template_kwargs))
 
 
 class Estimate:
@@ -104,11 +101,6 @@ class Estimate:
 
     def chat(self, messages: list[Message]) -> int:
         return _around(self, messages)
-
-
-def at_most(messages: list[Message]) -> int:
-    """Return more tokens than any tokenizer makes of a chat: its bytes, and its template's."""
-    return sum(len(message["content"].encode()) + 64 for message in messages) + 1024
 
 
 def _around(counter: Counter, messages: list[Message]) -> int:

@@ -99,8 +99,11 @@ class Reading:
     def text(self, choice: Written) -> str:
         return choice.text(self.thinking_end, self.thinking_apart)
 
-    def samples(self, draw: Draw, body: Any) -> list[Sample]:
-        """Return the samples of an answer, as many as it has and were asked for. Raises AnswerError where it has none."""
+    def samples(self, draw: Draw, body: Any, limit: int) -> list[Sample]:
+        """Return the samples of an answer of at most ``limit`` tokens each, as many as it has and were asked for.
+
+        Raises AnswerError where it has none.
+        """
         given = written(body)
         choices, counted = given[: len(draw.places)], usage(body)
         texts = [self.text(choice) for choice in choices]
@@ -111,7 +114,8 @@ class Reading:
         unnamed = sum(bool(choice.thinking) for choice in choices) if self.thinking_end is None else 0
         self.guesses[f"thinking of a model without thinking_end, ended by {DEFAULT_END}"] += unnamed
         prompt = self.counter.chat(draw.request.messages) if counted.prompt is None else counted.prompt
-        tokens = shared(counted.generated, texts, lambda text: len(self.counter.encode(text)))
+        cut_at = [limit if choice.finish_reason == "length" else None for choice in choices]
+        tokens = shared(counted.generated, texts, lambda text: len(self.counter.encode(text)), cut_at)
         return [
             draw.sample(number, text, choice.finish_reason, prompt, count)
             for number, (choice, text, count) in enumerate(zip(choices, texts, tokens, strict=True))

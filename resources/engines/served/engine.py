@@ -52,6 +52,10 @@ class OpenAIEngine:
     def counts_by(self) -> str:
         return self.model.counter.name
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {}
+
     def tokenize(self, text: str) -> list[int]:
         return self.model.counter.encode(text)
 
@@ -103,7 +107,8 @@ class OpenAIEngine:
             try:
                 if settings.thinking_tokens and model.thinking_end and not form.own_budget:
                     return answered_after_thinking(model, draw, settings, model.reading)
-                return model.reading.samples(draw, model.post("/chat/completions", model.body(draw, settings)))
+                body = model.body(draw, settings)
+                return model.reading.samples(draw, model.post("/chat/completions", body), form.limit(body))
             except Exception as error:
                 if refusal(error) and model.form is not form:  # another request was refused in this form
                     continue

@@ -5,6 +5,7 @@ shapes a text (temperature, top_p, what the experiment file sets) is never left 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +43,10 @@ class RequestForm:
             body["skip_special_tokens"] = False
         asked = {name: getattr(settings, name) for name in NEUTRAL}
         return body | {name: value for name, value in asked.items() if value is not None}
+
+    def limit(self, body: Mapping[str, Any]) -> int:
+        """Return the most tokens that a request in this form asks for."""
+        return body[self.token_limit]
 
     def without(self, refusal: str, parameter: str | None) -> "RequestForm | None":
         """Return the form that leaves out what a refusal names; None where that is nothing of ours."""

@@ -10,6 +10,7 @@ from typing import Any
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from resources.engines.base import surely_within
 from resources.engines.served import counting
 from resources.engines.served.answers import usage, written
 from resources.engines.served.door import opened
@@ -101,7 +102,7 @@ class ServedModel:
 
     def _room(self, messages: list[Message], limit: int) -> int:
         """Return the limit of an answer, lowered to what the prompt leaves of the context."""
-        if not self.context or counting.at_most(messages) + limit <= self.context:
+        if not self.context or surely_within(messages, self.context - limit):
             return limit
         return max(min(limit, self.context - self.counter.chat(messages)), 1)
 

@@ -24,8 +24,8 @@ def answered_after_thinking(
 ) -> list[Sample]:
     """Return one sample whose thinking has at most ``thinking_tokens``; its answer has what is left of the limit."""
     end, counter = reading.thinking_end or DEFAULT_END, model.counter
-    told = model.post("/chat/completions", model.body(draw, settings, settings.thinking_tokens))
-    first = reading.samples(draw, told)[0]
+    asked = model.body(draw, settings, settings.thinking_tokens)
+    first = reading.samples(draw, model.post("/chat/completions", asked), model.form.limit(asked))[0]
     if first.finish_reason != "length":
         return [first]
     marker = "" if end in first.text else f"\n{end}\n\n"

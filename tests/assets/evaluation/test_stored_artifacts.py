@@ -22,7 +22,7 @@ BEFORE: dict[tuple[str, str], str] = {
     ("demo", "base/graded_candidates"): "a4b8572400104e79",
     ("demo", "base/self_refinements"): "b17da5f421d224aa",
     ("demo", "contamination"): "26336069fa83f930",
-    ("demo", "lora_checkpoints"): "cdea0a5577186621",
+    ("demo", "lora_checkpoints"): "c6b0d3fa9ad976b5",  # with the targets' version, 2
     ("demo", "refinement_gap_scaling"): "5bc8310d0c5461c0",
     ("demo", "student/candidate_pools"): "b6f0a9566dc903ac",
     ("demo", "student/gap_reports"): "0b49c9bdc5ddc895",
@@ -38,7 +38,7 @@ BEFORE: dict[tuple[str, str], str] = {
     ("paper", "base/graded_candidates"): "098854de6ef071ae",
     ("paper", "base/self_refinements"): "2870ad3016321e2c",
     ("paper", "contamination"): "3f130cc94b56f968",
-    ("paper", "lora_checkpoints"): "ffc8fc64d2e81d71",
+    ("paper", "lora_checkpoints"): "5467a31e5a1d9ece",
     ("paper", "refinement_gap_scaling"): "2f710898337f71ba",
     ("paper", "student/candidate_pools"): "cf54ecf16f1f4d31",
     ("paper", "student/gap_reports"): "3b8bd853d378e4e7",

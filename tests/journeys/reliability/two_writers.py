@@ -22,6 +22,7 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from resources.engines.loading import Engines
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
+from resources.training.trainer import Trained
 from tests import school
 from tests.running import run_experiment
 
@@ -62,6 +63,7 @@ class Work:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("resources.engines.loading._engine", lambda *_: MeetingEngine(self))
             patch.setattr("resources.training.trainer.Trainer.train", self.train)
+            patch.setattr("assets.teaching.teacher_samples.refuse_untrainable", lambda source, template_kwargs: None)
             patch.setenv("GSR_ARTIFACTS", self.root)
             if what == "gsr run":
                 experiment = Experiment.model_validate(self.written)
@@ -76,11 +78,11 @@ class Work:
         if not result.success:
             raise ArtifactError([e.step_failure_data for e in result.all_events if e.is_step_failure])
 
-    def train(self, *arguments: Any) -> tuple[Path, list]:
+    def train(self, *arguments: Any, **settings: Any) -> Trained:
         self.meet()
-        folder, history = school.scripted_training(None, *arguments)
-        (folder / "adapter_config.json").write_text(json.dumps(self.machine))
-        return folder, history
+        trained = school.scripted_training(None, *arguments, **settings)
+        (trained.folder / "adapter_config.json").write_text(json.dumps(self.machine))
+        return trained
 
 
 class MeetingEngine(school.ScriptedEngine):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
-from resources.engines.base import UNASKED, Sample
-from resources.engines.sample_log import Prompt, adopt_shards, complete_samples, surely_within
+from resources.engines.base import UNASKED, Sample, surely_within
+from resources.engines.sample_log import Prompt, adopt_shards, complete_samples
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -23,6 +24,7 @@ class Echo:
     """Answers with prompt, index and seed, in lists of four; stops like a killed run after ``most`` of them."""
 
     counts_by = "characters"
+    notes = MappingProxyType({})
 
     def __init__(self, most: int = 10**6, context: int | None = None, notes: dict[str, str] | None = None):
         self.most = most

@@ -1,8 +1,8 @@
 """Training for real, on a small model: by one process and by two, an adapter and all weights."""
 
-import json
 import multiprocessing
 import pickletools
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -11,44 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
-from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
-from resources.training.trainer import Trainer, TrainingDiedError, TrainingError
+from resources.training.trainer import Trained, Trainer, TrainingDiedError, TrainingError
 from resources.training.weight_change import opened
-
-ROLLOUTS = {"samples": 4, "temperature": 1.0, "max_new_tokens": 16}
-
-
-def student(**settings: object) -> Student:
-    training = {"epochs": 1, "learning_rate": 1e-3, "batch_size": 4, "rows_at_once": 2, "max_length": 512}
-    lora = settings.pop("lora", {})
-    return Student.model_validate(
-        {
-            "base": "llama-tiny",
-            "teacher": "llama-tiny",
-            "candidates": ROLLOUTS,
-            "refinements": ROLLOUTS,
-            "solutions": ROLLOUTS,
-            "lora": lora,
-            "training": {**training, **settings},
-        }
-    )
-
-
-def training_rows(count: int) -> list[dict]:
-    rows = []
-    for number in range(count):
-        problem, completion = f"{number} + 3 =", f"The answer is \\boxed{{{number + 3}}}."
-        refine = number % 2
-        prompt = refinement_messages(problem, [completion, "No idea."]) if refine else direct_messages(problem)
-        kind = "refinement" if refine else "direct"
-        rows.append({"kind": kind, "messages": json.dumps(prompt), "completion": completion})
-    return rows
-
-
-def train(model: Path, scratch: Path, **settings: object) -> tuple[Path, list[dict]]:
-    scratch.mkdir()
-    return Trainer().train("test", student(**settings), f"path:{model}", training_rows(12), 7, scratch)
+from tests.resources.training.lessons import files_of, student, train
 
 
 def loaded(folder: Path) -> dict[str, np.ndarray]:
@@ -57,20 +22,20 @@ def loaded(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def alone(small_model, tmp_path_factory) -> tuple[Path, list[dict]]:
+def alone(small_model, tmp_path_factory) -> Trained:
     return train(small_model, tmp_path_factory.mktemp("alone") / "scratch")
 
 
 def test_training_again_gives_the_same_files_wherever_it_runs(alone, small_model, tmp_path):
-    folder, _ = alone
-    again, _ = train(small_model, tmp_path / "again")
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+    folder = alone.folder
+    again = train(small_model, tmp_path / "again").folder
+    files = files_of(folder)
+    assert files_of(again) == files
     assert not any(str(folder.parent).encode() in content for content in files.values())
 
 
 def test_a_checkpoint_holds_no_pickle(alone):
-    folder, _ = alone
+    folder = alone.folder
     assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
     for path in folder.iterdir():
         with pytest.raises(ValueError):  # noqa: PT011
@@ -78,8 +43,8 @@ def test_a_checkpoint_holds_no_pickle(alone):
 
 
 def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
-    folder, history = alone
-    shared, shared_history = train(small_model, tmp_path / "two", processes=2)
+    folder, history, _ = alone
+    shared, shared_history, _ = train(small_model, tmp_path / "two", processes=2)
     assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
     assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
     assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
@@ -92,7 +57,7 @@ def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
 def test_all_weights_are_trained_where_no_adapter_is_wanted(small_model, tmp_path):
     from resources.engines.transformers import TransformersEngine
 
-    folder, _ = train(small_model, tmp_path / "whole", lora=None)
+    folder = train(small_model, tmp_path / "whole", lora=None).folder
     before, after = loaded(small_model), loaded(folder)
     assert before.keys() == after.keys()
     assert any(not np.array_equal(before[name], after[name]) for name in before)
@@ -107,7 +72,7 @@ def test_a_training_that_fails_says_why(small_model, tmp_path, processes):
         Trainer().train("test", student(processes=processes), f"path:{small_model}", rows, 7, tmp_path / "scratch")
 
 
-def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
+def test_a_training_process_that_is_killed_says_so_apart(tokenizer_folder, tmp_path):
     """Before it has loaded anything: the signal is what counts."""
 
     def kill() -> None:
@@ -118,7 +83,7 @@ def test_a_training_process_that_is_killed_says_so_apart(tmp_path):
             time.sleep(0.01)
 
     weights = tmp_path / "weights"
-    weights.mkdir()
+    shutil.copytree(tokenizer_folder, weights)
     (weights / "model.safetensors").touch()
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -153,3 +118,48 @@ def test_training_ends_with_the_run_that_started_it_however_that_ended(small_mod
     run.kill()
     run.join()
     training.wait(5)
+
+
+def test_a_template_that_cannot_be_trained_on_is_refused_by_name_before_anything_is_loaded(tokenizer_folder, tmp_path):
+    weights = tmp_path / "weights"
+    shutil.copytree(tokenizer_folder, weights)
+    (weights / "model.safetensors").touch()
+    (weights / "chat_template.jinja").write_text("{{ raise_exception('Only with tools.') }}")
+    with pytest.raises(TrainingError, match=f"path:{weights}: its chat template cannot write .*: Only with tools."):
+        train(weights, tmp_path / "scratch")
+    assert not (tmp_path / "scratch" / "output.log").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(small_model, tmp_path):
+    with pytest.raises(TrainingError, match=r"the loss at step \d is (nan|inf)"):
+        train(small_model, tmp_path / "scratch", learning_rate=1e30, warmup=0, lora=None)
+
+
+def test_rows_that_lose_their_end_are_counted_and_a_set_without_room_is_refused(small_model, tmp_path):
+    facts = train(small_model, tmp_path / "cut", max_length=55).facts
+    assert facts["cut_rows"] + facts["dropped_rows"] > 0
+    with pytest.raises(TrainingError, match="no training row has room for its answer in max_length, 2 tokens"):
+        train(small_model, tmp_path / "none", max_length=2)
+
+
+def test_settings_of_sftconfig_reach_the_trainer(alone, small_model, tmp_path):
+    trainer = {
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.5,
+        "model_init_kwargs": {"attn_implementation": "eager"},
+    }
+    learned = train(small_model, tmp_path / "other", trainer=trainer)
+    assert [row["learning_rate"] for row in learned.history] == [1e-3] * 3
+    assert files_of(learned.folder) != files_of(alone.folder)
+
+
+def test_a_value_that_sftconfig_refuses_is_said(small_model, tmp_path):
+    with pytest.raises(TrainingError, match="adamw_nonsense"):
+        train(small_model, tmp_path / "other", trainer={"optim": "adamw_nonsense"})
+
+
+def test_a_key_of_a_reporter_stays_in_the_environment(small_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "planted-key-of-wandb")
+    train(small_model, tmp_path / "scratch", trainer={"report_to": "none", "run_name": "mine"})
+    texts = [path.read_bytes() for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+    assert not any(b"planted-key-of-wandb" in text for text in texts)

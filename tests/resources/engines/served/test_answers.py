@@ -129,7 +129,12 @@ def test_thinking_counted_beside_the_answer_is_added_to_it():
 
 @given(st.integers(0, 10_000), st.lists(st.text(), min_size=1, max_size=8))
 def test_the_tokens_of_several_choices_sum_to_what_the_server_counted(total, texts):
-    tokens = shared(total, texts, len)
+    tokens = shared(total, texts, len, [None] * len(texts))
     assert sum(tokens) == total
     assert len(tokens) == len(texts)
     assert min(tokens) >= 0
+
+
+def test_a_choice_that_the_limit_cut_has_the_limits_tokens_and_the_others_share_the_rest():
+    assert shared(30, ["cut off", "ab", "abcd"], len, [24, None, None]) == [24, 2, 4]
+    assert shared(48, ["cut off", "this too"], len, [24, 24]) == [24, 24]

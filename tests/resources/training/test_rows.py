@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.training.lora_training import part_weights
+from resources.training.rows import part_weights
 
 losses = st.lists(st.floats(0, 10), min_size=1, max_size=6)
 

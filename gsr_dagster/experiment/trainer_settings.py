@@ -1,0 +1,176 @@
+"""What `training: {trainer: {…}}` of the experiment file passes on to TRL's SFTConfig, by SFTConfig's own names.
+
+The names are written down here, so that an experiment is checked without loading TRL. A test
+holds them to the fields that SFTConfig has.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from gsr_dagster.experiment.settings import Count, Section
+
+# Fields of SFTConfig that are set elsewhere, or not at all, and what to do instead.
+_ELSEWHERE = (
+    ("learning_rate", "set training.learning_rate"),
+    ("num_train_epochs max_steps", "set training.epochs"),
+    ("warmup_steps warmup_ratio", "set training.warmup, a share of the steps"),
+    ("per_device_train_batch_size auto_find_batch_size", "set training.rows_at_once"),
+    ("gradient_accumulation_steps", "set training.batch_size, the rows of a step"),
+    ("max_length", "set training.max_length"),
+    ("seed data_seed", "set the experiment's seed"),
+    ("local_rank", "set training.processes"),
+    ("output_dir", "the checkpoint is an artifact of the store"),
+    ("attn_implementation", "set model_init_kwargs: {attn_implementation: …}"),
+    ("use_kernels", "set model_init_kwargs: {use_kernels: true}"),
+    ("trust_remote_code", "nothing is trained with a model's own code"),
+    ("use_cpu", "a GPU is used where there is one"),
+    ("use_cache", "a cache is of no use in training"),
+    ("packing_strategy", "packing keeps every row whole (bfd): others cut rows in the middle"),
+    ("padding_free", "set packing: true, which leaves padding out"),
+    (
+        "loss_type label_smoothing_factor router_aux_loss_coef average_tokens_across_devices",
+        "the loss is the paper's, by training.refine_weight",
+    ),
+    ("completion_only_loss assistant_only_loss", "only the teacher's text is learned, always"),
+    (
+        "fsdp fsdp_config deepspeed accelerator_config parallelism_config",
+        "name a config of `accelerate config` in training.accelerate",
+    ),
+    (
+        "dataset_text_field dataset_kwargs dataset_num_proc eos_token pad_token chat_template_path truncation_mode "
+        "shuffle_dataset remove_unused_columns label_names length_column_name train_sampling_strategy "
+        "dataloader_drop_last",
+        "the rows are tokenized by this project, as the student will be asked",
+    ),
+    (
+        "save_strategy save_steps save_total_limit save_only_model save_on_each_node enable_jit_checkpoint "
+        "resume_from_checkpoint ignore_data_skip restore_callback_states_from_checkpoint",
+        "set training.save_minutes: what is saved, and where, is this project's",
+    ),
+    (
+        "do_train do_eval do_predict eval_strategy eval_steps eval_delay eval_on_start eval_packing "
+        "eval_do_concat_batches eval_use_gather_object eval_accumulation_steps per_device_eval_batch_size "
+        "prediction_loss_only include_for_metrics batch_eval_metrics bf16_full_eval fp16_full_eval "
+        "load_best_model_at_end metric_for_best_model greater_is_better",
+        "nothing is evaluated while a student learns: its evaluation is the experiment's own",
+    ),
+    (
+        "push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision "
+        "trackio_space_id trackio_bucket_id trackio_static_space_id",
+        "nothing is pushed to a hub; the checkpoint is an artifact",
+    ),
+    (
+        "logging_strategy logging_steps logging_first_step logging_nan_inf_filter log_on_each_node log_level "
+        "log_level_replica disable_tqdm include_num_input_tokens_seen skip_memory_metrics debug",
+        "every step is logged",
+    ),
+)
+ELSEWHERE = {name: why for names, why in _ELSEWHERE for name in names.split()}
+# Of what goes to from_pretrained: what this project decides.
+OURS_OF_THE_MODEL = ("dtype", "torch_dtype", "trust_remote_code", "use_safetensors", "revision", "device_map")
+# Where a training is told of, and how its data is read: not what is learned.
+NOT_LEARNED_FROM = (
+    "report_to",
+    "run_name",
+    "project",
+    "dataloader_num_workers",
+    "dataloader_pin_memory",
+    "dataloader_persistent_workers",
+    "dataloader_prefetch_factor",
+    "dataloader_multiprocessing_context",
+    "ddp_timeout",
+)
+
+
+class TrainerSettings(Section):
+    """Settings of TRL's SFTConfig, by its own names; what is not set stays as this project has it.
+
+    ``packing`` puts whole rows one after another up to ``max_length``; ``batch_size`` then counts
+    such packs. ``model_init_kwargs`` go to ``from_pretrained``, as in ``{attn_implementation:
+    flash_attention_2}``. ``report_to`` names where the training is shown, as in ``wandb``; its key
+    is read from the environment.
+    """
+
+    adam_beta1: float | None = Field(default=None, ge=0, lt=1)
+    adam_beta2: float | None = Field(default=None, ge=0, lt=1)
+    adam_epsilon: float | None = Field(default=None, ge=0)
+    activation_offloading: bool | None = None
+    bf16: bool | None = None
+    dataloader_in_order: bool | None = None
+    dataloader_multiprocessing_context: str | None = None
+    dataloader_num_workers: Annotated[int, Field(ge=0)] | None = None
+    dataloader_persistent_workers: bool | None = None
+    dataloader_pin_memory: bool | None = None
+    dataloader_prefetch_factor: Count | None = None
+    ddp_backend: str | None = None
+    ddp_broadcast_buffers: bool | None = None
+    ddp_bucket_cap_mb: Count | None = None
+    ddp_find_unused_parameters: bool | None = None
+    ddp_static_graph: bool | None = None
+    ddp_timeout: Count | None = None
+    fp16: bool | None = None
+    full_determinism: bool | None = None
+    gradient_checkpointing: bool | None = None
+    gradient_checkpointing_kwargs: dict[str, Any] | None = None
+    liger_kernel_config: dict[str, bool] | None = None
+    lr_scheduler_kwargs: dict[str, Any] | None = None
+    lr_scheduler_type: str | None = None
+    max_grad_norm: float | None = Field(default=None, ge=0)
+    model_init_kwargs: dict[str, Any] | None = None
+    neftune_noise_alpha: float | None = Field(default=None, ge=0)
+    optim: str | None = None
+    optim_args: str | None = None
+    optim_target_modules: str | tuple[str, ...] | None = None
+    packing: bool | None = None
+    pad_to_multiple_of: Count | None = None
+    project: str | None = None
+    report_to: str | tuple[str, ...] | None = None
+    run_name: str | None = None
+    tf32: bool | None = None
+    torch_compile: bool | None = None
+    torch_compile_backend: str | None = None
+    torch_compile_mode: str | None = None
+    torch_empty_cache_steps: Count | None = None
+    use_liger_kernel: bool | None = None
+    weight_decay: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_name(cls, data: Any) -> Any:
+        """Say of a name that is none of these where it is set instead, or which name is near it."""
+        faults = (
+            [_fault(str(name), cls.model_fields) for name in data if name not in cls.model_fields]
+            if isinstance(data, dict)
+            else []
+        )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return data
+
+    @model_validator(mode="after")
+    def _leaves_the_model_to_us(self) -> Self:
+        taken = [name for name in self.model_init_kwargs or () if name in OURS_OF_THE_MODEL]
+        if taken:
+            raise ValueError(f"model_init_kwargs: {taken[0]} is not set here; this project decides it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_is_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What of it shapes what is learned, for the fingerprint."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_LEARNED_FROM}
+
+
+def _fault(name: str, known: Any) -> str:
+    if name in ELSEWHERE:
+        return f"{name} is not set here: {ELSEWHERE[name]}"
+    near = get_close_matches(name, [*known, *ELSEWHERE], n=1)
+    if not near:
+        return f"{name} is no setting of TRL's SFTConfig"
+    instead = f", which is not set here: {ELSEWHERE[near[0]]}" if near[0] in ELSEWHERE else ""
+    return f"{name} is no setting of TRL's SFTConfig; the nearest is {near[0]}{instead}"
