@@ -81,7 +81,7 @@ def test_recorded_refinements_become_an_experiment_that_runs_without_a_model(tmp
 def test_the_first_comment_names_the_file_as_it_is_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = rows(tmp_path / "rows.jsonl", sample(1, "\\boxed{2}"))
-    for folder, typed in (("imported/mine", "imported/mine"), ("my samples", "'my samples")):
+    for folder, typed in (("imported/mine", "imported/mine"), ("my folder/mine", "'my folder/mine")):
         gsr("import", source, "--to", folder, "--model", "a-b", "--parameters", "1", "-k", "1")
         assert f"run by `gsr -e {typed}/experiment.yaml" in Path(folder, "experiment.yaml").read_text()
 
