@@ -21,6 +21,7 @@ from resources.store.manifests import Manifest
 
 GRADED_IDS = {"graded_candidates": "candidate_id", "gap_reports": "refinement_id"}
 Measured = TypeVar("Measured")
+GIVEN_UP_ADVICE = "look at those answers: most are very long; `gsr regrade` grades them again"
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 
 from assets.steps import Step
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.intervals import Interval
 from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
 from resources.store.artifacts import ArtifactStore
@@ -84,12 +85,24 @@ def _result(store: ArtifactStore, manifest: Manifest, metadata: dict[str, Any], 
         data_version=dg.DataVersion(manifest.data_version),
         metadata={
             "dagster/row_count": manifest.rows,
+            **gap_in_points(manifest.summary),
             **shown,
             **metadata,
             "fingerprint": manifest.fingerprint,
             "preview": _preview(store, manifest, recipe),
         },
     )
+
+
+def gap_in_points(summary: dict[str, Any]) -> dict[str, float | bool]:
+    """Return the Refinement Gap of a summary in points, its 95 % interval, and whether that is clear of zero."""
+    interval = (summary.get("intervals") or {}).get("refinement_gap")
+    if interval is None:
+        return {}
+    gap = Interval(**interval)
+    bounds = {"gap": gap.estimate, "gap_low": gap.low, "gap_high": gap.high}
+    # What lies within half a tenth of zero is 0.0 and not -0.0.
+    return {name: round(100 * value, 1) + 0.0 for name, value in bounds.items()} | {"significant": gap.clear_of_zero}
 
 
 def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.MetadataValue:

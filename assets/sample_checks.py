@@ -10,7 +10,7 @@ from assets.refusals import missing_samples
 def samples_complete(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Every prompt has the samples that the experiment asks for."""
     missing = missing_samples(artifact.wanted, artifact.store, artifact.key)
-    text = f"{len(missing)} of {len(artifact.wanted)} samples are missing: materialize {artifact.key} again"
+    text = f"{len(missing)} of {len(artifact.wanted)} samples that the experiment asks for are missing, none should be: materialize {artifact.key} again"
     counts = {"wanted": len(artifact.wanted), "missing": len(missing)}
     return wrong(text if missing else None, **counts, such_as=missing[: quality.WORST])
 

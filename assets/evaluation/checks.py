@@ -5,7 +5,17 @@ from collections.abc import Callable
 import dagster as dg
 
 from assets import quality
-from assets.checking import ERROR, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.checking import (
+    ERROR,
+    GIVEN_UP_ADVICE,
+    WARN,
+    Check,
+    CheckedArtifact,
+    asset_checks,
+    unmeasured,
+    within,
+    wrong,
+)
 from assets.grading import per_problem, scored, unscored_problems
 from assets.sample_checks import DRAWN, few_truncated, few_unasked, samples_complete, thinking_closed
 from gsr_dagster.experiment.experiment import Experiment
@@ -21,20 +31,24 @@ from resources.grading.grader import GAVE_UP
 def golds_readable(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Every problem's gold can be read. One that cannot leaves its problem unscored."""
     unscored = unscored_problems(artifact.verdicts())
-    text = f"{len(unscored)} problems are not scored: their gold cannot be read" if unscored else None
-    return wrong(text, unscored_problems=unscored)._replace(severity=WARN)
+    text = (
+        f"{len(unscored)} problems are not scored: their gold cannot be read, where every gold should be; "
+        f"mend the answers of {', '.join(unscored[: quality.WORST])} in the source, or leave them out"
+    )
+    return wrong(text if unscored else None, unscored_problems=unscored)._replace(severity=WARN)
 
 
 def few_without_answer(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Few samples end without an answer that can be read."""
     share = quality.with_verdict(artifact.verdicts(), artifact.id_column, "no answer", "unreadable")
-    return within(artifact, "most_without_answer", {"without an answer that can be read": share})
+    advice = "look at the texts: raise max_new_tokens where they are cut off, or ask in the prompt for a boxed answer"
+    return within(artifact, "most_without_answer", {"without an answer that can be read": share}, advice)
 
 
 def few_timed_out(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The grader gave up on few answers, in time or in error. They count as not correct."""
     share = quality.with_verdict(artifact.verdicts(), artifact.id_column, *GAVE_UP)
-    return within(artifact, "most_timed_out", {"that the grader gave up on": share})
+    return within(artifact, "most_timed_out", {"that the grader gave up on": share}, GIVEN_UP_ADVICE)
 
 
 # A student against its base
@@ -43,32 +57,36 @@ def few_timed_out(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 def pass_at_1_held(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The student's pass@1 is not significantly below its base's: an error only where the whole interval is below."""
     line = artifact.experiment.checks.most_pass_at_1_lost
-    return against_base(
-        artifact,
-        "graded_candidates",
-        lambda row: row["correct"],
-        lambda change: (change.high >= -line, ERROR),
-        f"pass@1; checks.most_pass_at_1_lost is {line:.1%}",
-    )
+    where = f"{_points(-line)} (checks.most_pass_at_1_lost)"
+
+    def judge(change: Interval) -> tuple[bool, dg.AssetCheckSeverity, str]:
+        if change.high >= -line:
+            return True, ERROR, f"not significantly below {where}"
+        return False, ERROR, f"significantly below {where}; train with fewer steps or a lower learning rate"
+
+    return against_base(artifact, "graded_candidates", lambda row: row["correct"], judge, "pass@1")
 
 
 def gap_gained(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The student's Refinement Gap is significantly above its base's; an error where it is significantly below."""
     line = artifact.experiment.checks.least_gap_gained
-    return against_base(
-        artifact,
-        "gap_reports",
-        lambda row: row["refined"] - row["vote"],
-        lambda change: (change.low > line, ERROR if change.high < 0 else WARN),
-        f"Refinement Gap; checks.least_gap_gained is {line:.1%}",
-    )
+    where = f"{_points(line)} (checks.least_gap_gained)"
+
+    def judge(change: Interval) -> tuple[bool, dg.AssetCheckSeverity, str]:
+        if change.low > line:
+            return True, WARN, f"significantly above {where}"
+        if change.high < 0:
+            return False, ERROR, "significantly below 0; look at the checks of its training set and its checkpoint"
+        return False, WARN, f"not significantly above {where}; more problems or groups narrow the interval"
+
+    return against_base(artifact, "gap_reports", lambda row: row["refined"] - row["vote"], judge, "Refinement Gap")
 
 
 def against_base(
     artifact: CheckedArtifact,
     asset: str,
     value: Callable[[Row], float],
-    judge: Callable[[Interval], tuple[bool, dg.AssetCheckSeverity]],
+    judge: Callable[[Interval], tuple[bool, dg.AssetCheckSeverity, str]],
     what: str,
 ) -> dg.AssetCheckResult:
     """Return a judgement on the difference of a student to its base, paired over the problems of a benchmark."""
@@ -80,11 +98,16 @@ def against_base(
         after, before = (per_problem(scored(store.read(key.artifact(asset))), value) for key in (student, base))
         change = paired_difference(after, before, experiment.seed)
     except ValueError as error:
-        return unmeasured(str(error))
-    passed, severity = judge(change)
-    text = f"{in_points(change)} points of {what}"
+        return unmeasured(f"{error}; materialize {base.artifact(asset)} and {student.artifact(asset)} again")
+    passed, severity, verdict = judge(change)
+    interval = in_points(change).replace(" [", f" points of {what} [").replace("-", "−")
+    text = f"{student.subject} − {base.subject} over {len(before)} problems, {interval}: {verdict}"
     metadata = {"difference": change.estimate, "low": change.low, "high": change.high, "problems": len(before)}
     return dg.AssetCheckResult(passed=passed, severity=severity, description=text, metadata=metadata)
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "−") if fraction else "0"
 
 
 GRADED: list[Check] = [few_without_answer, few_timed_out]

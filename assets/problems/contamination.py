@@ -16,6 +16,7 @@ from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 
 EXAMPLES = 10
+REPORTED = "None should; students' scores are split into clean and overlapping problems. Take others to be rid of them"
 
 
 def contamination_assets(experiment: Experiment) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
@@ -39,7 +40,7 @@ def contamination_assets(experiment: Experiment) -> list[dg.AssetsDefinition | d
         return dg.AssetCheckResult(
             passed=passed,
             severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-            description=None if passed else f"{overlaps}. {ADVICE}" if blocks else str(overlaps),
+            description=None if passed else f"{overlaps}. {ADVICE if blocks else REPORTED}",
             metadata={**metadata, "worst": examples_table(experiment, store)},
         )
 

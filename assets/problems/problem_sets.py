@@ -112,7 +112,14 @@ def soundness(manifest: Manifest, counts: ProblemCounts) -> dg.AssetCheckResult:
         f"{len(unreadable)} have a gold that cannot be read, and are not scored" if unreadable else None,
     ]
     read = counts.golds_read_from_solutions
-    said = [*faults, f"{read} golds are whole solutions, and were read as the answers they end with" if read else None]
+    advice = "mend them in the source" if any(faults) else None
+    if faults[0]:
+        advice = "set `problems` to what there is, or name a source that has as many"
+    said = [
+        *faults,
+        advice,
+        f"{read} golds are whole solutions, and were read as the answers they end with" if read else None,
+    ]
     return dg.AssetCheckResult(
         passed=not any(faults),
         severity=dg.AssetCheckSeverity.ERROR if faults[0] else dg.AssetCheckSeverity.WARN,

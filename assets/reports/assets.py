@@ -1,6 +1,7 @@
 """Reports: how the gap of base models scales, and every student beside its base."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,12 +13,15 @@ from assets.reports.student_comparison import ablations, compared_students, stud
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
+from gsr_dagster.method.scoring.intervals import in_points
 from resources.reporting.drawing import markdown_image
 from resources.reporting.report_page import Report, render_report
-from resources.reporting.report_rows import stored_gaps, stored_student
+from resources.reporting.report_rows import ReportedStudent, stored_gaps, stored_student
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.manifests import Recipe
+
+MOST_UNASKED = 900  # characters; what has 1,000 or more hides behind a button
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +77,27 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
     with scratch_folder() as scratch:
         (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
         files = store.put_files(recipe, scratch)
-    metadata = {"report": store.address(recipe, files[0].name), **_images(report.figures())}
+    figures = report.figures()
+    first = {"student_minus_base": figures.pop("student_minus_base")} if "student_minus_base" in figures else {}
+    metadata = {
+        **({"students": dg.MetadataValue.md(students_table(report.comparison))} if report.comparison else {}),
+        **_images({**first, **figures}),
+        # A browser opens no file of another machine from a page: it is copied there.
+        "report": dg.MetadataValue.path(store.address(recipe, files[0].name)),
+    }
     return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
+
+
+def students_table(comparison: Sequence[ReportedStudent]) -> str:
+    """Return every student's gap and pass@1 minus its base's as Markdown, no longer than the page shows unasked."""
+    lines = ["| benchmark, student | gap − base, points | pass@1 − base |", "|---|---|---|"]
+    for number, row in enumerate(comparison):
+        line = f"| {row.benchmark}, {row.student} | {in_points(row.refinement_gap)} | {in_points(row.pass_at_1)} |"
+        rest = f"\n{len(comparison) - number} more in report.html"
+        if len("\n".join([*lines, line, rest])) > MOST_UNASKED:
+            return "\n".join([*lines, rest])
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _images(figures: dict[str, Any]) -> dict[str, dg.MetadataValue]:

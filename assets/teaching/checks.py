@@ -7,7 +7,7 @@ from math import isfinite
 import dagster as dg
 
 from assets import quality
-from assets.checking import WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.checking import GIVEN_UP_ADVICE, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
@@ -55,7 +55,11 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     }
     missing = [report.partition for report in reports if report not in gaps]
     if student.teacher == student.base:
-        lead, text = 0.0, "the teacher is the student's own base: only its correct answers teach"
+        lead = 0.0
+        text = (
+            "teacher − base, +0.0 points of Refinement Gap: the teacher is the student's own base, only its correct "
+            "answers teach; name another teacher, or allow it with a checks.least_gap_lead below 0"
+        )
     elif missing:
         return unmeasured(f"{', '.join(missing)} of base/gap_reports are missing, materialize them")._replace(
             metadata=metadata
@@ -63,7 +67,11 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     else:
         ahead = [g.refinement_gap * (1 if r.subject == student.teacher else -1) for r, g in gaps.items()]
         lead = sum(ahead) / len(experiment.benchmarks)
-        text = f"the teacher's gap is {lead * 100:+.1f} points from the base's; checks.least_gap_lead is {line:.1%}"
+        text = (
+            f"{student.teacher} − {student.base}, {100 * lead:+.1f} points of Refinement Gap in the mean over "
+            f"{len(experiment.benchmarks)} benchmarks; more than checks.least_gap_lead, {100 * line:+.1f}, is wanted"
+        )
+        text += "" if lead > line else ": choose a teacher that gains more by refining, or measure with more problems"
     return dg.AssetCheckResult(passed=lead > line, severity=WARN, description=text, metadata={**metadata, "lead": lead})
 
 
@@ -74,22 +82,26 @@ def teacher_yields(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         "of the teacher's refinements are right": Share(counts.correct_refinements, counts.teacher_refinements),
         "of the teacher's solutions are right": Share(counts.correct_solutions, counts.teacher_solutions),
     }
-    return within(artifact, "least_teacher_yield", measured)
+    advice = "take easier training problems, a stronger teacher or more of its samples"
+    return within(artifact, "least_teacher_yield", measured, advice)
 
 
 def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The grader gave up on few of the teacher's answers. They are not learned from."""
     counts = artifact.store.summary(artifact.key, TrainingSetCounts)
     if counts.timed_out is None:
-        return unmeasured("this training set was made before time-outs were counted")
+        return unmeasured("this training set was made before time-outs were counted: materialize it again")
     share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions)
-    return within(artifact, "most_timed_out", {"of the teacher's answers that the grader gave up on": share})
+    return within(
+        artifact, "most_timed_out", {"of the teacher's answers that the grader gave up on": share}, GIVEN_UP_ADVICE
+    )
 
 
 def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
     share = quality.all_wrong_kept(artifact.of_student("teacher_refinements"), artifact.rows)
-    return within(artifact, "least_all_wrong_kept", {"all-wrong groups have a row in the training set": share})
+    advice = "give the teacher more refinements a group, or take a stronger one"
+    return within(artifact, "least_all_wrong_kept", {"all-wrong groups have a row in the training set": share}, advice)
 
 
 def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -97,7 +109,7 @@ def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     kinds = [row["kind"] for row in artifact.rows]
     wanted = artifact.experiment.students[artifact.key.partition].rows
     counts = Counter(kinds)
-    text = f"{counts['refinement']} refinements, {counts['direct']} direct solutions: {wanted} rows are wanted"
+    text = f"{counts['refinement']} refinements, {counts['direct']} direct solutions: {wanted} rows are wanted; materialize it again"
     metadata = {"refinement": counts["refinement"], "direct": counts["direct"]}
     return wrong(None if is_mixed(kinds, wanted) else text, **metadata)
 
@@ -127,7 +139,8 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
     )
     with_gold = sum(surplus.holds_gold for surplus in found)
-    text = f"{len(found)} prompts hold text that nothing accounts for, {with_gold} of these the gold"
+    text = f"{len(found)} of {len(artifact.rows)} prompts hold text beside their instruction, problem and candidates, {with_gold} of these the gold; none should: "
+    text += "look at such_as, and materialize the training set again"
     such_as = {surplus.row_id: surplus.text[:200] for surplus in found[: quality.WORST]}
     return wrong(text if found else None, rows=len(artifact.rows), with_gold=with_gold, such_as=such_as)
 
@@ -144,7 +157,8 @@ def weight_change(artifact: CheckedArtifact) -> WeightChange:
 def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The student is not its base: a layer of the adapter, or a tensor of all weights, changes it."""
     change = artifact.once(weight_change)
-    text = f"none of {change.tensors} tensors changes the base: the student is its base"
+    text = f"none of {change.tensors} tensors changes the base, at least one should: the student is its base; "
+    text += "raise the learning rate or the steps, and train again"
     return wrong(None if change.changed else text, tensors=change.tensors, changed=change.changed)
 
 
@@ -152,7 +166,8 @@ def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Every step's loss and every weight is finite."""
     steps = [row["step"] for row in artifact.rows if not isfinite(row["loss"])]
     tensors = list(artifact.once(weight_change).not_finite)
-    text = f"the loss of {len(steps)} steps and values of {len(tensors)} tensors are not finite"
+    text = f"the loss of {len(steps)} steps and values of {len(tensors)} tensors are not finite, all should be; "
+    text += "lower the learning rate, and train again"
     return wrong(text if steps or tensors else None, steps=steps[: quality.WORST], tensors=tensors[: quality.WORST])
 
 
@@ -162,6 +177,11 @@ def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     half = max(len(losses) // 2, 1)
     first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
     text = f"the mean loss of the halves of {len(losses)} steps: {first:.4g}, then {second:.4g}"
+    text += (
+        ", which is lower"
+        if second < first
+        else ": the second should be lower; train longer, or change the learning rate"
+    )
     metadata = {"first_half": first, "second_half": second}
     return dg.AssetCheckResult(passed=second < first, severity=WARN, description=text, metadata=metadata)
 
@@ -169,7 +189,13 @@ def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 def lineage_intact(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The checkpoint's training set, teacher samples, candidates and problems are still those it was made from."""
     broken = [link.text for link in broken_links(artifact.store, artifact.key.asset, artifact.key.partition)]
-    text = f"{len(broken)} links are broken, first {broken[0]}" if broken else None
+    student = artifact.key.partition
+    text = (
+        f"{len(broken)} links between today's artifacts and those it was made from are broken, none should be; first "
+        f"{broken[0]}; materialize the teaching of {student} again; `gsr lineage {student}` shows the chain"
+        if broken
+        else None
+    )
     return wrong(text, broken=broken[: quality.WORST])
 
 

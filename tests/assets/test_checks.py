@@ -63,6 +63,9 @@ def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition,
     check = school.checks(asset, partition)[name]
     assert (check.passed, check.severity) == (False, WARN)
     assert says in check.description
+    _, *line, advice = check.description.split("; ")
+    assert any("checks." in part for part in line) or name == "golds_readable", "the line"
+    assert advice.split()[0] in ("raise", "serve", "look", "mend", "`gsr") or "or lower" in advice, "what to do"
 
 
 def test_what_was_not_asked_for_is_no_repetition_and_no_thinking_that_never_ends(finished_school, tmp_path):
@@ -123,7 +126,7 @@ def test_problems_that_are_left_out_or_cannot_be_scored_are_a_warning(school, su
     ):
         school.rewrite(asset, partition, **summary)
         check = school.checks(asset, partition)[name]
-        assert (check.passed, check.severity, check.description) == (False, WARN, says)
+        assert (check.passed, check.severity, check.description) == (False, WARN, f"{says}; mend them in the source")
 
 
 def test_a_count_of_problems_that_is_not_the_one_asked_for_is_an_error(finished_school, tmp_path):
@@ -133,4 +136,5 @@ def test_a_count_of_problems_that_is_not_the_one_asked_for_is_an_error(finished_
     school.rewrite("benchmark_problems", "sums", without_first)
     check = school.checks("benchmark_problems", "sums")["problems_sound"]
     assert (check.passed, check.severity) == (False, ERROR)
-    assert check.description == "there are 19 problems, not 20"
+    said = "there are 19 problems, not 20; set `problems` to what there is, or name a source that has as many"
+    assert check.description == said

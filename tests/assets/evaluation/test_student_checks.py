@@ -1,5 +1,6 @@
 """A student against its base: an error or a warning only where the whole interval says so."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def test_a_student_is_worse_only_where_the_whole_interval_says_so(school):
     school.rewrite("student/graded_candidates", TRAINED, every(96, correct=False))
     check = school.checks("student/gap_reports", TRAINED)["pass_at_1_held"]
     assert (check.passed, check.severity) == (False, ERROR)
-    assert "points of pass@1" in check.description
+    assert re.match(r"llama-student − llama-tiny over \d+ problems, −[\d.]+ points of pass@1 \[−", check.description)
+    assert "significantly below 0 (checks.most_pass_at_1_lost); train with fewer steps" in check.description
 
 
 def gap_of_base(trained: list[Row], base: list[Row]) -> list[Row]:
@@ -40,13 +42,24 @@ def gap_lost(trained: list[Row], base: list[Row]) -> list[Row]:
     return [{**row, "refined": False, "vote": 1.0} for row in trained]
 
 
-@pytest.mark.parametrize(("change", "severity"), [(gap_of_base, WARN), (gap_lost, ERROR)])
-def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(school, change, severity):
+@pytest.mark.parametrize(
+    ("change", "severity", "says"),
+    [
+        (
+            gap_of_base,
+            WARN,
+            "+0.0 points of Refinement Gap [+0.0, +0.0]: not significantly above 0 (checks.least_gap_gained); "
+            "more problems or groups narrow the interval",
+        ),
+        (gap_lost, ERROR, ": significantly below 0; look at the checks of its training set and its checkpoint"),
+    ],
+)
+def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(school, change, severity, says):
     base = school.store.read(ArtifactKey("base/gap_reports", BASE))
     school.rewrite("student/gap_reports", TRAINED, lambda rows: change(rows, base))
     check = school.checks("student/gap_reports", TRAINED)["gap_gained"]
     assert (check.passed, check.severity) == (False, severity)
-    assert "points of Refinement Gap" in check.description
+    assert check.description.endswith(says)
 
 
 def test_a_student_whose_base_was_not_evaluated_is_not_called_better(school):

@@ -1,0 +1,49 @@
+"""What the page shows of a gap and of the students, without a click."""
+
+from pathlib import Path
+
+import dagster as dg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.materializing import gap_in_points
+from gsr_dagster.experiment.keys import ArtifactKey
+from tests.assets.rewriting import TRAINED
+
+
+def shown(school, asset: str, partition: str = "") -> dict[str, dg.MetadataValue]:
+    """Return the metadata of an artifact that is made anew."""
+    (Path(school.store.root) / ArtifactKey(asset, partition).path / "manifest.json").unlink()
+    (made,) = school.run(asset, partition).get_asset_materialization_events()
+    return made.materialization.metadata
+
+
+def test_a_gap_report_shows_its_gap_in_points_with_its_interval(school):
+    said = {name: value.value for name, value in shown(school, "student/gap_reports", TRAINED).items()}
+    interval = school.store.existing(ArtifactKey("student/gap_reports", TRAINED)).summary["intervals"]["refinement_gap"]
+    assert said["gap_low"] <= said["gap"] <= said["gap_high"]
+    assert said["gap_low"] == round(100 * interval["low"], 1)
+    assert said["significant"] == (interval["low"] > 0 or interval["high"] < 0)
+
+
+@given(st.tuples(*[st.floats(-1, 1)] * 3).map(sorted))
+def test_the_flag_says_whether_the_interval_is_clear_of_zero(bounds):
+    low, gap, high = bounds
+    interval = {"estimate": gap, "low": low, "high": high, "standard_error": 0.0}
+    said = gap_in_points({"intervals": {"refinement_gap": interval}})
+    assert said["significant"] == (low > 0 or high < 0)
+    assert "-0.0" not in map(str, said.values())
+
+
+def test_what_nobody_refined_shows_no_gap():
+    assert gap_in_points({"intervals": {"pass_at_1": {}}, "refinement_gap": None}) == gap_in_points({}) == {}
+
+
+def test_the_comparison_opens_with_a_table_that_needs_no_click_then_the_picture(school):
+    said = shown(school, "student_comparison")
+    own = [name for name in said if name not in ("dagster/row_count", "seconds")]
+    assert own[:2] == ["students", "student_minus_base"]
+    table = said["students"].value
+    assert len(table) < 1000, "the page hides longer Markdown behind a button"
+    assert "| sums, llama-student |" in table
+    assert isinstance(said["report"], dg.PathMetadataValue)
