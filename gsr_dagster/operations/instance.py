@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import yaml
-
 from gsr_dagster.operations.home import home
 from resources.store.files import write_atomically
 
@@ -50,15 +48,3 @@ def prepare_instance() -> None:
         write_atomically(settings, DAGSTER_YAML.encode())
     elif FORMER_LAUNCHER in (before := settings.read_text(encoding="utf-8")):
         write_atomically(settings, before.replace(FORMER_LAUNCHER, LAUNCHER).encode())
-
-
-def write_workspace() -> Path:
-    """Write what the Dagster page loads, and return its path: this code location, by the name it has everywhere."""
-    location = {
-        "module_name": "gsr_dagster.definitions",
-        "location_name": "gsr_dagster",
-        "working_directory": str(home()),
-    }
-    path = home() / "workspace.yaml"
-    write_atomically(path, yaml.safe_dump({"load_from": [{"python_module": location}]}).encode())
-    return path

@@ -12,8 +12,8 @@ from datetime import datetime
 import dagster as dg
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.operations.jobs import EXPERIMENT_TAG
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of
+from gsr_dagster.operations.jobs import EXPERIMENT_TAG, name_in_dagster
 from gsr_dagster.operations.lanes import lanes
 from resources.store.artifacts import ArtifactStore
 
@@ -51,7 +51,7 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         if self.looked_up[0] != context.evaluation_time:
             self.looked_up = (context.evaluation_time, set(refreshable(self.experiment, self.store)))
-        asset = context.key.to_user_string()
+        asset = asset_of(context.key)
         stale = {key.partition for key in self.looked_up[1] if key.asset == asset}
         candidates = context.candidate_subset
         if context.partitions_def is not None:
@@ -75,8 +75,9 @@ def refreshed(
 def refresh_sensor(experiment: Experiment) -> dg.AutomationConditionSensorDefinition:
     """Return the sensor, which is off until someone turns it on."""
     return dg.AutomationConditionSensorDefinition(
-        "refresh_what_is_stale",
+        name_in_dagster(experiment, "refresh_what_is_stale"),
         target=dg.AssetSelection.all(),
+        tags={EXPERIMENT_TAG: experiment.name},
         run_tags={EXPERIMENT_TAG: experiment.name},
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
         use_user_code_server=True,  # the condition is our own

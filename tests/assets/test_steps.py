@@ -2,13 +2,12 @@
 
 import copy
 
-import dagster as dg
 import pytest
 
 from assets.evaluation.fingerprints import CandidatePools
 from assets.teaching.fingerprints import LoraCheckpoints
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of
 from gsr_dagster.operations.lanes import all_steps
 from tests.school import STUDENT
 
@@ -46,7 +45,7 @@ def test_an_asset_depends_on_all_that_its_artifacts_are_made_from_and_on_its_gat
     graph = finished_school.definitions.resolve_asset_graph()
     for step in all_steps(finished_school.experiment).values():
         upstream = {key.asset for partition in step.partitions for key in step.upstream(partition)}
-        parents = {"/".join(key.path) for key in graph.get(dg.AssetKey(step.asset.split("/"))).parent_keys}
+        parents = {asset_of(key) for key in graph.get(step.page_key).parent_keys}
         assert parents == upstream | set(step.gates), step.asset
     assert "contamination" in all_steps(finished_school.experiment)["training_candidates"].gates
 

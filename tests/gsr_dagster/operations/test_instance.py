@@ -5,9 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 
-from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance, write_workspace
+from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +41,3 @@ def test_without_a_home_it_is_a_folder_of_the_working_directory_for_every_proces
     monkeypatch.chdir(tmp_path)
     prepare_instance()
     assert os.environ["GSR_HOME"] == str(tmp_path / ".gsr")
-
-
-def test_the_pages_workspace_names_the_code_location_and_no_checkout(home):
-    (location,) = yaml.safe_load(write_workspace().read_text())["load_from"]
-    assert location["python_module"] == {
-        "module_name": "gsr_dagster.definitions",
-        "location_name": "gsr_dagster",
-        "working_directory": str(home),
-    }
