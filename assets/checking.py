@@ -14,7 +14,7 @@ import dagster as dg
 from assets.quality import Share
 from assets.refusals import SAMPLE_IDS, wanted_samples
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, subject_of
+from gsr_dagster.experiment.keys import ArtifactKey, page_key, subject_of
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Manifest
@@ -118,7 +118,7 @@ def asset_checks(
     experiment: Experiment, partitions: dg.PartitionsDefinition, asset: str, checks: Sequence[Check]
 ) -> dg.AssetChecksDefinition:
     """Return the checks of an asset, one a function, whose name and docstring are the check's."""
-    asset_key = dg.AssetKey(asset.split("/"))
+    asset_key = page_key(experiment.name, asset)
     named = {check.__name__: check for check in checks}
     specs = [
         dg.AssetCheckSpec(name, asset=asset_key, description=check.__doc__, partitions_def=partitions)

@@ -40,8 +40,7 @@ class ArtifactContents:
 
 def asset_of(step: Step, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return Dagster's decorator for the asset of a step: its key and what must be there first are the step's."""
-    *prefix, name = step.asset.split("/")
-    return dg.asset(name=name, key_prefix=prefix or None, deps=step.dependencies, **options)
+    return dg.asset(key=step.page_key, deps=step.dependencies, **options)
 
 
 def materialize(

@@ -12,7 +12,7 @@ import dagster as dg
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.experiment import Experiment, Model
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -67,10 +67,15 @@ class Step(ABC):
         return recipe if context is None else replace(recipe, wanted={**recipe.wanted, "context": context})
 
     @property
+    def page_key(self) -> dg.AssetKey:
+        """The asset's key in Dagster."""
+        return page_key(self.experiment.name, self.asset)
+
+    @property
     def dependencies(self) -> list[dg.AssetKey]:
         """The assets that Dagster materializes before this one: all that is upstream of any partition, and the gates."""
         upstream = [key.asset for partition in self.partitions for key in self.upstream(partition)]
-        return [dg.AssetKey(asset.split("/")) for asset in dict.fromkeys([*upstream, *self.gates])]
+        return [page_key(self.experiment.name, asset) for asset in dict.fromkeys([*upstream, *self.gates])]
 
 
 def _context_to_ask_in(model: Model, store: ArtifactStore, recipe: Recipe) -> int | None:

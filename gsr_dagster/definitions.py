@@ -1,6 +1,7 @@
 """The code location: assets, checks, jobs, sensors and resources of the experiment that $GSR_EXPERIMENT names."""
 
 import warnings
+from pathlib import Path
 
 import dagster as dg
 
@@ -35,8 +36,11 @@ for known in (dg.PreviewWarning, dg.BetaWarning):
     warnings.filterwarnings("ignore", category=known)
 
 
-def build_definitions(experiment: Experiment) -> dg.Definitions:
-    """Return everything that Dagster is to know of an experiment."""
+def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.Definitions:
+    """Return everything that Dagster is to know of an experiment.
+
+    The alert sensors are of all code locations: where a page has several, one of them has the sensors.
+    """
     partitions = Partitions.of(experiment)
     store = artifact_store(experiment)
     evaluated: tuple[LaneName, ...] = ("base", "student") if experiment.students else ("base",)
@@ -55,7 +59,7 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane_job(experiment, lane) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, store)],
-        sensors=[*alert_sensors(), refresh_sensor(experiment)],
+        sensors=[*(alert_sensors() if with_alerts else []), refresh_sensor(experiment)],
         resources={
             "store": store,
             "engines": Engines(),
@@ -67,11 +71,16 @@ def build_definitions(experiment: Experiment) -> dg.Definitions:
     )
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """Return the definitions of the experiment that $GSR_EXPERIMENT names, once Dagster loads this module."""
+def definitions_of(path: Path, with_alerts: bool = True) -> dg.Definitions:
+    """Return the definitions of an experiment's file, for a code location of the page."""
     try:
-        return build_definitions(load_experiment(experiment_path()))
+        return build_definitions(load_experiment(path), with_alerts)
     except UserError:
         leave_failed()
         raise
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions of the experiment that $GSR_EXPERIMENT names, once Dagster loads this module."""
+    return definitions_of(experiment_path())

@@ -15,7 +15,9 @@ from resources.store.manifests import Recipe
 def run_experiment(experiment: Experiment, store: ArtifactStore, console: Console) -> int:
     """Materialize what is not current, and return how many artifacts were."""
     with dg.DagsterInstance.get() as instance:
-        return Run(build_definitions(experiment), instance, lanes(experiment), store, console).materialize_all()
+        return Run(
+            experiment, build_definitions(experiment), instance, lanes(experiment), store, console
+        ).materialize_all()
 
 
 def recipe_of(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> Recipe:

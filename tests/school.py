@@ -19,10 +19,11 @@ from safetensors.numpy import save_file
 
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import REFINE_ROLE, Message
 from gsr_dagster.method.rows import Row
+from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import lanes
 from resources.engines.base import Request, Sample
 from resources.store.artifacts import ArtifactStore
@@ -151,13 +152,17 @@ class School:
     def run_all(self) -> None:
         for lane in lanes(self.experiment):
             for partition in lane.partitions:
-                result = self.definitions.resolve_job_def(lane.name).execute_in_process(partition_key=partition or None)
+                result = self.definitions.resolve_job_def(
+                    name_in_dagster(self.experiment, lane.name)
+                ).execute_in_process(partition_key=partition or None)
                 assert result.success
 
     def run(self, asset: str, partition: str) -> dg.ExecuteInProcessResult:
         lane = next(lane for lane in lanes(self.experiment) if asset in lane.assets)
-        return self.definitions.resolve_job_def(lane.name).execute_in_process(
-            asset_selection=[dg.AssetKey(asset.split("/"))], partition_key=partition or None, raise_on_error=False
+        return self.definitions.resolve_job_def(name_in_dagster(self.experiment, lane.name)).execute_in_process(
+            asset_selection=[page_key(self.experiment.name, asset)],
+            partition_key=partition or None,
+            raise_on_error=False,
         )
 
     def checks(self, asset: str, partition: str = STUDENT) -> dict[str, dg.AssetCheckEvaluation]:

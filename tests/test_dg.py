@@ -39,8 +39,8 @@ def dg(recorded_family, tmp_path):
 def test_dg_checks_lists_and_launches(dg, tmp_path):
     assert "All definitions loaded successfully" in dg("check", "defs")
     listed = json.loads(dg("list", "defs", "--json"))
-    assert "base/gap_reports" in {asset["asset_key"] for asset in listed["assets"]}
-    assert "base_evaluation" in {job["name"] for job in listed["jobs"]}
-    dg("launch", "--assets", "benchmark_problems", "--partition", "short")
+    assert "recorded/base/gap_reports" in {asset["asset_key"] for asset in listed["assets"]}
+    assert "recorded_base_evaluation" in {job["name"] for job in listed["jobs"]}
+    dg("launch", "--assets", "recorded/benchmark_problems", "--partition", "short")
     store = ArtifactStore(root=str(tmp_path / "artifacts" / "recorded"))
     assert store.existing(ArtifactKey("benchmark_problems", "short")).rows == 3

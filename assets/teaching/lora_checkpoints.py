@@ -10,6 +10,7 @@ from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import page_key
 from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
@@ -93,5 +94,5 @@ def made_from(run: TeachingRun) -> dict[str, Any]:
         key = str(run.key(asset))
         version = versions.get(key, "not known: what was made from it is missing")
         rows.append(dg.TableRecord({"part": part, "artifact": key, "model": model, "data version": version}))
-    links = {part: dg.MetadataValue.asset(dg.AssetKey(asset)) for part, (asset, _) in parts.items()}
+    links = {part: dg.MetadataValue.asset(page_key(run.experiment.name, asset)) for part, (asset, _) in parts.items()}
     return {"made_from": dg.MetadataValue.table(rows), **links}

@@ -11,7 +11,7 @@ gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
 gsr verify                          hold every stored file against its hash
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
-gsr page                            serve the Dagster page
+gsr page                            serve the Dagster page; -e demo -e mine for both on one
 """
 
 import os
@@ -70,6 +70,8 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands)
-@click.option("--experiment", "-e", help="A YAML file, or the name of one that is shipped. [$GSR_EXPERIMENT]")
-def main(experiment: str | None) -> None:
+@click.option(
+    "--experiment", "-e", multiple=True, help="A YAML file, or the name of one that is shipped. [$GSR_EXPERIMENT]"
+)
+def main(experiment: tuple[str, ...]) -> None:
     """Generative Self-Refinement, from problems to the Refinement Gap."""

@@ -18,6 +18,7 @@ from gsr_dagster.operations.failed_checks import CheckResult, last_checks
 from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.instance import prepare_instance
 from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.running import Run
 from resources.progress import terminal_bars
 from resources.texts import printable
@@ -55,8 +56,9 @@ def run_and_report(experiment: Experiment) -> None:
     prepare_instance()
     definitions = build_definitions(experiment)
     with dg.DagsterInstance.get() as instance:
+        tell_of_earlier(experiment, instance, artifact_store(experiment))
         with terminal_bars() as bars:
-            run = Run(definitions, instance, lanes(experiment), artifact_store(experiment), bars.console)
+            run = Run(experiment, definitions, instance, lanes(experiment), artifact_store(experiment), bars.console)
             materialized = run.materialize_all()
         print_report(experiment)
         print_failed(list(last_checks(definitions, instance, run.lanes)))

@@ -10,6 +10,8 @@ True
 from dataclasses import dataclass
 from typing import Literal
 
+import dagster as dg
+
 LaneName = Literal["base", "student"]
 LANES: tuple[LaneName, ...] = ("base", "student")
 
@@ -25,11 +27,6 @@ class ArtifactKey:
     def path(self) -> str:
         """The artifact's folder in the store: ASSET, or ASSET/BENCHMARK/SUBJECT."""
         return "/".join([self.asset, *filter(None, self.partition.split("|"))])
-
-    @property
-    def asset_path(self) -> list[str]:
-        """The asset's key as Dagster has it, a list of its parts."""
-        return self.asset.split("/")
 
     @property
     def lane(self) -> LaneName | None:
@@ -49,6 +46,24 @@ class ArtifactKey:
 
     def __str__(self) -> str:
         return f"{self.asset}[{self.partition}]" if self.partition else self.asset
+
+
+def page_key(experiment: str, asset: str) -> dg.AssetKey:
+    """Return an asset's key in Dagster: it begins with the experiment's name, so that each has a place of its own.
+
+    >>> page_key("demo", "base/gap_reports").path
+    ['demo', 'base', 'gap_reports']
+    """
+    return dg.AssetKey([experiment, *asset.split("/")])
+
+
+def asset_of(key: dg.AssetKey) -> str:
+    """Return the asset of a key in Dagster, as the store has it.
+
+    >>> asset_of(page_key("demo", "base/gap_reports"))
+    'base/gap_reports'
+    """
+    return "/".join(key.path[1:])
 
 
 BENCHMARK_PROBLEMS = "benchmark_problems"

@@ -15,7 +15,7 @@ import requests
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
-from gsr_dagster.operations.jobs import EXPERIMENT_TAG, FAMILY_TAG
+from gsr_dagster.operations.jobs import EXPERIMENT_TAG, FAMILY_TAG, name_in_dagster
 from gsr_dagster.operations.lanes import Lane, lanes
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
@@ -79,14 +79,16 @@ class Page:
             raise BackfillError(f"{self.address}: {answer['message'].strip()}")
         return answer
 
-    def repository(self, experiment: Experiment, job: str) -> dict[str, str]:
-        """Return the selector of the repository that serves an experiment's job."""
+    def repository(self, experiment: Experiment, lane: str) -> dict[str, str]:
+        """Return the selector of the repository that serves the job of an experiment's lane."""
+        job = name_in_dagster(experiment, lane)
         served = {}
         for node in self.ask(JOBS)["nodes"]:
             selector = {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
-            for tag in (tag for one in node["jobs"] if one["name"] == job for tag in one["tags"]):
-                if tag["key"] == EXPERIMENT_TAG:
-                    served[tag["value"]] = selector
+            for one in node["jobs"]:
+                for tag in one["tags"]:
+                    if tag["key"] == EXPERIMENT_TAG and (tag["value"] != experiment.name or one["name"] == job):
+                        served[tag["value"]] = selector
         if experiment.name not in served:
             instead = f"the experiment {', '.join(served)}" if served else f"no job {job}"
             raise BackfillError(
@@ -97,19 +99,18 @@ class Page:
 
     def launch(self, experiment: Experiment, lane: Lane, family: str, partitions: Sequence[str]) -> str:
         """Launch a backfill of a lane's partitions and return its id."""
+        job = name_in_dagster(experiment, lane.name)
         selector = self.repository(experiment, lane.name)
-        known = self.ask(PARTITIONS, job={**selector, "pipelineName": lane.name})["partitionKeysOrError"][
-            "partitionKeys"
-        ]
+        known = self.ask(PARTITIONS, job={**selector, "pipelineName": job})["partitionKeysOrError"]["partitionKeys"]
         if unknown := [partition for partition in partitions if partition not in known]:
             raise BackfillError(
                 f"the page at {self.address} does not know {', '.join(unknown)}: the experiment file has changed, "
                 "reload the code location on its Deployment tab"
             )
         params = {
-            "selector": {"partitionSetName": f"{lane.name}_partition_set", "repositorySelector": selector},
+            "selector": {"partitionSetName": f"{job}_partition_set", "repositorySelector": selector},
             "partitionNames": list(partitions),
-            "title": f"{lane.name} of {family}",
+            "title": f"{job} of {family}",
             "tags": [{"key": EXPERIMENT_TAG, "value": experiment.name}, {"key": FAMILY_TAG, "value": family}],
         }
         answer = self.ask(LAUNCH, params=params)

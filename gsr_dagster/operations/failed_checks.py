@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of
 from gsr_dagster.operations.lanes import Lane
 
 
@@ -29,13 +29,13 @@ def last_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, lanes
     """Yield the last evaluation of every check of every artifact, in the order of the lanes."""
     keys = [key for checks in definitions.asset_checks or () for key in checks.check_keys]
     for lane in lanes:
-        of_lane = [key for asset in lane.assets for key in keys if "/".join(key.asset_key.path) == asset]
+        of_lane = [key for asset in lane.assets for key in keys if asset_of(key.asset_key) == asset]
         for partition in lane.partitions if of_lane else ():
             records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
                 of_lane, PartitionKeyFilter(key=partition or None)
             )
             for key in of_lane:
-                artifact = ArtifactKey("/".join(key.asset_key.path), partition)
+                artifact = ArtifactKey(asset_of(key.asset_key), partition)
                 record = records.get(key)
                 evaluation = (
                     record.evaluation if record and record.status in (Status.SUCCEEDED, Status.FAILED) else None

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
-import yaml
 
 from gsr_dagster.operations.home import artifacts, home
 from resources.store.files import cache_folder, locked, write_atomically
@@ -79,15 +78,3 @@ def dagster_home() -> Path:
     """Return the folder of the Dagster instance: $DAGSTER_HOME, or dagster in the home."""
     named = os.environ.get("DAGSTER_HOME", "").strip()
     return local_path(named) if named else home() / "dagster"
-
-
-def write_workspace() -> Path:
-    """Write what the Dagster page loads, and return its path: this code location, by the name it has everywhere."""
-    location = {
-        "module_name": "gsr_dagster.definitions",
-        "location_name": "gsr_dagster",
-        "working_directory": str(home()),
-    }
-    path = home() / "workspace.yaml"
-    write_atomically(path, yaml.safe_dump({"load_from": [{"python_module": location}]}).encode())
-    return path

@@ -4,12 +4,13 @@ They are what the page, `gsr run` and `gsr backfill` launch. Nothing here starts
 itself: the weekly schedule is off until someone turns it on.
 """
 
+import re
 from collections.abc import Iterator
 
 import dagster as dg
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import subject_of
+from gsr_dagster.experiment.keys import page_key, subject_of
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.operations.lanes import Lane, lanes
 from resources.store.artifacts import ArtifactStore
@@ -19,9 +20,17 @@ FAMILY_TAG = "gsr/family"
 MONDAY_AT_SIX = "0 6 * * 1"
 
 
+def name_in_dagster(experiment: Experiment, name: str) -> str:
+    """Return the name of an experiment's job, sensor or schedule: the experiment's, then its own.
+
+    Dagster takes letters, digits and '_' only, so what else the experiment's name holds becomes '_'.
+    """
+    return f"{re.sub(r'[^A-Za-z0-9_]', '_', experiment.name)}_{name}"
+
+
 def lane_job(experiment: Experiment, lane: Lane):
     """Return the job that materializes a lane. Its runs carry the experiment and the family as tags."""
-    selection = dg.AssetSelection.assets(*(dg.AssetKey(asset.split("/")) for asset in lane.assets))
+    selection = dg.AssetSelection.assets(*(page_key(experiment.name, asset) for asset in lane.assets))
     partitions = Partitions.of(experiment)
     by_subject = {
         "base_evaluation": partitions.base,
@@ -35,7 +44,12 @@ def lane_job(experiment: Experiment, lane: Lane):
             run_config_for_partition_key_fn=lambda partition: {},
             tags_for_partition_key_fn=lambda partition: {FAMILY_TAG: experiment.family(subject_of(partition))},
         )
-    return dg.define_asset_job(lane.name, selection=selection, config=config, tags={EXPERIMENT_TAG: experiment.name})
+    return dg.define_asset_job(
+        name_in_dagster(experiment, lane.name),
+        selection=selection,
+        config=config,
+        tags={EXPERIMENT_TAG: experiment.name},
+    )
 
 
 def weekly_schedule(experiment: Experiment, store: ArtifactStore) -> dg.ScheduleDefinition:
@@ -45,7 +59,12 @@ def weekly_schedule(experiment: Experiment, store: ArtifactStore) -> dg.Schedule
     """
     lane = next(lane for lane in lanes(experiment) if lane.name == "base_evaluation")
 
-    @dg.schedule(cron_schedule=MONDAY_AT_SIX, job_name=lane.name, name="weekly_base_evaluation")
+    @dg.schedule(
+        cron_schedule=MONDAY_AT_SIX,
+        job_name=name_in_dagster(experiment, lane.name),
+        name=name_in_dagster(experiment, "weekly_base_evaluation"),
+        tags={EXPERIMENT_TAG: experiment.name},
+    )
     def weekly() -> Iterator[dg.RunRequest]:
         for partition in lane.partitions:
             if lane.stale(store, partition):

@@ -9,6 +9,7 @@ import dagster as dg
 from assets.evaluation.fingerprints import REPORT_VERSION, CandidatePools, EvaluationStep, GradedCandidates
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import asset_of
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.operations.lanes import all_steps
 from resources.grading.grader import grader_version
@@ -32,7 +33,7 @@ def labelled(experiment: Experiment, assets: Sequence[dg.AssetsDefinition]) -> l
     version = f"prompts {PROMPT_VERSION}, {grader_version(experiment.evaluation.grader)}, reports {REPORT_VERSION}"
 
     def label(spec: dg.AssetSpec) -> dg.AssetSpec:
-        step = steps.get("/".join(spec.key.path))
+        step = steps.get(asset_of(spec.key))
         asked = [rows_wanted(step), drawn_as(step)] if step else []
         return spec.replace_attributes(
             owners=list(experiment.owners),

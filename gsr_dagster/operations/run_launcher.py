@@ -9,9 +9,11 @@ import os
 
 import psutil
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from gsr_dagster.operations.locations.origins import FROM_COMMAND_LINE, FROM_TAG
 
 # Clocks are set right now and then, and a process's start is told to the second at best.
 SECONDS_CLOCKS_DIFFER = 60
@@ -19,6 +21,14 @@ SECONDS_CLOCKS_DIFFER = 60
 
 class WatchedRunLauncher(DefaultRunLauncher):
     """Launches runs on this machine and says whether their processes live."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Launch a run. One that executes a run of the command line again has that one's tags, and is the page's own."""
+        run = context.dagster_run
+        if run.tags.get(FROM_TAG) == FROM_COMMAND_LINE[FROM_TAG]:
+            retries = str(self._instance.run_retries_max_retries)
+            self._instance.add_run_tags(run.run_id, {FROM_TAG: "page", MAX_RETRIES_TAG: retries})
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:

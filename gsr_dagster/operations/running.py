@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import RunFailureReason
+from dagster._core.execution.api import execute_run
+from dagster._core.execution.execute_in_process import merge_run_tags
 from rich.console import Console
 
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.operations.failures import cause, root_error
+from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import Lane
+from gsr_dagster.operations.locations.origins import FROM_COMMAND_LINE, job_origin
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError, DamageError
 
@@ -21,6 +27,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class Run:
     """A run of an experiment in this process: what is materialized, into which store, and where its lines are printed."""
 
+    experiment: Experiment
     definitions: dg.Definitions
     instance: dg.DagsterInstance
     lanes: list[Lane]
@@ -64,13 +71,18 @@ class Run:
                 yield len(stale)
 
     def _materialize(self, lane: Lane, partition: str, keys: list[ArtifactKey]) -> None:
-        result = self.definitions.resolve_job_def(lane.name).execute_in_process(
+        job = self.definitions.resolve_job_def(name_in_dagster(self.experiment, lane.name))
+        assets = [page_key(self.experiment.name, key.asset) for key in keys]
+        tags = merge_run_tags(job, partition or None, FROM_COMMAND_LINE, assets, self.instance, QUIET)
+        # Dagster's own execute_in_process makes a run of no code location.
+        run = self.instance.create_run_for_job(
+            job,
             run_config=QUIET,
-            instance=self.instance,
-            partition_key=partition or None,
-            asset_selection=[dg.AssetKey(key.asset_path) for key in keys],
-            raise_on_error=False,
+            tags=tags,
+            asset_selection=frozenset(assets),
+            remote_job_origin=job_origin(self.experiment, job.name),
         )
+        result = execute_run(InMemoryJob(job), run, self.instance)
         if not result.success:
             if _interrupted(result):
                 raise KeyboardInterrupt
@@ -85,7 +97,7 @@ class Run:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+def _interrupted(result: dg.JobExecutionResult) -> bool:
     """Return whether a signal ended the run: Dagster records it and raises nothing."""
     ended = [
         event for event in result.all_events if event.is_failure and event.event_type is dg.DagsterEventType.RUN_FAILURE
@@ -93,7 +105,7 @@ def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
     return any(event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION for event in ended)
 
 
-def _blocked(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+def _blocked(result: dg.JobExecutionResult) -> list[dg.AssetCheckEvaluation]:
     """Return the checks that stopped the run and say why."""
     checks = result.get_asset_check_evaluations()
     return [c for c in checks if not c.passed and c.description and c.severity is dg.AssetCheckSeverity.ERROR]

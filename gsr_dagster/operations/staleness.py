@@ -12,8 +12,8 @@ from datetime import datetime
 import dagster as dg
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.operations.jobs import EXPERIMENT_TAG
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of, page_key
+from gsr_dagster.operations.jobs import EXPERIMENT_TAG, name_in_dagster
 from gsr_dagster.operations.lanes import lanes
 from resources.store.artifacts import ArtifactStore
 
@@ -43,9 +43,9 @@ def refreshable(
             waiting |= set(stale)
 
 
-def given_up(instance: dg.DagsterInstance, key: ArtifactKey) -> bool:
+def given_up(instance: dg.DagsterInstance, experiment: Experiment, key: ArtifactKey) -> bool:
     """Return whether the last run that was to make an artifact failed or was stopped before it did."""
-    asset, partition = dg.AssetKey(key.asset_path), key.partition or None
+    asset, partition = page_key(experiment.name, key.asset), key.partition or None
     planned = instance.get_latest_planned_materialization_info(asset, partition)
     run = instance.get_run_by_id(planned.run_id) if planned else None
     if planned is None or run is None or run.status not in LEFT_TO_PEOPLE:
@@ -70,9 +70,9 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         if self.looked_up[0] != context.evaluation_time:
             instance = context.asset_graph_view.instance
-            found = refreshable(self.experiment, self.store, lambda key: given_up(instance, key))
+            found = refreshable(self.experiment, self.store, lambda key: given_up(instance, self.experiment, key))
             self.looked_up = (context.evaluation_time, set(found))
-        asset = context.key.to_user_string()
+        asset = asset_of(context.key)
         stale = {key.partition for key in self.looked_up[1] if key.asset == asset}
         candidates = context.candidate_subset
         if context.partitions_def is not None:
@@ -95,8 +95,9 @@ def refreshed(
 def refresh_sensor(experiment: Experiment) -> dg.AutomationConditionSensorDefinition:
     """Return the sensor, which is off until someone turns it on."""
     return dg.AutomationConditionSensorDefinition(
-        "refresh_what_is_stale",
+        name_in_dagster(experiment, "refresh_what_is_stale"),
         target=dg.AssetSelection.all(),
+        tags={EXPERIMENT_TAG: experiment.name},
         run_tags={EXPERIMENT_TAG: experiment.name},
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
         use_user_code_server=True,  # the condition is our own

@@ -2,13 +2,12 @@
 
 import copy
 
-import dagster as dg
 import pytest
 
 from assets.evaluation.fingerprints import CandidatePools
 from assets.teaching.fingerprints import LoraCheckpoints
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of
 from gsr_dagster.operations.lanes import all_steps
 from tests.school import STUDENT
 
@@ -46,10 +45,9 @@ def test_an_asset_comes_after_all_that_its_artifacts_are_made_from_and_after_its
     graph = finished_school.definitions.resolve_asset_graph()
     for step in all_steps(finished_school.experiment).values():
         upstream = {key.asset for partition in step.partitions for key in step.upstream(partition)}
-        asset = dg.AssetKey(step.asset.split("/"))
         parents, before = (
-            {"/".join(key.path) for key in keys}
-            for keys in (graph.get(asset).parent_keys, graph.get_ancestor_asset_keys(asset))
+            {asset_of(key) for key in keys}
+            for keys in (graph.get(step.page_key).parent_keys, graph.get_ancestor_asset_keys(step.page_key))
         )
         assert parents <= upstream | set(step.gates) <= before, step.asset
     assert "contamination" in all_steps(finished_school.experiment)["training_candidates"].gates

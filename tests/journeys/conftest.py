@@ -151,7 +151,7 @@ def served(recorded_family, tmp_path, monkeypatch) -> Iterator[Served]:
     """The recorded family with its problems materialized, and its page starting."""
     served = Served(recorded_family, tmp_path)
     monkeypatch.setenv("GSR_HOME", served.environment["GSR_HOME"])
-    job = build_definitions(load_experiment(recorded_family.path)).resolve_job_def("benchmarks")
+    job = build_definitions(load_experiment(recorded_family.path)).resolve_job_def("recorded_benchmarks")
     for benchmark in recorded_family.benchmarks:
         assert job.execute_in_process(partition_key=benchmark).success
     served.start()

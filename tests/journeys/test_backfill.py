@@ -39,7 +39,7 @@ def test_one_model_fails_alone_and_a_relaunch_does_only_what_is_missing(served):
     runs = served.page.ask(BY_PARTITION)["results"]
     assert len(runs) == 6
     for run in runs:
-        assert run["jobName"] == "base_evaluation"
+        assert run["jobName"] == "recorded_base_evaluation"
         assert {"key": "gsr/experiment", "value": "recorded"} in run["tags"]
     # They share the pool of what loads a model: never two at a time.
     times = sorted((run["startTime"], run["endTime"]) for run in runs)

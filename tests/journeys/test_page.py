@@ -77,19 +77,19 @@ def test_the_page_shows_the_graph_launches_a_run_and_shows_its_check_and_a_plot(
         for group in ("problems", "base_evaluation", "reports"):
             expect(page.get_by_text(group, exact=True).first).to_be_visible()
 
-        page.goto(f"{page_address}/assets/benchmark_problems")
+        page.goto(f"{page_address}/assets/page/benchmark_problems")
         page.get_by_role("button", name="Materialize…").first.click()
         page.get_by_role("button", name="All", exact=True).click()
         with page.expect_response(lambda response: "Launch" in (response.request.post_data or "")):
             page.get_by_role("button", name="Launch 1 run").click()
-        page.goto(f"{page_address}/assets/benchmark_problems?view=checks")
+        page.goto(f"{page_address}/assets/page/benchmark_problems?view=checks")
         expect(page.get_by_text("problems_sound").first).to_be_visible()
         expect(page.get_by_text("Passed").first).to_be_visible()
 
         ran = subprocess.run(gsr(experiment, "run"), env=environment, capture_output=True, text=True, timeout=900)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert "benchmarks plus-one" not in ran.stdout, "the page materialized it"
-        page.goto(f"{page_address}/assets/refinement_gap_scaling")
+        page.goto(f"{page_address}/assets/page/refinement_gap_scaling")
         page.get_by_text("[Show Markdown]").first.click()
         plot = page.locator('img[src^="data:image/png"]').first
         expect(plot).to_be_visible()

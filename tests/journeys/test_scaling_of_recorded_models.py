@@ -16,8 +16,9 @@ import pytest
 
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.operations.jobs import name_in_dagster
 from resources.store.artifacts import ArtifactStore
 from tests.places import DATA
 from tests.running import recipe_of
@@ -131,9 +132,9 @@ class RecordedFamily:
         self.put(ArtifactKey(f"base/{name}", f"math500|{model}"), rows)
 
     def materialize(self, job: str, *assets: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
-        return self.definitions.resolve_job_def(job).execute_in_process(
+        return self.definitions.resolve_job_def(name_in_dagster(self.experiment, job)).execute_in_process(
             partition_key=partition,
-            asset_selection=[dg.AssetKey(asset.split("/")) for asset in assets],
+            asset_selection=[page_key(self.experiment.name, asset) for asset in assets],
         )
 
 
@@ -157,7 +158,9 @@ def family(tmp_path_factory):
 
 def materialized(family, asset: str) -> dict:
     (event,) = [
-        event for event in family.reported.get_asset_materialization_events() if event.asset_key == dg.AssetKey(asset)
+        event
+        for event in family.reported.get_asset_materialization_events()
+        if event.asset_key == page_key(family.experiment.name, asset)
     ]
     return event.materialization.metadata
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, asset_of, page_key
 from gsr_dagster.method.answers import final_answer
 
 
@@ -40,11 +40,7 @@ def test_the_checks_that_fail_are_named_with_what_was_measured(journey):
     failed = [check for check in last.values() if not check.passed]
     assert f"{len(failed)} of {len(last)} checks fail" in journey.first.stdout
     for check in failed:
-        place = (
-            f"{check.asset_key.to_user_string()}[{check.partition}]"
-            if check.partition
-            else check.asset_key.to_user_string()
-        )
+        place = ArtifactKey(asset_of(check.asset_key), check.partition or "")
         severity = "error  " if check.severity is dg.AssetCheckSeverity.ERROR else "warning"
         assert f"{severity} {check.check_name} of {place}: {check.description}" in journey.first.stdout
 
@@ -129,8 +125,8 @@ def test_the_report_stands_alone_and_holds_the_table(journey):
 def test_dagster_knows_every_materialization_and_its_checks(journey):
     with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
         keys = {key.to_user_string() for key in instance.all_asset_keys()}
-        assert {"benchmark_problems", "base/gap_reports", "lora_checkpoints", "student_comparison"} <= keys
-        event = instance.get_latest_materialization_event(dg.AssetKey(["student", "gap_reports"]))
+        assert {"small/benchmark_problems", "small/base/gap_reports", "small/lora_checkpoints"} <= keys
+        event = instance.get_latest_materialization_event(page_key("small", "student/gap_reports"))
         assert event is not None
         tags = event.asset_materialization.tags
         version = journey.store.data_version(ArtifactKey("student/gap_reports", "sums|llama-student"))

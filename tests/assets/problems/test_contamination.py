@@ -10,10 +10,11 @@ from assets.evaluation.gap_reports import score_groups
 from assets.reports.collecting import reported_gaps
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey, page_key
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.gap_summary import gap_summary
+from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import lanes
 from resources.reporting.report_page import Report, render_report
 from resources.store.artifacts import ArtifactStore
@@ -63,9 +64,9 @@ class Workshop:
 
     def run(self, asset: str) -> dg.ExecuteInProcessResult:
         lane = next(lane for lane in lanes(self.experiment) if asset in lane.assets)
-        job = self.definitions.resolve_job_def(lane.name)
+        job = self.definitions.resolve_job_def(name_in_dagster(self.experiment, lane.name))
         return job.execute_in_process(
-            asset_selection=[dg.AssetKey(asset.split("/"))],
+            asset_selection=[page_key(self.experiment.name, asset)],
             partition_key=lane.partitions[0] or None,
             raise_on_error=False,
         )

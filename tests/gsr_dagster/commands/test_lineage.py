@@ -7,7 +7,7 @@ import yaml
 from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from tests.running import recipe_of
 from tests.school import STUDENT, School
 
@@ -170,4 +170,4 @@ def test_the_checkpoint_carries_its_lineage_to_the_page(school):
     ):
         version = school.store.data_version(ArtifactKey(asset, STUDENT))
         assert rows[part] == {"part": part, "artifact": f"{asset}[{STUDENT}]", "model": model, "data version": version}
-        assert metadata[part].asset_key.to_user_string() == asset
+        assert metadata[part].asset_key == page_key(school.experiment.name, asset)

@@ -44,7 +44,7 @@ def test_what_cannot_be_launched_says_why(refusal):
 
 
 def test_where_no_page_answers_it_says_how_to_start_one(refusal, recorded_family):
-    job = build_definitions(load_experiment(recorded_family.path)).resolve_job_def("benchmarks")
+    job = build_definitions(load_experiment(recorded_family.path)).resolve_job_def("recorded_benchmarks")
     assert job.execute_in_process(partition_key="short").success
     told = refusal("--family", "qwen2.5", "--benchmark", "short")
     assert f"no page answers at {NOBODY}: start it with gsr page" in told

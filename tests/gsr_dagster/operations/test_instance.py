@@ -7,10 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 
 from gsr_dagster.experiment.errors import UserError
-from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance, write_workspace
+from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance
 
 
 @pytest.fixture(autouse=True)
@@ -101,12 +100,3 @@ def test_a_folder_that_cannot_be_written_but_holds_the_settings_is_used_as_it_is
     monkeypatch.setattr(os, "access", lambda path, mode: path != home / "dagster" and access(path, mode))
     monkeypatch.setattr("gsr_dagster.operations.instance.locked", lambda path: pytest.fail("locked"))
     prepare_instance()
-
-
-def test_the_pages_workspace_names_the_code_location_and_no_checkout(home):
-    (location,) = yaml.safe_load(write_workspace().read_text())["load_from"]
-    assert location["python_module"] == {
-        "module_name": "gsr_dagster.definitions",
-        "location_name": "gsr_dagster",
-        "working_directory": str(home),
-    }

@@ -14,7 +14,7 @@ def definitions(recorded_family, tmp_path, monkeypatch):
 
 
 def run(definitions: dg.Definitions, job: str, partition: str) -> dg.ExecuteInProcessResult:
-    return definitions.resolve_job_def(job).execute_in_process(partition_key=partition)
+    return definitions.resolve_job_def(f"recorded_{job}").execute_in_process(partition_key=partition)
 
 
 def test_a_run_carries_its_experiment_and_its_family(definitions):
@@ -45,7 +45,7 @@ def test_the_weekly_schedule_asks_for_what_is_not_current(definitions, recorded_
 def test_steps_that_load_a_model_share_a_pool_unless_no_model_is_loaded_here(definitions, recorded_family):
     def pools(definitions: dg.Definitions) -> dict[str, str | None]:
         graph = definitions.resolve_asset_graph()
-        keys = [key for key in graph.get_all_asset_keys() if key.path[0] == "base"]
+        keys = [key for key in graph.get_all_asset_keys() if key.path[1] == "base"]
         return {key.path[-1]: next(iter(graph.get(key).pools or ()), None) for key in keys}
 
     assert pools(definitions) == {

@@ -5,6 +5,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.test_utils import BasicLoadingContext
 
 from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment.keys import page_key
 from gsr_dagster.experiment.loading import SHIPPED, load_experiment
 
 
@@ -33,7 +34,7 @@ class Page:
 
     def run(self, job: str, partition: str) -> None:
         definitions = build_definitions(load_experiment(self.family.path))
-        job_def = definitions.resolve_job_def(job)
+        job_def = definitions.resolve_job_def(f"recorded_{job}")
         assert job_def.execute_in_process(instance=self.instance, partition_key=partition).success
 
     def change(self, **sections) -> None:
@@ -46,7 +47,9 @@ class Page:
         graph = build_definitions(load_experiment(self.family.path)).resolve_asset_graph()
         said = CachingStaleStatusResolver(self.instance, graph, BasicLoadingContext(self.instance))
         return {
-            name for name in EVALUATION if said.get_status(dg.AssetKey(["base", name]), partition) is StaleStatus.STALE
+            name
+            for name in EVALUATION
+            if said.get_status(page_key("recorded", f"base/{name}"), partition) is StaleStatus.STALE
         }
 
 

@@ -13,6 +13,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster._daemon.backfill import execute_backfill_iteration
 
+from gsr_dagster.experiment.keys import asset_of
 from gsr_dagster.experiment.loading import SHIPPED, load_experiment
 from gsr_dagster.operations.lanes import Lane, lanes
 
@@ -32,7 +33,7 @@ class Backfill:
             backfill_id="all",
             tags={},
             backfill_timestamp=0.0,
-            asset_selection=[key for key in graph.get_all_asset_keys() if key.to_user_string() in wanted],
+            asset_selection=[key for key in graph.get_all_asset_keys() if asset_of(key) in wanted],
             partition_names=None,
             dynamic_partitions_store=instance,
             all_partitions=True,
@@ -67,7 +68,7 @@ class Backfill:
     def runs(self) -> list[tuple[str, ...]]:
         """The partition and the assets of every run, sorted."""
         runs = [(partition_of(run) or "", run.asset_selection or ()) for run in self.instance.get_runs()]
-        return sorted((partition, *sorted(key.to_user_string() for key in assets)) for partition, assets in runs)
+        return sorted((partition, *sorted(map(asset_of, assets))) for partition, assets in runs)
 
 
 def partition_of(run: dg.DagsterRun) -> str | None:

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment.keys import asset_of, page_key
 from gsr_dagster.experiment.loading import load_experiment
 from resources.engines.loading import Engines
 
@@ -20,7 +21,7 @@ class Lab:
     def run(self, job: str, partition: str | None = None) -> bool:
         Engines().release()  # as in a process of its own
         definitions = build_definitions(load_experiment(self.family.path))
-        done = definitions.resolve_job_def(job).execute_in_process(
+        done = definitions.resolve_job_def(f"recorded_{job}").execute_in_process(
             instance=self.instance, partition_key=partition, raise_on_error=False
         )
         return done.success
@@ -29,8 +30,8 @@ class Lab:
         """Cancel a run of the partition while it waits, as the page's Terminate does."""
         definitions = build_definitions(load_experiment(self.family.path))
         run = self.instance.create_run_for_job(
-            definitions.resolve_job_def(job).get_subset(
-                asset_selection={dg.AssetKey(name.split("/")) for name in assets} or None
+            definitions.resolve_job_def(f"recorded_{job}").get_subset(
+                asset_selection={page_key("recorded", name) for name in assets} or None
             ),
             tags={"dagster/partition": partition},
         )
@@ -40,7 +41,7 @@ class Lab:
         definitions = build_definitions(load_experiment(self.family.path))
         result = dg.evaluate_automation_conditions(definitions, self.instance)
         keys = definitions.resolve_asset_graph().get_all_asset_keys()
-        return {(key.to_user_string(), partition) for key in keys for partition in result.get_requested_partitions(key)}
+        return {(asset_of(key), partition) for key in keys for partition in result.get_requested_partitions(key)}
 
 
 def lane_of(*partitions: str) -> set[tuple[str, str]]:

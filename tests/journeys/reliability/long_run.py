@@ -14,7 +14,9 @@ import dagster as dg
 import psutil
 
 from gsr_dagster.definitions import build_definitions
+from gsr_dagster.experiment.keys import page_key
 from gsr_dagster.experiment.loading import load_experiment
+from gsr_dagster.operations.jobs import name_in_dagster
 
 MODEL = "said-7b"
 STEPS = ("base/candidate_pools", "base/graded_candidates")
@@ -32,8 +34,10 @@ def run_all(path: Path) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         for benchmark in experiment.benchmarks:
-            definitions.resolve_job_def("benchmarks").execute_in_process(quiet, instance, partition_key=benchmark)
-        job = definitions.resolve_job_def("base_evaluation")
+            definitions.resolve_job_def(name_in_dagster(experiment, "benchmarks")).execute_in_process(
+                quiet, instance, partition_key=benchmark
+            )
+        job = definitions.resolve_job_def(name_in_dagster(experiment, "base_evaluation"))
         for step in STEPS:
             for benchmark in experiment.benchmarks:
                 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
@@ -42,7 +46,7 @@ def run_all(path: Path) -> None:
                     quiet,
                     instance,
                     partition_key=f"{benchmark}|{MODEL}",
-                    asset_selection=[dg.AssetKey(step.split("/"))],
+                    asset_selection=[page_key(experiment.name, step)],
                 )
                 graders = sum(child.memory_info().rss for child in psutil.Process().children(recursive=True))
                 took = {"before": before, "peak": memory("VmHWM"), "graders": graders}

@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.operations.backfilling import evaluation_lane, family_partitions, to_launch
 from gsr_dagster.operations.home import artifact_store
@@ -69,7 +69,7 @@ def claims_without_an_artifact(served, instance: dg.DagsterInstance) -> list[Art
     claimed = [
         ArtifactKey(asset, partition)
         for asset in lane.assets
-        for partition in instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
+        for partition in instance.get_materialized_partitions(page_key(experiment.name, asset))
     ]
     return [key for key in claimed if store.manifest(key) is None]
 

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from gsr_dagster.commands.main import main
 from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.loading import load_experiment
 from resources.store.artifacts import ArtifactStore
 from tests.journeys.security.audited import Audit
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
@@ -267,6 +268,7 @@ def test_the_page_and_the_report_show_text_and_run_nothing(journey, page_address
 
     expect.set_options(timeout=PATIENCE)
     (report,) = (journey.folder / "home").rglob("report.html")
+    experiment = load_experiment(journey.folder / "imported" / "experiment.yaml")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -286,7 +288,7 @@ def test_the_page_and_the_report_show_text_and_run_nothing(journey, page_address
             ("base/graded_candidates", "![image](http://"),
             ("base/self_refinements", journey.texts[-1]),
         ):
-            page.goto(f"{page_address}/assets/{asset}?view=events")
+            page.goto(f"{page_address}/assets/{experiment.name}/{asset}?view=events")
             expect(page.get_by_text(text).first).to_be_visible()
             assert page.locator(f'a[href*="{journey.host}"], img[src*="{journey.host}"], iframe').count() == 0
             assert page.locator('a[href^="javascript:"]').count() == 0
