@@ -143,7 +143,7 @@ def test_a_benchmarks_problem_that_overlaps_leads_to_who_learned_from_the_copy(s
     ("arguments", "says"),
     [
         (["--problem", "sums/3-1"], "no problem 'sums/3-1'; near it: sums/3-1"),
-        (["--row", "refinement/llama-big/training/21-31/g0/9"], "near it: refinement/llama-big/training/21-31/g0/"),
+        (["--row", "refinement/llama-big/training/24-31/g0/9"], "near it: refinement/llama-big/training/24-31/g0/"),
         (["--row", "?"], "no training row '?' among "),
         ([], "name one of: a student, --row ID, --problem ID"),
         ([STUDENT, "--row", "x"], "name one of: a student, --row ID, --problem ID"),

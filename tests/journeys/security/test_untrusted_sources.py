@@ -8,12 +8,11 @@ from pathlib import Path
 
 import jinja2.exceptions
 import pytest
-from resources.engines.openai import OpenAIEngine
 
-from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request
 from resources.engines.reward_model import RewardModel
+from resources.engines.served.counting import NamedTokenizer
 from resources.engines.transformers import TransformersEngine
 from resources.models import weights
 from tests.places import PROJECT
@@ -101,11 +100,10 @@ def test_a_models_own_code_is_refused_though_somebody_would_answer_yes(
     remote_code(model, canary, "AutoModelForCausalLM")
     reward = Path(shutil.copytree(reward_model_folder, tmp_path / "reward"))
     remote_code(reward, canary, "AutoModelForSequenceClassification")
-    served = OpenAI(kind="openai", base_url="http://127.0.0.1:9/v1", model="m")
     for load in (
         lambda: TransformersEngine(model, None, 1),
         lambda: RewardModel(reward, 1),
-        lambda: OpenAIEngine(model, served),
+        lambda: NamedTokenizer("path:it", model, {}),
     ):
         with pytest.raises(ValueError, match=r"contains custom code|trust_remote_code"):
             load()
