@@ -7,7 +7,8 @@ from assets.grading import per_problem, scored
 from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
-from gsr_dagster.experiment.students import NOT_LEARNED, Student
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.experiment.training.fine_tuning import NOT_LEARNED
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import paired_difference
 from resources.reporting.report_rows import Change, ReportedStudent, StudentFacts

@@ -14,8 +14,9 @@ from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSam
 from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExample
 from gsr_dagster.experiment.settings import MOST, Checks, Rollouts, RolloutSettings, Section
-from gsr_dagster.experiment.students import Lora, Student, Training
-from gsr_dagster.experiment.trainer_settings import TrainerSettings
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.experiment.training.fine_tuning import Lora, Training
+from gsr_dagster.experiment.training.trainer_settings import TrainerSettings
 
 SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],

@@ -8,6 +8,7 @@ from gsr_dagster.experiment.faults.wanted import Spot, homes, kind_of, listed
 from gsr_dagster.experiment.likeness import nearest
 from gsr_dagster.experiment.line_numbers import dotted, on_one_line
 from gsr_dagster.experiment.settings import Section
+from gsr_dagster.experiment.training.trainer_settings import TrainerSettings, instead_of
 
 # What other programs call a key.
 OTHER_NAMES = {
@@ -55,6 +56,8 @@ def unknown_key(key: str, spot: Spot, value: Any) -> str:
     no = f"{parent} has no key {key!r}"
     if inner := _one_level_too_deep(section, value):
         return f"{no}, and {inner} under it is a level too deep: write it straight under {parent}"
+    if section is TrainerSettings and (instead := instead_of(key)):
+        return instead
     if known := meant_here(key, here):
         sure = SequenceMatcher(None, _plain(key), known).ratio() >= LIKELY or OTHER_NAMES.get(_plain(key)) == known
         return f"{no}: did you mean {known}?{'' if sure else f' There are {listed(sorted(here))}'}"

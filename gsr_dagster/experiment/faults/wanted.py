@@ -174,6 +174,8 @@ def example_of(section: type[Section], key: str) -> str:
     annotation, _ = plain(field.annotation)
     if get_origin(annotation) is Literal:
         return str(get_args(annotation)[0])
+    if annotation is bool and field.default is None:
+        return "true"
     return json.dumps(field.default) if isinstance(field.default, int | float) else ""
 
 

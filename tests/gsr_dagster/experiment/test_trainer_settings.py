@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from assets.teaching.fingerprints import LoraCheckpoints
+from gsr_dagster.experiment.faults.wanted import example_of
 from gsr_dagster.experiment.loading import SHIPPED, ExperimentError, load_experiment
-from gsr_dagster.experiment.students import NOT_LEARNED, Training
-from gsr_dagster.experiment.trainer_settings import ELSEWHERE, NOT_LEARNED_FROM, TrainerSettings
+from gsr_dagster.experiment.training.fine_tuning import NOT_LEARNED
+from gsr_dagster.experiment.training.trainer_settings import ELSEWHERE, NOT_LEARNED_FROM, TrainerSettings
 from resources.store.artifacts import ArtifactStore
 
 ACCELERATE = {"distributed_type": "FSDP", "num_processes": 4, "num_machines": 1}
@@ -31,9 +31,9 @@ EXAMPLES = {
 }
 
 
-def refusal(training: dict) -> str:
-    with pytest.raises(ValidationError) as error:
-        Training.model_validate(training)
+def refusal(training: dict, folder: Path) -> str:
+    with pytest.raises(ExperimentError) as error:
+        experiment_with(training, folder)
     return str(error.value)
 
 
@@ -64,16 +64,37 @@ def test_what_is_set_is_what_sftconfig_takes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("wieght_decay", "wieght_decay is no setting of TRL's SFTConfig; the nearest is weight_decay"),
-        ("max_gradnorm", "the nearest is max_grad_norm"),
-        ("gradient_checkpoint", "the nearest is gradient_checkpointing"),
-        ("learning_rat", "the nearest is learning_rate, which is not set here: set training.learning_rate"),
-        ("zzz", "zzz is no setting of TRL's SFTConfig"),
+        ("wieght_decay", "wieght_decay is no setting of TRL's SFTConfig: did you mean weight_decay?"),
+        ("max_gradnorm", "did you mean max_grad_norm?"),
+        ("gradient_checkpoint", "did you mean gradient_checkpointing?"),
+        ("learning_rat", "did you mean learning_rate? It is not set here: set training.learning_rate"),
+        ("zzz", "training.trainer has no key 'zzz'; there are activation_offloading, adam_beta1,"),
+        ("temperature", "temperature belongs to evaluation.direct"),
         *((name, f"{name} is not set here: {why}") for name, why in ELSEWHERE.items()),
     ],
 )
-def test_a_name_that_is_none_is_refused_with_what_would_be_right(name, message):
-    assert message in refusal({"trainer": {name: 1}})
+def test_a_name_that_is_none_is_refused_with_what_would_be_right(name, message, tmp_path):
+    said = refusal({"trainer": {name: 1}}, tmp_path)
+    assert f"training.trainer.{name}: " in said
+    assert message in said
+
+
+def test_every_name_that_is_none_is_told_beside_every_wrong_value(tmp_path):
+    trainer = {"learning_rate": 1, "pakcing": True, "weight_decay": "a lot"}
+    said = refusal({"accelerate": "fsdp.yaml", "epochs": 0, "trainer": trainer}, tmp_path)
+    for place in ("accelerate", "epochs", "trainer.learning_rate", "trainer.pakcing", "trainer.weight_decay"):
+        assert f"training.{place}: " in said
+
+
+def test_a_setting_that_stands_one_level_too_high_is_told_where_it_belongs(tmp_path):
+    assert "packing belongs to students.NAME.training.trainer" in refusal({"packing": True}, tmp_path)
+
+
+@pytest.mark.parametrize("name", TrainerSettings.model_fields)
+def test_the_example_of_a_setting_is_right(name, tmp_path):
+    value = yaml.safe_load(example_of(TrainerSettings, name))
+    training = experiment_with({"trainer": {name: value}}, tmp_path).students["smollm2-135m-gsr"].training
+    assert training.trainer.model_dump(mode="json") == {name: value}
 
 
 @pytest.mark.parametrize(
@@ -82,13 +103,16 @@ def test_a_name_that_is_none_is_refused_with_what_would_be_right(name, message):
         ({"weight_decay": "a lot"}, "trainer.weight_decay"),
         ({"packing": "often"}, "trainer.packing"),
         ({"adam_beta1": 1.5}, "trainer.adam_beta1"),
-        ({"model_init_kwargs": {"dtype": "float16"}}, "model_init_kwargs: dtype is not set here"),
-        ({"model_init_kwargs": {"trust_remote_code": True}}, "model_init_kwargs: trust_remote_code is not set here"),
+        ({"model_init_kwargs": {"dtype": "float16"}}, "trainer.model_init_kwargs: dtype is not set here"),
+        (
+            {"model_init_kwargs": {"trust_remote_code": True}},
+            "trainer.model_init_kwargs: trust_remote_code is not set here",
+        ),
         (["packing"], "trainer"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_at_the_door(trainer, message):
-    assert message in refusal({"trainer": trainer})
+def test_a_value_that_cannot_be_is_refused_at_the_door(trainer, message, tmp_path):
+    assert message in refusal({"trainer": trainer}, tmp_path)
 
 
 def test_a_number_as_yaml_reads_it_is_a_number():
@@ -140,9 +164,15 @@ def test_a_config_of_accelerate_lies_beside_the_experiment_and_says_how_many_pro
     ("written", "training", "message"),
     [
         (None, {}, "accelerate: .*fsdp.yaml: No such file or directory"),
+        ("when: 2026-99-99", {}, "fsdp.yaml is neither YAML nor JSON"),
+        ("[" * 5000, {}, "fsdp.yaml is neither YAML nor JSON"),
         ("not: [a", {}, "fsdp.yaml is neither YAML nor JSON"),
         ("name: demo", {}, "fsdp.yaml is no config of `accelerate config`"),
-        (yaml.safe_dump(ACCELERATE), {"processes": 2}, "its accelerate config has 4; leave processes out"),
+        (
+            yaml.safe_dump(ACCELERATE),
+            {"processes": 2},
+            "training.processes: its accelerate config has 4; leave processes out",
+        ),
         (yaml.safe_dump({**ACCELERATE, "num_processes": 3}), {}, "do not divide into 3 processes"),
     ],
 )

@@ -52,6 +52,7 @@ def whole() -> dict[str, Any]:
         document["aggregations"][kind_of(kind)] = {"kind": kind_of(kind), **needed}
     document["benchmarks"]["own"]["worked_examples"] = [{"problem": "1 + 1?", "solution": "2"}]
     document["students"]["qwen-gsr"] |= {"base": "qwen-vllm", "teacher": "qwen-openai", "lora": {}}
+    document["students"]["qwen-gsr"]["training"]["trainer"] = {"packing": True}
     document["checks"] = {}
     return document
 

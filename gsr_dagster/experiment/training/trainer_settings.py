@@ -4,11 +4,11 @@ The names are written down here, so that an experiment is checked without loadin
 holds them to the fields that SFTConfig has.
 """
 
-from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from gsr_dagster.experiment.likeness import nearest
 from gsr_dagster.experiment.settings import Count, Section
 
 # Fields of SFTConfig that are set elsewhere, or not at all, and what to do instead.
@@ -136,25 +136,13 @@ class TrainerSettings(Section):
     use_liger_kernel: bool | None = None
     weight_decay: float | None = Field(default=None, ge=0)
 
-    @model_validator(mode="before")
+    @field_validator("model_init_kwargs")
     @classmethod
-    def _knows_every_name(cls, data: Any) -> Any:
-        """Say of a name that is none of these where it is set instead, or which name is near it."""
-        faults = (
-            [_fault(str(name), cls.model_fields) for name in data if name not in cls.model_fields]
-            if isinstance(data, dict)
-            else []
-        )
-        if faults:
-            raise ValueError("; ".join(faults))
-        return data
-
-    @model_validator(mode="after")
-    def _leaves_the_model_to_us(self) -> Self:
-        taken = [name for name in self.model_init_kwargs or () if name in OURS_OF_THE_MODEL]
+    def _leaves_the_model_to_us(cls, kwargs: dict[str, Any] | None) -> dict[str, Any] | None:
+        taken = [name for name in kwargs or () if name in OURS_OF_THE_MODEL]
         if taken:
-            raise ValueError(f"model_init_kwargs: {taken[0]} is not set here; this project decides it")
-        return self
+            raise ValueError(f"{', '.join(taken)} is not set here; this project decides it")
+        return kwargs
 
     @model_serializer(mode="wrap")
     def _what_is_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -166,11 +154,12 @@ class TrainerSettings(Section):
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_LEARNED_FROM}
 
 
-def _fault(name: str, known: Any) -> str:
+def instead_of(name: str) -> str:
+    """Return where a field of SFTConfig is set that is none of these settings, or which name is near; "" for others."""
     if name in ELSEWHERE:
         return f"{name} is not set here: {ELSEWHERE[name]}"
-    near = get_close_matches(name, [*known, *ELSEWHERE], n=1)
+    near = nearest(name, [*TrainerSettings.model_fields, *ELSEWHERE])
     if not near:
-        return f"{name} is no setting of TRL's SFTConfig"
-    instead = f", which is not set here: {ELSEWHERE[near[0]]}" if near[0] in ELSEWHERE else ""
-    return f"{name} is no setting of TRL's SFTConfig; the nearest is {near[0]}{instead}"
+        return ""
+    instead = f" It is not set here: {ELSEWHERE[near]}" if near in ELSEWHERE else ""
+    return f"{name} is no setting of TRL's SFTConfig: did you mean {near}?{instead}"
