@@ -9,6 +9,9 @@ from gsr_dagster.method.rows import Row
 from resources.grading.grader import Grader, Reference
 from resources.store.errors import ArtifactError
 
+# What says how a sample was drawn: it stays with the sample.
+OF_DRAWING = ("seed", "prompt_sha256", "drawn_with")
+
 
 def references(problems: Sequence[Row]) -> dict[str, Reference]:
     """Return what the answers of each problem are held against."""
@@ -26,7 +29,7 @@ def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Se
     grades = grader.grade(label, golds, pairs)
     return [
         {
-            **{name: value for name, value in row.items() if name not in ("seed", "prompt_sha256")},
+            **{name: value for name, value in row.items() if name not in OF_DRAWING},
             "summary": summary,
             "answer": answer,
             "verdict": grade.verdict,

@@ -18,7 +18,7 @@ from resources.training.trainer import TrainingDiedError
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 200
 # What the id in the first column says already, or only a program reads: a preview has no room for it.
-NOT_PREVIEWED = ("problem_id", "prompt_id", "prompt_sha256", "sample_index", "seed")
+NOT_PREVIEWED = ("problem_id", "prompt_id", "prompt_sha256", "sample_index", "seed", "drawn_with")
 RETRIES = 2
 SECONDS_BEFORE_A_RETRY = 10
 
@@ -78,6 +78,7 @@ def materialize(
 
 def _result(store: ArtifactStore, manifest: Manifest, metadata: dict[str, Any], recipe: Recipe) -> dg.MaterializeResult:
     counted = {name: value for name, value in manifest.summary.items() if isinstance(value, (int, float, str))}
+    counted |= {name: _short(value) for name, value in manifest.summary.items() if _names(value)}
     shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in counted.items()}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.data_version),
@@ -103,6 +104,11 @@ def _preview(store: ArtifactStore, manifest: Manifest, recipe: Recipe) -> dg.Met
         [dg.TableRecord({name: _short(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in table.column_names]),
     )
+
+
+def _names(value: Any) -> bool:
+    """Return whether a value of a summary is counts or words by name, as samples that broke off are."""
+    return isinstance(value, dict) and bool(value) and all(type(part) in (int, str) for part in value.values())
 
 
 def _short(value: Any) -> str | int | float | bool | None:

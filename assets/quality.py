@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gsr_dagster.method.prompt_audit import holds, unexpected_text
+from gsr_dagster.method.rejection_sampling import cut_off
 from gsr_dagster.method.rows import Row
+from resources.engines.base import UNASKED
 
 WORST = 5
 
@@ -51,19 +53,36 @@ def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str
 
 def truncated(rows: Iterable[Row], id_column: str) -> Share:
     """Return the samples that the token limit cut off."""
-    return share_of(rows, lambda row: row["finish_reason"] == "length", id_column)
+    return share_of(rows, lambda row: cut_off(row["finish_reason"]), id_column)
+
+
+def unasked(rows: Iterable[Row], id_column: str) -> Share:
+    """Return the samples whose prompt no model could take."""
+    return share_of(rows, lambda row: row["finish_reason"] == UNASKED, id_column)
 
 
 def unclosed(rows: Iterable[Row], id_column: str, thinking_end: str | None) -> Share:
-    """Return the samples whose thinking never ends; none of a model that does not think first."""
-    return share_of(rows, lambda row: thinking_end is not None and thinking_end not in row["text"], id_column)
+    """Return the samples whose thinking never ends; none of a model that does not think first.
+
+    Where nothing was written, nothing was thought.
+    """
+
+    def endless(row: Row) -> bool:
+        return thinking_end is not None and bool(row["text"].strip()) and thinking_end not in row["text"]
+
+    return share_of(rows, endless, id_column)
 
 
 def repeated(rows: Iterable[Row]) -> Share:
-    """Return the samples with a text that an earlier sample of their prompt has already, and the worst prompts."""
+    """Return the samples with a text that an earlier sample of their prompt has already, and the worst prompts.
+
+    A prompt that was not asked has no texts.
+    """
     texts: dict[str, set[int]] = defaultdict(set)  # a text by its hash: a pool of them need not fit in memory
     again: Counter[str] = Counter()
     for row in rows:
+        if row["finish_reason"] == UNASKED:
+            continue
         of_prompt, text = texts[row["prompt_id"]], hash(row["text"])
         again[row["prompt_id"]] += text in of_prompt
         of_prompt.add(text)

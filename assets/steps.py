@@ -5,11 +5,13 @@ upstream of an asset is said once. Each stage declares its steps in its fingerpr
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import dagster as dg
 
-from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.experiment.keys import ArtifactKey
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -48,20 +50,42 @@ class Step(ABC):
         """Return what only says how many rows there are: it can be raised, and what is there stays."""
         return {}
 
+    def sampled(self, partition: str) -> str | None:
+        """Return the model of the file that a partition's artifact samples, None where it samples none."""
+        return None
+
     def key(self, partition: str = "") -> ArtifactKey:
         return ArtifactKey(self.asset, partition)
 
     def recipe(self, store: ArtifactStore, partition: str = "") -> Recipe:
         """Return the recipe of a partition's artifact, from what the store holds upstream today."""
-        return Recipe(
+        recipe = Recipe(
             self.key(partition), self.settings(store, partition), self.wanted(partition), self.upstream(partition)
         )
+        model = self.sampled(partition)
+        context = None if model is None else _context_to_ask_in(self.experiment.models[model], store, recipe)
+        return recipe if context is None else replace(recipe, wanted={**recipe.wanted, "context": context})
 
     @property
     def dependencies(self) -> list[dg.AssetKey]:
         """The assets that Dagster materializes before this one: all that is upstream of any partition, and the gates."""
         upstream = [key.asset for partition in self.partitions for key in self.upstream(partition)]
         return [dg.AssetKey(asset.split("/")) for asset in dict.fromkeys([*upstream, *self.gates])]
+
+
+def _context_to_ask_in(model: Model, store: ArtifactStore, recipe: Recipe) -> int | None:
+    """Return the context of the experiment file, where it is another than the one in which samples could not be asked for.
+
+    It is wanted then, so that they are asked for again; else what the manifest says stays.
+    """
+    engine = model.engine
+    context = engine.context if isinstance(engine, OpenAI) else getattr(engine, "max_model_len", None)
+    manifest = store.manifest(recipe.key) if context else None
+    if manifest is None or manifest.fingerprint != recipe.fingerprint:
+        return None
+    if manifest.summary.get("unasked") and context != manifest.summary.get("context"):
+        return context
+    return manifest.wanted.get("context")
 
 
 class UnpartitionedStep(Step, ABC):

@@ -5,11 +5,16 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.inbox import Inbox
 from tests.recorded_family import RecordedFamily
 from tests.small_model import small_tokenizer, train_small_model
+
+# How long an example takes says nothing on a machine that others share.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import numpy as np
@@ -20,7 +21,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import REFINE_ROLE
+from gsr_dagster.method.prompts import REFINE_ROLE, Message
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.lanes import lanes
 from resources.engines.base import Request, Sample
@@ -41,8 +42,15 @@ TRAINING = [(a, b) for a in range(21, 26) for b in range(31, 35)]
 class ScriptedEngine:
     """Adds two numbers, as right as its skills say."""
 
+    context: int | None = None
+    counts_by = "characters"
+    notes = MappingProxyType({})
+
     def __init__(self, skills: tuple[float, float]):
         self.direct, self.refining = skills
+
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        return sum(len(message["content"]) for message in messages)
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         for request in requests:

@@ -26,22 +26,23 @@ def attempt(answer: int, rng: random.Random) -> str:
     return f"The answer is \\boxed{{{said}}}."
 
 
-def training_chat(rng: random.Random, refine: bool) -> list[dict[str, str]]:
+def training_chat(rng: random.Random, refine: bool, thinks: bool = False) -> list[dict[str, str]]:
     problem, answer = sum_problem(rng)
     prompt = direct_messages(problem)
     if refine:
         prompt = refinement_messages(problem, [attempt(answer, rng) for _ in range(2)])
-    return [*prompt, {"role": "assistant", "content": attempt(answer, rng)}]
+    thinking = f"<think>Is it {answer + rng.choice((-1, 0, 1))}?</think>" if thinks else ""
+    return [*prompt, {"role": "assistant", "content": thinking + attempt(answer, rng)}]
 
 
-def small_tokenizer(rng: random.Random):
+def small_tokenizer(rng: random.Random, *further: str):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|end|>", "<|user|>", "<|assistant|>"]
+    special = ["<|end|>", "<|user|>", "<|assistant|>", *further]
     trainer = trainers.BpeTrainer(
         vocab_size=700,
         special_tokens=special,
@@ -55,20 +56,23 @@ def small_tokenizer(rng: random.Random):
     return fast
 
 
-def train_small_model(folder: Path) -> None:
-    """Write a Llama of four layers that adds small numbers, right seven times in ten, into a folder."""
+def train_small_model(folder: Path, thinks: bool = False) -> None:
+    """Write a Llama of three layers that adds small numbers, right seven times in ten, into a folder.
+
+    One that ``thinks`` writes a guess between <think> and </think> first; both are special tokens.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     rng = random.Random(0)
     torch.manual_seed(0)
-    tokenizer = small_tokenizer(rng)
+    tokenizer = small_tokenizer(rng, *(("<think>", "</think>") if thinks else ()))
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=256,
         num_hidden_layers=3,
-        num_attention_heads=4,
+        num_attention_heads=2 if thinks else 4,  # vLLM wants heads of 64
         num_key_value_heads=2,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
@@ -86,7 +90,7 @@ def train_small_model(folder: Path) -> None:
     tokenizer.padding_side = "right"
     for step in range(STEPS):
         refine = step % 4 == 3  # a batch of one kind has prompts of one length
-        chats = [training_chat(rng, refine) for _ in range(32 if refine else 64)]
+        chats = [training_chat(rng, refine, thinks) for _ in range(32 if refine else 64)]
         full = [tokenizer.apply_chat_template(c, return_dict=True)["input_ids"] for c in chats]
         prompts = [
             tokenizer.apply_chat_template(c[:-1], add_generation_prompt=True, return_dict=True)["input_ids"]

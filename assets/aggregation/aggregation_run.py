@@ -7,11 +7,11 @@ from pathlib import Path
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.materializing import ArtifactContents
-from assets.sampling import draw_samples
+from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.aggregations.base import Aggregation, GroupPrompt, PromptWriter
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import Message, fit_candidates
+from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -45,12 +45,13 @@ class AggregationRun:
     def ask(self, prompts: Sequence[GroupPrompt], write: PromptWriter, samples: int = 1) -> ArtifactContents:
         """Draw answers to the groups, by the subject or by the model that the aggregation names."""
         load, rollout = self._refiner()
-        engine, budget = load(), self.run.experiment.evaluation.candidate_tokens
+        engine = load()
         written, shortened = [], 0
         for prompt in prompts:
-            shown, cut = fit_candidates(prompt.summaries, budget, engine.tokenize, engine.detokenize)
+            problem = self._problems[prompt.problem_id]
+            messages, cut = candidates_chat(self.run.experiment, engine, rollout, problem, prompt.summaries, write)
             columns = {"problem_id": prompt.problem_id, "candidate_ids": list(prompt.shown_ids)}
-            written.append(Prompt(prompt.id, write(self._problems[prompt.problem_id], shown), samples, columns))
+            written.append(Prompt(prompt.id, messages, samples, columns))
             shortened += cut
         store = self.run.store
         return draw_samples(store, self.recipe, written, "sample_id", rollout, load, shortened_candidates=shortened)

@@ -20,6 +20,11 @@ class NamedAggregation(EvaluationStep):
         super().__init__(experiment, lane)
         self.aggregation = experiment.aggregations[name]
 
+    def sampled(self, partition: str) -> str | None:
+        if not self.aggregation.draws:
+            return None
+        return self.aggregation.refiner or SelfRefinements(self.experiment, self.lane).sampled(partition)
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         return SelfRefinements(self.experiment, self.lane).upstream(partition)
 

@@ -7,7 +7,7 @@ import dagster as dg
 from assets import quality
 from assets.checking import ERROR, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
 from assets.grading import per_problem, scored, unscored_problems
-from assets.sample_checks import DRAWN, few_truncated, samples_complete, thinking_closed
+from assets.sample_checks import DRAWN, few_truncated, few_unasked, samples_complete, thinking_closed
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.experiment.partitions import Partitions
@@ -91,7 +91,7 @@ GRADED: list[Check] = [few_without_answer, few_timed_out]
 EVALUATION: dict[str, list[Check]] = {
     "candidate_pools": DRAWN,
     "graded_candidates": [golds_readable, *GRADED],
-    "self_refinements": [samples_complete, few_truncated, thinking_closed],
+    "self_refinements": [samples_complete, few_unasked, few_truncated, thinking_closed],
     "gap_reports": GRADED,
 }
 AGAINST_BASE: list[Check] = [pass_at_1_held, gap_gained]

@@ -41,7 +41,15 @@ class EvaluationStep(Step):
         return (checkpoint_key(self.of(partition).subject),) if self.lane == "student" else ()
 
 
-class CandidatePools(EvaluationStep):
+class SampledStep(EvaluationStep):
+    """A step whose samples the subject draws."""
+
+    def sampled(self, partition: str) -> str | None:
+        subject = self.of(partition).subject
+        return self.experiment.subjects(self.lane)[subject]
+
+
+class CandidatePools(SampledStep):
     name = "candidate_pools"
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
@@ -76,7 +84,7 @@ class GradedCandidates(EvaluationStep):
         return CandidatePools(self.experiment, self.lane).wanted(partition)
 
 
-class SelfRefinements(EvaluationStep):
+class SelfRefinements(SampledStep):
     """Refinements are pinned by their pool's fingerprint, whatever the number of its samples.
 
     So N can be raised, and the refinements of the groups that are there stay.

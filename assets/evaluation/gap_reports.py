@@ -15,11 +15,13 @@ from assets.refusals import refuse_incomplete
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.rejection_sampling import cut_off
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
 from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.scores import GroupScore, score_group
+from resources.engines.base import UNASKED
 from resources.grading.grader import GOLD_CLASS, Grader
 from resources.reporting.drawing import markdown_image
 from resources.reporting.gap_plots import by_correct_plot
@@ -101,9 +103,10 @@ def gap_diagnostics(
             shown=tuple(row["summary"] for row in members),
             shown_classes=tuple(of_candidate[row["candidate_id"]] for row in members),
             correct_class=GOLD_CLASS,
-            truncated=refinements[group.id]["finish_reason"] == "length",
+            truncated=cut_off(refinements[group.id]["finish_reason"]),
         )
         for group, members in pool.groups
-        if group.id in refinements
+        # To one that was not asked nothing was shown.
+        if group.id in refinements and refinements[group.id]["finish_reason"] != UNASKED
     ]
     return refiner_diagnostics(beside, pool.seed)

@@ -8,7 +8,7 @@ import dagster as dg
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.evaluation.fingerprints import SelfRefinements
 from assets.materializing import ArtifactContents, asset_of, materialize
-from assets.sampling import draw_samples, refinement_chat
+from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.rows import Row
@@ -48,17 +48,18 @@ def refinement_prompts(
 ) -> tuple[list[Prompt], int, int]:
     """Return a prompt for every group that can be refined, how many candidates were shortened, and the groups left out.
 
-    Candidates are shortened to the token budget. Left out are groups of recorded samples that nobody refined.
+    Candidates are shortened to the token budget, and to the context. Left out are groups of recorded samples that nobody refined.
     """
     texts = {row["problem_id"]: row["problem"] for row in problems}
-    pool, there = run.pool(graded, k), run.available
+    pool, there, rollout = run.pool(graded, k), run.available, run.rollout("refinement")
     prompts, shortened, left = [], 0, 0
     for own in pool.own_groups():
         if not there.is_refined(own.id, further_k=k is not None):
             left += 1
             continue
         group, members = pool.shown(own)
-        messages, cut = refinement_chat(run.experiment, engine, texts[group.problem_id], members)
+        summaries = [row["summary"] for row in members]
+        messages, cut = candidates_chat(run.experiment, engine, rollout, texts[group.problem_id], summaries)
         shortened += cut
         columns = {"problem_id": group.problem_id, "candidate_ids": [row["candidate_id"] for row in members]}
         prompts.append(Prompt(group.id, messages, 1, columns))

@@ -51,7 +51,10 @@ def report_scaling(experiment: Experiment, store: ArtifactStore) -> ArtifactCont
     found = correlations(experiment, gaps)
     report = Report(experiment, gaps, curves=reported_curves(experiment, store, "base"), correlations=found)
     summary = dataclasses.asdict(ScalingSummary(found))
-    return ArtifactContents(stored_gaps(gaps), summary=summary, metadata=_images(report.scaling_figures()))
+    metadata: dict[str, Any] = _images(report.scaling_figures())
+    if report.of_unknown_size:
+        metadata["of_unknown_size"] = report.of_unknown_size
+    return ArtifactContents(stored_gaps(gaps), summary=summary, metadata=metadata)
 
 
 def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe) -> ArtifactContents:

@@ -52,17 +52,21 @@ def reported_curves(experiment: Experiment, store: ArtifactStore, lane: LaneName
 def correlations(experiment: Experiment, gaps: Sequence[ReportedGap]) -> dict[str, dict[str, Correlation | None]]:
     """Return, by benchmark, Spearman's rho of the models' gaps with their parameters and with their pass@1.
 
-    Of recorded models that nobody refined there is no gap: they do not count.
+    Of recorded models that nobody refined there is no gap: they do not count, nor, against
+    parameters, models of unknown size.
     """
-    found = {}
+    found: dict[str, dict[str, Correlation | None]] = {}
     for benchmark in experiment.benchmarks:
         of_benchmark = [gap for gap in gaps if gap.benchmark == benchmark and gap.refined]
-        values = [gap.refinement_gap or 0.0 for gap in of_benchmark]
+        gains = [gap.refinement_gap or 0.0 for gap in of_benchmark]
         against = {
             "parameters": [gap.parameters for gap in of_benchmark],
             "pass_at_1": [gap.pass_at_1 for gap in of_benchmark],
         }
-        found[benchmark] = {name: spearman(x, values, experiment.seed) for name, x in against.items()}
+        found[benchmark] = {}
+        for name, values in against.items():
+            known = [(x, gain) for x, gain in zip(values, gains, strict=True) if x is not None]
+            found[benchmark][name] = spearman([x for x, _ in known], [gain for _, gain in known], experiment.seed)
     return found
 
 

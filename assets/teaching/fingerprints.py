@@ -35,6 +35,9 @@ class TeachingSamples(TeachingStep):
         """Return the model that writes the samples."""
         return student.teacher
 
+    def sampled(self, partition: str) -> str | None:
+        return self.sampler(self.student(partition))
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         return (TRAINING_PROBLEMS,)
 

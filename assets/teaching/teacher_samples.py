@@ -11,7 +11,7 @@ from assets.grading import graded_rows, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import refuse_contaminated
 from assets.refusals import refuse_incomplete
-from assets.sampling import refinement_chat
+from assets.sampling import candidates_chat
 from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
@@ -116,7 +116,8 @@ def refinement_prompts(
         rows = samples[: student.candidates.samples]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
         chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
-        messages, cut = refinement_chat(experiment, engine, texts[problem_id], chosen)
+        summaries = [row["summary"] for row in chosen]
+        messages, cut = candidates_chat(experiment, engine, student.refinements, texts[problem_id], summaries)
         n_correct = sum(row["correct"] for row in chosen)
         shortened += cut
         all_wrong += n_correct == 0

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,7 @@ from resources.grading.grader import Grader
 from resources.problems.forms.fields import FIELDS, Reading
 from resources.problems.import_experiment import ImportSettings, group_size, write_experiment
 from resources.problems.importers import FORMS, read_files, read_problems
-from resources.problems.model_names import NamedModel, named_models, parameters_of
+from resources.problems.model_names import NamedModel, named_models, parameters_of, size_of
 from resources.problems.recorded_samples import Recorded, read_samples
 from resources.problems.repeats import told_apart, without_repeats
 from resources.problems.sources import load_problems
@@ -67,7 +68,9 @@ class JudgedImport:
 @click.option(
     "--model", "keys", multiple=True, help="Its key, FAMILY-SCALE, as in qwen2.5math-1.5b; of several, NAME=KEY."
 )
-@click.option("--parameters", multiple=True, help="As in 1.5e9; of several models, NAME=NUMBER.")
+@click.option(
+    "--parameters", multiple=True, help="As in 1.5e9, where the key does not say it; of several models, NAME=NUMBER."
+)
 @click.option(
     "--from", "form", default="rows", show_default=True, type=click.Choice(FORMS), help="Who wrote the files."
 )
@@ -104,7 +107,7 @@ def command(
     if empty := [field for field, name in mapped.items() if not name]:
         raise click.ClickException(f"--field {', '.join(empty)}: write FIELD=NAME, as in response=text")
     known = None if problems is None else read_problems(problems)
-    reading = Reading(mapped, benchmark=benchmark, model=model, problems=known)
+    reading = Reading(mapped, benchmark=benchmark, model=model, problems=known, thinking_end=thinking_end)
     read = told_apart(without_repeats(read_files(files, form, reading), reading))
     models = _models(read, model, keys, parameters)
     settings = ImportSettings(group_size(read, k), domain, samples, thinking_end)
@@ -122,7 +125,8 @@ def command(
         _say(f"Note: {count} {note}.")
     if imported.tokens_are_words:
         _say("No token counts were recorded: words are counted instead.")
-    for line in (*_of_thinking(read, models, thinking_end), *_of_other_sizes(read, settings.k)):
+    told = (_of_unknown_sizes(models), _of_thinking(read, models, thinking_end), _of_other_sizes(read, settings.k))
+    for line in chain.from_iterable(told):
         _say(line)
 
 
@@ -137,13 +141,14 @@ def _models(
     """Return the models by their names in the files, "" for the one that has none."""
     if column is not None:
         return named_models(list(dict.fromkeys(sample.model for sample in samples)), keys, parameters)
+    if not keys:
+        raise click.UsageError("--model is missing. Of several models in the files, --model-column names their field")
     for option, given in {"--model": keys, "--parameters": parameters}.items():
-        if len(given) != 1:
-            problem = "is missing" if not given else "stands there twice"
+        if len(given) > 1:
             raise click.UsageError(
-                f"{option} {problem}. Of several models in the files, --model-column names their field"
+                f"{option} stands there twice. Of several models in the files, --model-column names their field"
             )
-    return {"": NamedModel(keys[0], parameters_of(parameters[0]))}
+    return {"": NamedModel(keys[0], parameters_of(parameters[0]) if parameters else size_of(keys[0]))}
 
 
 def _print_scores(judged: JudgedImport, of: int) -> None:
@@ -194,6 +199,15 @@ def _of_thinking(samples: Sequence[Recorded], models: Mapping[str, NamedModel], 
         elif endless := sum(end not in text for text in texts):
             everywhere = " If the model does not think, leave --thinking-end out." if endless == len(texts) else ""
             yield f"{endless} of {len(texts)} texts of {model.key} hold no {end!r}: they have no answer.{everywhere}"
+
+
+def _of_unknown_sizes(models: Mapping[str, NamedModel]) -> Iterator[str]:
+    """Yield which models have no size: their keys say none, and nobody gave one."""
+    if unknown := [model.key for model in models.values() if model.parameters is None]:
+        yield (
+            f"Note: the number of parameters of {', '.join(unknown)} is unknown: tables hold them, and no curve against "
+            "size does. Give it with --parameters."
+        )
 
 
 def _of_other_sizes(samples: Sequence[Recorded], k: int) -> Iterator[str]:

@@ -22,7 +22,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import BENCHMARK_PROBLEMS, CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.candidate_pool import by_problem
-from gsr_dagster.method.rejection_sampling import ended_by_itself, teaches
+from gsr_dagster.method.rejection_sampling import ending, teaches
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.home import artifact_store
 from resources.grading.grader import Grader
@@ -136,8 +136,7 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
             yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
     yield (
         f"the teacher {student.teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
-        f"{problem['answer']}, {'ended by itself' if ended_by_itself(sample['finish_reason']) else 'cut off'} "
-        f"after {sample['generated_tokens']} tokens"
+        f"{problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
     )
     good = sum(teaches(s) for s in samples)
     what = "refinements of this group" if refined else "direct solutions of this problem"

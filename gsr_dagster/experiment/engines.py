@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gsr_dagster.experiment.settings import Count, Section, from_folder
 
@@ -51,6 +51,20 @@ class Ray(Section):
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@?\s]+(/[^?\s]*)?$")]
 
 
+# What every request says already, and where it is set.
+OWN_PARAMETERS = {
+    **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "stop"), "rollout settings"),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "max_new_tokens of the rollout settings"),
+    "thinking_token_budget": "thinking_tokens of the rollout settings",
+    "chat_template_kwargs": "chat_template_kwargs of the model",
+    "reasoning_effort": "reasoning_effort of the engine",
+    "n": "n of the engine",
+    "seed": "seed of the experiment",
+    "model": "model of the engine",
+    **dict.fromkeys(("messages", "stream"), "nowhere: the project sets it"),
+}
+
+
 class Price(Section):
     """What a server asks for a million tokens, in any one currency."""
 
@@ -92,6 +106,14 @@ class OpenAI(Section):
     @property
     def base_urls(self) -> tuple[str, ...]:
         return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @field_validator("extra_body")
+    @classmethod
+    def _of_its_own(cls, extra_body: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(extra_body) & set(OWN_PARAMETERS)):
+            where = ", ".join(f"{name} ({OWN_PARAMETERS[name]})" for name in taken)
+            raise ValueError(f"is not the place of {where}")
+        return extra_body
 
     @model_validator(mode="after")
     def _knows_its_price(self) -> Self:

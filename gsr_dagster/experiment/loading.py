@@ -11,6 +11,7 @@ from gsr_dagster.experiment.engines import LORA_RANKS, VLLM, OpenAI, Ray, Record
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.line_numbers import Place, dotted, is_bomb, line_of, repeated_keys
+from gsr_dagster.experiment.settings import RolloutSettings
 
 # Installed beside the packages, and beside them in a checkout too.
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
@@ -53,7 +54,7 @@ def load_experiment(path: Path) -> Experiment:
     faults = list(repeated_keys(root))
     try:
         experiment = Experiment.model_validate(data, context={"folder": path.parent})
-        faults += _clashes(experiment)
+        faults += [*_clashes(experiment), *_of_thinking(experiment), *_of_recorded(experiment)]
     except ValidationError as error:
         faults += [(e["loc"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         experiment = None
@@ -132,3 +133,49 @@ def _clashes(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 (*place, "candidates", "samples"),
                 f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
             )
+
+
+def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield the settings that bound thinking where no model that is sampled with them thinks first, or has room to."""
+    for place, settings, sampled in _sampled(experiment):
+        if settings.thinking_tokens is None:
+            continue
+        models = {name: experiment.models[name] for name in sampled if name in experiment.models}
+        ends = [model.thinking_end for model in models.values()]
+        if place[0] == "evaluation":  # a student ends its thinking as its teacher does
+            taught = [student for student in experiment.students.values() if student.teacher in experiment.models]
+            ends += [experiment.models[student.teacher].thinking_end for student in taught]
+        if not any(ends):
+            named = f": none of {', '.join(models)} has a thinking_end" if models else ""
+            yield (*place, "thinking_tokens"), f"no model that is sampled with them thinks first{named}"
+        for name, model in models.items():
+            most = model.max_new_tokens if place[0] == "evaluation" else None
+            if model.thinking_end and most and most <= settings.thinking_tokens:
+                yield (
+                    ("families", *_key_parts(experiment, name), "max_new_tokens"),
+                    f"{most} leave no room for an answer after thinking_tokens of {settings.thinking_tokens}",
+                )
+
+
+def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, list[str]]]:
+    """Yield every place of rollout settings, with the models that are sampled with them."""
+    drawn = [name for name, model in experiment.models.items() if not isinstance(model.engine, RecordedSamples)]
+    yield ("evaluation", "direct"), experiment.evaluation.direct, drawn
+    yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
+    for name, student in experiment.students.items():
+        yield ("students", name, "candidates"), student.candidates, [student.sampler]
+        yield ("students", name, "refinements"), student.refinements, [student.teacher]
+        yield ("students", name, "solutions"), student.solutions, [student.teacher]
+
+
+def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield what says how to sample a model that is not sampled."""
+    for name, model in experiment.models.items():
+        if isinstance(model.engine, RecordedSamples) and model.chat_template_kwargs:
+            place = ("families", *_key_parts(experiment, name), "chat_template_kwargs")
+            yield place, "recorded samples are not sampled: no chat template is used"
+
+
+def _key_parts(experiment: Experiment, name: str) -> tuple[str, str]:
+    family = experiment.family(name)
+    return family, name.removeprefix(f"{family}-")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gsr_dagster.experiment.aggregations import aggregation_kinds
-from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples, Transformers
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExample
 from gsr_dagster.experiment.settings import Checks, Rollouts, RolloutSettings, Section
@@ -20,7 +20,7 @@ from gsr_dagster.experiment.trainer_settings import TrainerSettings
 SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
     "Problems": [Benchmark, ProblemSet, WorkedExample],
-    "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, RecordedSamples],
+    "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, Price, RecordedSamples],
     "Evaluation and sampling": [Evaluation, RolloutSettings],
     "Aggregations": aggregation_kinds(),
     "Students": [Student, Rollouts, Lora, Training, TrainerSettings],

@@ -93,7 +93,8 @@ class Checks(Section):
     """Where the asset checks draw their lines, as shares 0..1; they change no artifact.
 
     Of samples: those cut off by the token limit, with thinking that never ends, with a text
-    that their problem has already, without an answer, timed out in the grader. Of the
+    that their problem has already, without an answer, timed out in the grader, never asked
+    since their prompt is over the context or was refused. Of the
     teacher: right refinements, right solutions, all-wrong groups with a row in the training
     set, rows longer than the student reads. ``least_gap_lead`` is of the teacher's gap to
     the student's base's; the last two are of a student to its base, where the whole
@@ -105,6 +106,7 @@ class Checks(Section):
     most_repeated: Fraction = 0.5
     most_without_answer: Fraction = 0.2
     most_timed_out: Fraction = 0.01
+    most_unasked: Fraction = 0.01
     least_teacher_yield: Fraction = 0.1
     least_all_wrong_kept: Fraction = 0.1
     most_overlong: Fraction = 0.0

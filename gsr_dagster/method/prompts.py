@@ -66,7 +66,7 @@ def fit_candidates(
     for summary in summaries:
         tokens = tokenize(summary) if summary else []
         if len(tokens) > share:
-            shown.append("… " + detokenize(tokens[-share:]).lstrip())
+            shown.append("… " + detokenize(tokens[len(tokens) - share :]).lstrip())
             shortened += 1
         else:
             shown.append(summary or "(no answer)")

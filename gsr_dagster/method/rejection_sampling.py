@@ -11,13 +11,31 @@ from collections.abc import Sequence
 
 from gsr_dagster.method.rows import Row
 
-# What servers call a text that the model ended: OpenAI and vLLM, text-generation-inference, Anthropic.
-OWN_ENDS = ("stop", "eos_token", "stop_sequence", "end_turn")
+# What servers call a text that the model ended: OpenAI and vLLM, text-generation-inference, Anthropic, Cohere.
+OWN_ENDS = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete")
+# And one that a limit cut off: OpenAI and vLLM, Anthropic and Gemini, Mistral and inspect_ai.
+LIMITS = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
 
 
 def ended_by_itself(finish_reason: str) -> bool:
     """Return whether a finish reason says that the model ended its text."""
-    return finish_reason in OWN_ENDS
+    return finish_reason.lower() in OWN_ENDS
+
+
+def cut_off(finish_reason: str) -> bool:
+    """Return whether a finish reason says that the token limit cut the text off."""
+    return finish_reason.lower() in LIMITS
+
+
+def ending(finish_reason: str) -> str:
+    """Return how a text ended, in words.
+
+    >>> ending("stop"), ending("length"), ending("content_filter")
+    ('ended by itself', 'cut off by the token limit', 'broken off (content_filter)')
+    """
+    if ended_by_itself(finish_reason):
+        return "ended by itself"
+    return "cut off by the token limit" if cut_off(finish_reason) else f"broken off ({finish_reason})"
 
 
 def teaches(row: Row) -> bool:

@@ -1,16 +1,19 @@
 """Why a step failed, in the words of the error that began it."""
 
 import os
+import re
 
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
+
+MODULE = re.compile(r"^(?:\w+\.)+(?=\w+: )")  # of the error's class, which says nothing to a user
 
 
 def cause(event: dg.DagsterEvent) -> str:
     error = root_error(event)
     if error is None:
         return "no error was recorded"
-    said = error.message.strip()
+    said = MODULE.sub("", error.message.strip())
     return records_failed(said) if error.cls_name == "OperationalError" else said
 
 

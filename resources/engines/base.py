@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gsr_dagster.experiment.engines import LORA_RANKS
 from gsr_dagster.experiment.errors import UserError
@@ -14,6 +14,8 @@ from gsr_dagster.method.prompts import Message
 
 # Of a prompt that no model can take: it was not asked, and the sample has no text.
 UNASKED = "unasked"
+# More than any chat template adds.
+TEMPLATE_TOKENS = 1024
 
 
 class EngineError(UserError, RuntimeError):
@@ -62,11 +64,18 @@ class Engine(Protocol):
     """A model that can be sampled.
 
     ``context`` is how many tokens prompt and answer may have together, None where that is not known.
-    ``counts_by`` says what its token counts come from.
+    ``counts_by`` says what its token counts come from. ``notes`` are what a reader of its
+    samples should know; they stand beside them, and are the same from load on.
     """
 
-    context: int | None
-    counts_by: str
+    @property
+    def context(self) -> int | None: ...
+
+    @property
+    def counts_by(self) -> str: ...
+
+    @property
+    def notes(self) -> Mapping[str, Any]: ...
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         """Yield the samples in lists of those that finished together, in a fixed order.
@@ -94,6 +103,14 @@ class Engine(Protocol):
     def detokenize(self, tokens: list[int]) -> str:
         """Return the text of token ids."""
         ...
+
+
+def surely_within(messages: Sequence[Message], tokens: int) -> bool:
+    """Return whether a chat is shorter than so many tokens whatever the tokenizer: a token is a byte or more.
+
+    To count them may be a request to a server.
+    """
+    return sum(len(message["content"].encode()) for message in messages) + TEMPLATE_TOKENS < tokens
 
 
 def sample_seed(fingerprint: str, request_id: str, index: int) -> int:

@@ -3,7 +3,9 @@
 import gc
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -12,11 +14,12 @@ from gsr_dagster.experiment.experiment import Model
 from resources.engines import cpu
 from resources.engines.base import Engine
 from resources.models import weights
+from resources.models.generation_config import log_what_is_not_applied
 from resources.progress import track
 
 log = logging.getLogger(__name__)
 
-_loaded: dict[tuple[str, str, str], Engine] = {}
+_loaded: dict[tuple[str, str], Engine] = {}
 
 
 class Engines(dg.ConfigurableResource):
@@ -32,10 +35,10 @@ class Engines(dg.ConfigurableResource):
 
 
 def _load(model: Model, checkpoint: Path | None) -> Engine:
-    key = (str(model.source), str(checkpoint), model.engine.model_dump_json())
+    key = (model.model_dump_json(), str(checkpoint))
     if key not in _loaded:
         _unload()
-        what = model.source or model.engine.kind
+        what = model.source or getattr(model.engine, "model", model.engine.kind)
         with track(f"loading {what}", 1, "model") as progress:
             log.info("loading %s%s", what, f" with the checkpoint in {checkpoint}" if checkpoint else "")
             _loaded[key] = _engine(model, checkpoint)
@@ -48,14 +51,22 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         from resources.engines.recorded import RecordedEngine
 
         return RecordedEngine(model.engine.path)
+    if isinstance(model.engine, OpenAI):
+        from resources.engines.served.engine import OpenAIEngine
+
+        named = model.engine.tokenizer or model.source
+        tokenizer = (named, partial(weights.fetch_tokenizer, named)) if named else None
+        return OpenAIEngine(model.engine, tokenizer, model.thinking_end, model.chat_template_kwargs)
     assert model.source is not None, "refused by the experiment file's checks"
     quiet_transformers()
-    if isinstance(model.engine, OpenAI):
-        from resources.engines.openai import OpenAIEngine
-
-        return OpenAIEngine(weights.fetch_tokenizer(model.source), model.engine)
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
     folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
+    log_what_is_not_applied(folder)
+    of_model: dict[str, Any] = {
+        "trust_remote_code": model.trust_remote_code,
+        "thinking_end": model.thinking_end,
+        "chat_template_kwargs": model.chat_template_kwargs,
+    }
     if isinstance(model.engine, VLLM):
         import torch
 
@@ -63,14 +74,14 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
             folder, adapter = weights.merged(folder, adapter), None
         from resources.engines.vllm import VLLMEngine
 
-        return VLLMEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return VLLMEngine(folder, adapter, model.engine, **of_model)
     if isinstance(model.engine, Ray):
         from resources.engines.ray import RayEngine
 
-        return RayEngine(folder, adapter, model.engine, model.trust_remote_code)
+        return RayEngine(folder, adapter, model.engine, **of_model)
     from resources.engines.transformers import TransformersEngine
 
-    return TransformersEngine(folder, adapter, model.engine.batch_size, model.trust_remote_code)
+    return TransformersEngine(folder, adapter, model.engine.batch_size, **of_model)
 
 
 def _unload() -> None:

@@ -1,10 +1,13 @@
 """Answers someone sampled before: the base lane without a model. `gsr import` writes the folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.prompts import Message
 from resources.engines.base import EngineError, Request, Sample
 from resources.problems.recorded_samples import read_samples
 
@@ -14,8 +17,16 @@ COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 class RecordedEngine:
     """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn."""
 
+    context: int | None = None
+    counts_by: str = "what was recorded"
+    notes: Mapping[str, Any] = MappingProxyType({})
+
     def __init__(self, folder: Path):
         self.folder = folder
+
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        """Return 0: what a recorded prompt was is not known."""
+        return 0
 
     def tokenize(self, text: str) -> list[int]:
         """Return no token: recorded refinements saw their candidates whole."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gsr_dagster.method.prompts import Message
 from resources.engines import cpu
+from resources.engines.chat import chat_tokens
 from resources.engines.sample_log import SHARD_SAMPLES, Prompt, stored
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
@@ -79,7 +80,7 @@ class RewardModel:
     def _tokens(self, chat: list[Message]) -> dict[str, list[int]]:
         """Return a chat's tokens: by the chat template, or as a pair of texts for a model without one."""
         if self.tokenizer.chat_template:
-            tokens = dict(self.tokenizer.apply_chat_template(chat, return_dict=True))
+            tokens = {"input_ids": chat_tokens(self.tokenizer, chat, add_generation_prompt=False)}
         else:
             tokens = dict(self.tokenizer(*(message["content"] for message in chat)))
         most = getattr(self.model.config, "max_position_embeddings", None)

@@ -3,17 +3,23 @@
 Samples go to the artifact store a shard at a time, before there is a manifest. A run
 that was killed loses the shard in memory; the next one draws what is missing, in the
 same batches and with the same seeds.
+
+A prompt that fills the model's context is not sent: it fails no run, and its samples are
+there without a text. They are drawn when the artifact is made again and the prompt may
+fit, as after a longer ``context`` in the experiment file.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
-from resources.engines.base import Engine, EngineError, Request, Sample, sample_seed
+from resources.engines.base import UNASKED, Engine, EngineError, Request, Sample, sample_seed, surely_within
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -50,11 +56,13 @@ def complete_samples(
     """Draw the samples of the recipe that are missing, and return the shards that hold all of them.
 
     A row is ``{id_column}`` (PROMPT-ID/INDEX), the prompt's columns, ``sample_index``,
-    ``seed``, ``prompt_sha256``, ``text``, ``finish_reason``, ``prompt_tokens`` and
-    ``generated_tokens``. The engine is loaded only where a sample is missing.
+    ``seed``, ``prompt_sha256``, ``text``, ``finish_reason``, ``prompt_tokens``,
+    ``generated_tokens`` and ``drawn_with`` (see ``drawn_with``). The engine is loaded only
+    where a sample is missing, or was not asked for and may be now.
     """
+    load = cache(load_engine)
     by_id = {prompt.id: prompt for prompt in prompts}
-    shards, there = stored(store, recipe, by_id)
+    shards, there = stored(store, recipe, by_id, lambda prompt: _room_for(load(), prompt.messages) > 0)
     requests = [r for p in prompts if (r := _missing(p, there, recipe.fingerprint)) is not None]
     wanted = sum(prompt.samples for prompt in prompts)
     missing = sum(len(request.indices) for request in requests)
@@ -62,12 +70,14 @@ def complete_samples(
         return shards
     if missing < wanted:
         log.info("%s: %d of %d samples are there, drawing %d", recipe.key, wanted - missing, wanted, missing)
-    engine = load_engine()
-    buffer: list[Row] = []
+    engine = load()
+    requests, unasked = _unasked(recipe, engine, requests)
     with track(str(recipe.key), missing, "samples") as progress:
+        buffer = _rows(by_id, unasked, id_column, engine)
+        progress.advance(len(unasked))
         try:
-            for finished in engine.sample(requests, settings):
-                buffer += [_row(by_id[s.request_id], s, id_column) for s in finished]
+            for finished in engine.sample(requests, settings) if requests else ():
+                buffer += _rows(by_id, finished, id_column, engine)
                 progress.advance(len(finished), tokens=sum(s.generated_tokens for s in finished))
                 if len(buffer) >= SHARD_SAMPLES:
                     shards.append(store.put_shard(recipe, buffer))
@@ -99,19 +109,25 @@ def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]
 
 
 def stored(
-    store: ArtifactStore, recipe: Recipe, prompts: dict[str, Prompt]
+    store: ArtifactStore,
+    recipe: Recipe,
+    prompts: dict[str, Prompt],
+    may_be_asked: Callable[[Prompt], bool] | None = None,
 ) -> tuple[list[StoredFile], set[tuple[str, int]]]:
     """Return the usable shards and the (prompt id, sample index) pairs in them.
 
     A shard that is damaged, or whose prompts have changed, is dropped with a warning. What
-    two runs drew at once counts once: as it was published, where one of them was.
+    two runs drew at once counts once: as it was published, where one of them was. Samples
+    that were not asked for do not count where ``may_be_asked`` says so of their prompt, or
+    they were drawn since.
     """
-    shards, there = [], set()
+    columns = ("prompt_id", "sample_index", "prompt_sha256", *(["finish_reason"] if may_be_asked else []))
+    usable: list[tuple[StoredFile, list[Row]]] = []
     manifest = store.manifest(recipe.key)
     published = {shard.name for shard in manifest.shards} if manifest else set()
     for name in sorted(store.shard_names(recipe), key=lambda name: (name not in published, name)):
         try:
-            shard, table = store.stored_shard(recipe, name, "prompt_id", "sample_index", "prompt_sha256")
+            shard, table = store.stored_shard(recipe, name, *columns)
         except ArtifactError as error:
             log.warning("%s. Its samples are drawn again.", error)
             store.drop_file(recipe, name)
@@ -124,15 +140,81 @@ def stored(
             )
             store.drop_file(recipe, name)
             continue
+        usable.append((shard, rows))
+    shards, there = [], set()
+    outdated = _outdated(usable, prompts, may_be_asked) if may_be_asked else set()
+    for shard, rows in usable:
         pairs = [(row["prompt_id"], row["sample_index"]) for row in rows]
-        new = [number for number, pair in enumerate(pairs) if pair not in there]
+        new = [
+            number
+            for number, (pair, row) in enumerate(zip(pairs, rows, strict=True))
+            if pair not in there and not (pair in outdated and row["finish_reason"] == UNASKED)
+        ]
         if len(new) == len(rows):
             shards.append(shard)
         elif new:
-            whole = store.read_shard(recipe.key, recipe.fingerprint, name)
+            whole = store.read_shard(recipe.key, recipe.fingerprint, shard.name)
             shards.append(store.put_shard(recipe, whole.take(new).to_pylist()))
-        there |= set(pairs)
+        there |= {pairs[number] for number in new}
     return shards, there
+
+
+def drawn_with(engine: Engine) -> str:
+    """Return what else is known of samples, as JSON: what counted their tokens, the context, and the engine's notes.
+
+    It stands beside the samples and not in a run's memory, so that a run that was killed
+    and gone on with ends in the same manifest.
+    """
+    told = {
+        "counted_by": engine.counts_by,
+        "context": engine.context,
+        "notes": engine.notes,
+    }
+    return json.dumps({name: value for name, value in told.items() if value}, sort_keys=True)
+
+
+def _outdated(
+    usable: Sequence[tuple[StoredFile, list[Row]]],
+    prompts: dict[str, Prompt],
+    may_be_asked: Callable[[Prompt], bool],
+) -> set[tuple[str, int]]:
+    """Return the samples whose row without a text counts no more: they were drawn since, or can be drawn now."""
+    asked, unasked = set(), set()
+    for _, rows in usable:
+        for row in rows:
+            (unasked if row["finish_reason"] == UNASKED else asked).add((row["prompt_id"], row["sample_index"]))
+    left = unasked - asked
+    wanted = {name: prompts[name] for name, index in sorted(left) if name in prompts and index < prompts[name].samples}
+    again = {name for name, prompt in wanted.items() if may_be_asked(prompt)}
+    return (unasked & asked) | {pair for pair in left if pair[0] in again}
+
+
+def _room_for(engine: Engine, messages: list[Message]) -> int:
+    """Return how many tokens the context leaves for an answer: 1 where there is no telling, or more than enough."""
+    context = engine.context
+    if context is None or surely_within(messages, context):
+        return 1
+    return context - engine.prompt_tokens(messages)
+
+
+def _unasked(recipe: Recipe, engine: Engine, requests: Sequence[Request]) -> tuple[list[Request], list[Sample]]:
+    """Return the requests that can be sent, and the samples of those whose prompt leaves no room for an answer."""
+    asked, unasked = list[Request](), list[Sample]()
+    for request in requests:
+        room = _room_for(engine, request.messages)
+        if room > 0:
+            asked.append(request)
+            continue
+        tokens = (engine.context or 0) - room
+        drawn = zip(request.indices, request.seeds, strict=True)
+        unasked += [Sample(request.id, index, seed, "", UNASKED, tokens, 0) for index, seed in drawn]
+    if unasked:
+        log.warning(
+            "%s: %d of %d prompts are not asked: they leave no room in the context of %d tokens, the first is %s with %d",
+            recipe.key, len(requests) - len(asked), len(requests), engine.context, unasked[0].request_id,
+            unasked[0].prompt_tokens,
+        )  # fmt: skip
+    return asked, unasked
 
 
 def _missing(prompt: Prompt, there: set[tuple[str, int]], fingerprint: str) -> Request | None:
@@ -141,6 +223,11 @@ def _missing(prompt: Prompt, there: set[tuple[str, int]], fingerprint: str) -> R
         return None
     seeds = tuple(sample_seed(fingerprint, prompt.id, index) for index in indices)
     return Request(prompt.id, prompt.messages, indices, seeds)
+
+
+def _rows(prompts: dict[str, Prompt], samples: Sequence[Sample], id_column: str, engine: Engine) -> list[Row]:
+    beside = drawn_with(engine)
+    return [{**_row(prompts[sample.request_id], sample, id_column), "drawn_with": beside} for sample in samples]
 
 
 def _row(prompt: Prompt, sample: Sample, id_column: str) -> Row:

@@ -7,29 +7,41 @@ stream of its own, so its seed decides it whatever stands beside it in the batch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.prompts import Message
 from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import repeat_with_room
+from resources.engines.chat import COUNTED_BY, Chat
+from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget
+from resources.models.generation_config import stop_tokens
 from resources.models.merging import merge_adapter
 
 if TYPE_CHECKING:
-    import torch
-
-NUCLEUS_HEAD = 512
+    from transformers import GenerationConfig
 
 
 class TransformersEngine:
     """A causal language model in this process, with a LoRA adapter merged in where one is given."""
 
-    def __init__(self, weights: Path, adapter: Path | None, batch_size: int, trust_remote_code: bool = False):
+    counts_by = COUNTED_BY
+
+    def __init__(
+        self,
+        weights: Path,
+        adapter: Path | None,
+        batch_size: int,
+        trust_remote_code: bool = False,
+        thinking_end: str | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ):
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         self.batch_size = batch_size
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,35 +59,35 @@ class TransformersEngine:
             attn_implementation=attention,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
+            generation_config=GenerationConfig(),  # in place of the folder's, which `generate` would merge with ours
         )
         if adapter is not None:
             from peft import PeftModel
 
             model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
         self.model = model.to(self.device).eval()
-        configured = self.model.generation_config.eos_token_id
-        stops = configured if isinstance(configured, list) else [configured]
-        self.stop_tokens = {token for token in (*stops, self.tokenizer.eos_token_id) if token is not None}
+        self.context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self.chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
+        self.notes = self.chat.notes
 
     def close(self) -> None:
         del self.model
 
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        return len(self.chat.prompt(messages))
+
     def tokenize(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.chat.tokenize(text)
 
     def detokenize(self, tokens: list[int]) -> str:
-        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return self.chat.text(tokens)
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
-        prompts = {r.id: self._prompt(r) for r in requests}
+        self.chat.thinking_budget(settings)  # is refused before anything is drawn
+        prompts = {r.id: self.chat.prompt(r.messages) for r in requests}
         longest_first = sorted(requests, key=lambda r: (-len(prompts[r.id]), r.id))
         for batch in self._batches(longest_first):
             yield self._generate(batch, [prompts[r.id] for r in batch], settings)
-
-    def _prompt(self, request: Request) -> list[int]:
-        return self.tokenizer.apply_chat_template(request.messages, add_generation_prompt=True, return_dict=True)[
-            "input_ids"
-        ]
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
         """Yield whole requests up to batch_size samples together; a larger request is split."""
@@ -98,25 +110,39 @@ class TransformersEngine:
         seeds = [seed for request in batch for seed in request.seeds]
         with torch.inference_mode():
             ids, mask, cache = self._prefill(prompts, rows, room=settings.max_new_tokens + 1)
+            length = ids.shape[1]
+            processors: list[Any] = [NucleusSampler(settings, seeds, length, self.device)]
+            if settings.repetition_penalty:
+                processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[rows]))
+            if budget := self.chat.thinking_budget(settings):
+                processors.append(ThinkingBudget(self.chat, budget, length))
+            stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
             sequences = self.model.generate(
                 input_ids=ids[rows],
                 attention_mask=mask[rows],
                 past_key_values=cache,
-                logits_processor=[NucleusSampler(settings, seeds, ids.shape[1], self.device)],
-                max_new_tokens=settings.max_new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=sorted(self.stop_tokens),
+                logits_processor=processors,
+                stopping_criteria=stops,
+                generation_config=self._decoding(settings.max_new_tokens),
             )
-        generated = iter(sequences[:, ids.shape[1] :].tolist())
+        lengths = stops[0].lengths if stops else [None] * len(rows)
+        generated = iter(tokens[:end] for tokens, end in zip(sequences[:, length:].tolist(), lengths, strict=True))
         return [
-            self._finished(request, index, seed, len(prompt), next(generated))
+            self._finished(request, index, seed, len(prompt), next(generated), settings.stop)
             for request, prompt in zip(batch, prompts, strict=True)
             for index, seed in zip(request.indices, request.seeds, strict=True)
         ]
+
+    def _decoding(self, most: int) -> GenerationConfig:
+        """Return the settings of `generate`: it takes the token that the processors left, up to a stop token."""
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            max_new_tokens=most,
+            do_sample=False,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=sorted(self.chat.stop_tokens) or None,
+        )
 
     def _prefill(self, prompts: list[list[int]], rows: list[int], room: int) -> tuple[Any, Any, Any]:
         """Return ids and mask, (prompts, length), and the cache of all but their last token, one row a sample.
@@ -152,46 +178,8 @@ class TransformersEngine:
         repeat_with_room(cache, torch.tensor(rows, device=self.device), room)
         return ids, mask, cache
 
-    def _finished(self, request: Request, index: int, seed: int, prompt_tokens: int, tokens: list[int]) -> Sample:
-        end = next((i for i, token in enumerate(tokens) if token in self.stop_tokens), None)
-        text = self.detokenize(tokens if end is None else tokens[:end])
-        count = len(tokens) if end is None else end + 1
-        reason = "length" if end is None else "stop"
-        return Sample(request.id, index, seed, text, reason, prompt_tokens, count)
-
-
-class NucleusSampler:
-    """A logits processor that samples by temperature and top-p, one uniform number a row and step.
-
-    It leaves the drawn token alone with a finite score, so that greedy decoding takes
-    it. Source of the nucleus: Holtzman et al. 2020, arXiv 1904.09751.
-    """
-
-    def __init__(self, settings: RolloutSettings, seeds: Sequence[int], prompt_length: int, device: str):
-        import torch
-
-        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
-        draws = [torch.rand(settings.max_new_tokens, generator=stream) for stream in streams]
-        self.uniform = torch.stack(draws).to(device)
-        self.temperature = settings.temperature
-        self.top_p = settings.top_p
-        self.prompt_length = prompt_length
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        step = input_ids.shape[1] - self.prompt_length
-        if self.temperature == 0:
-            return scores
-        probabilities = torch.softmax(scores.float() / self.temperature, dim=-1)
-        # Sorting the whole vocabulary costs more than the model where the head holds the nucleus.
-        head = min(NUCLEUS_HEAD, scores.shape[-1])
-        ranked, tokens = probabilities.topk(head, dim=-1)
-        if head < scores.shape[-1] and bool((ranked.sum(-1) < self.top_p).any()):
-            ranked, tokens = probabilities.sort(dim=-1, descending=True)
-        cumulative = ranked.cumsum(-1)
-        # A token belongs to the nucleus where the mass before it is under top_p.
-        size = (cumulative - ranked < self.top_p).sum(-1, keepdim=True)
-        target = self.uniform[:, step, None] * cumulative.gather(-1, size - 1)
-        place = (cumulative <= target).sum(-1, keepdim=True).minimum(size - 1)
-        return torch.full_like(scores, float("-inf")).scatter_(-1, tokens.gather(-1, place), 0.0)
+    def _finished(
+        self, request: Request, index: int, seed: int, prompt_tokens: int, tokens: list[int], stop: Sequence[str]
+    ) -> Sample:
+        text, count, ended = self.chat.finished(tokens, stop)
+        return Sample(request.id, index, seed, text, "stop" if ended else "length", prompt_tokens, count)

@@ -1,22 +1,50 @@
 """vLLM in this process: one request a prompt with n samples, so that a prompt is prefilled once.
 
 Samples come as they finish. Sample i of a request draws from the request's seed + i.
+Where thinking has a budget, each sample is a request: one that thinks for longer is
+stopped, and a second request answers after the thinking and its end marker.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.settings import RolloutSettings
-from resources.engines.base import EngineDiedError, Request, Sample, lora_room
+from gsr_dagster.method.prompts import Message
+from resources.engines.base import EngineDiedError, Request, Sample, lora_room, sample_seed
+from resources.engines.chat import COUNTED_BY, Chat
+from resources.models.generation_config import stop_tokens
+
+
+@dataclass
+class Asked:
+    """What vLLM was asked: samples of a prompt, which go on after the tokens in ``before``."""
+
+    request: Request
+    prompt: list[int]
+    before: list[int] = field(default_factory=list)
+    budget: int | None = None  # of a single sample's thinking, whose tokens come one by one
+    came: list[int] = field(default_factory=list)
 
 
 class VLLMEngine:
     """A model in vLLM, a student as a LoRA request on its base."""
 
-    def __init__(self, weights: Path, adapter: Path | None, settings: VLLM, trust_remote_code: bool = False):
+    counts_by = COUNTED_BY
+
+    def __init__(
+        self,
+        weights: Path,
+        adapter: Path | None,
+        settings: VLLM,
+        trust_remote_code: bool = False,
+        thinking_end: str | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ):
         import torch
 
         on_cpu = not torch.cuda.is_available()
@@ -32,6 +60,7 @@ class VLLMEngine:
             "max_model_len": settings.max_model_len,
             "enable_prefix_caching": True,
             "trust_remote_code": trust_remote_code,
+            "generation_config": "vllm",  # not the folder's
             "disable_log_stats": True,
         }
         if on_cpu:
@@ -42,13 +71,19 @@ class VLLMEngine:
             arguments |= {"enable_lora": True, "max_lora_rank": lora_room(adapter)}
             self.lora = LoRARequest("student", 1, str(adapter))
         self.engine: Any = LLMEngine.from_engine_args(EngineArgs(**arguments))
-        self.tokenizer: Any = self.engine.get_tokenizer()
+        self.context: int | None = self.engine.model_config.max_model_len
+        tokenizer: Any = self.engine.get_tokenizer()
+        self.chat = Chat(tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, tokenizer))
+        self.notes = self.chat.notes
+
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        return len(self.chat.prompt(messages))
 
     def tokenize(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        return self.chat.tokenize(text)
 
     def detokenize(self, tokens: list[int]) -> str:
-        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return self.chat.text(tokens)
 
     def close(self) -> None:
         self.engine.engine_core.shutdown()
@@ -56,34 +91,103 @@ class VLLMEngine:
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore
 
-        by_id = {}
+        budget = self.chat.thinking_budget(settings)
+        asked: dict[str, Asked] = {}
         for request in requests:
-            name = f"{request.id}/{request.indices[0]}"
-            by_id[name] = request
-            prompt = self.tokenizer.apply_chat_template(request.messages, add_generation_prompt=True, return_dict=True)
-            ids = {"prompt_token_ids": prompt["input_ids"]}
-            self.engine.add_request(name, ids, self._sampling(request, settings), lora_request=self.lora)
+            prompt = self.chat.prompt(request.messages)
+            for part in _one_by_one(request) if budget and settings.temperature else [request]:
+                self._ask(asked, Asked(part, prompt, budget=budget), settings)
         while self.engine.has_unfinished_requests():
             try:
-                finished = [output for output in self.engine.step() if output.finished]
+                outputs = self.engine.step()
             except EngineDeadError as error:
                 raise EngineDiedError(f"vLLM's process ended: {error}") from error
+            finished = [s for output in outputs for s in self._received(asked, output, settings)]
             if finished:
-                yield [sample for output in finished for sample in _samples(by_id[output.request_id], output)]
+                yield finished
 
-    @staticmethod
-    def _sampling(request: Request, settings: RolloutSettings) -> Any:
+    def _ask(self, asked: dict[str, Asked], one: Asked, settings: RolloutSettings) -> None:
         from vllm import SamplingParams  # pyright: ignore
         from vllm.sampling_params import RequestOutputKind  # pyright: ignore
 
-        return SamplingParams(
+        request = one.request
+        name = f"{request.id}/{request.indices[0]}/{len(one.before)}"
+        asked[name] = one
+        parameters = SamplingParams(
             n=len(request.indices) if settings.temperature else 1,
-            seed=request.seeds[0],
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_tokens=settings.max_new_tokens,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            seed=answer_seed(request.seeds[0]) if one.before else request.seeds[0],
+            output_kind=RequestOutputKind.DELTA if one.budget else RequestOutputKind.FINAL_ONLY,
+            **sampling(settings, self.chat, spent=len(one.before)),
         )
+        prompt = {"prompt_token_ids": one.prompt + one.before}
+        self.engine.add_request(name, prompt, parameters, lora_request=self.lora)
+
+    def _received(self, asked: dict[str, Asked], output: Any, settings: RolloutSettings) -> Iterator[Sample]:
+        """Yield the samples of an output that is finished. Where thinking is over its budget, ask for the answer."""
+        one = asked.get(output.request_id)
+        if one is None:  # stopped at its budget
+            return
+        completions = sorted(output.outputs, key=lambda completion: completion.index)
+        drawn = [one.before + list(completion.token_ids) for completion in completions]
+        if one.budget:
+            before = len(one.came)
+            one.came += completions[0].token_ids
+            drawn = [one.came]
+            last = one.budget if output.finished else one.budget - 1  # a text may end at its budget by itself
+            if before <= last < len(one.came) and (marker := self.chat.closing(one.came[: one.budget])):
+                del asked[output.request_id]
+                if not output.finished:
+                    self.engine.abort_request([output.request_id])
+                yield from self._answer(asked, one, one.came[: one.budget] + marker, settings)
+                return
+        if output.finished:
+            for number in range(len(one.request.indices)):
+                place = number % len(drawn)  # of greedy decoding, which is done once, all get the same
+                yield self._sample(one, number, drawn[place], completions[place].finish_reason, settings)
+
+    def _answer(
+        self, asked: dict[str, Asked], one: Asked, thinking: list[int], settings: RolloutSettings
+    ) -> Iterator[Sample]:
+        """Ask for what follows thinking that was ended, or yield the sample where nothing can."""
+        stopped = self.chat.stopped(thinking, settings.stop)
+        if not stopped and len(one.prompt) + len(thinking) < (self.context or sys.maxsize):
+            self._ask(asked, Asked(one.request, one.prompt, thinking), settings)
+            return
+        for number in range(len(one.request.indices)):
+            yield self._sample(one, number, thinking, "length", settings)
+
+    def _sample(self, one: Asked, number: int, tokens: list[int], reason: str, settings: RolloutSettings) -> Sample:
+        text, count, ended = self.chat.finished(tokens, settings.stop)
+        return Sample(
+            request_id=one.request.id,
+            index=one.request.indices[number],
+            seed=one.request.seeds[0] + number,
+            text=text,
+            finish_reason="stop" if ended else reason,
+            prompt_tokens=len(one.prompt),
+            generated_tokens=count,
+        )
+
+
+def sampling(settings: RolloutSettings, chat: Chat, spent: int) -> dict[str, Any]:
+    """Return vLLM's sampling parameters for what is left of the token limit. The texts are made of the tokens."""
+    parameters = {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k or 0,
+        "min_p": settings.min_p or 0.0,
+        "repetition_penalty": settings.repetition_penalty or 1.0,
+        "max_tokens": settings.max_new_tokens - spent,
+        "stop_token_ids": sorted(chat.stop_tokens),
+        "detokenize": bool(settings.stop),  # only to find the strings that stop it
+        "skip_special_tokens": False,
+    }
+    return parameters | ({"stop": list(settings.stop)} if settings.stop else {})
+
+
+def answer_seed(seed: int) -> int:
+    """Return the seed of an answer that is drawn apart from its thinking."""
+    return sample_seed("answer", "", seed)
 
 
 def prepare_cpu() -> None:
@@ -94,18 +198,7 @@ def prepare_cpu() -> None:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 
-def _samples(request: Request, output: Any) -> Iterator[Sample]:
-    """Yield the samples of a finished request. Greedy decoding, which vLLM does once, gives them all the same."""
-    prompt_tokens = len(output.prompt_token_ids)
-    completions = sorted(output.outputs, key=lambda completion: completion.index)
-    for number in range(len(request.indices)):
-        completion = completions[number % len(completions)]
-        yield Sample(
-            request_id=request.id,
-            index=request.indices[number],
-            seed=request.seeds[0] + number,
-            text=completion.text,
-            finish_reason="length" if completion.finish_reason == "length" else "stop",
-            prompt_tokens=prompt_tokens,
-            generated_tokens=len(completion.token_ids),
-        )
+def _one_by_one(request: Request) -> list[Request]:
+    """Return a request for each sample, with the seed that vLLM gives it among the others."""
+    first = request.seeds[0]
+    return [Request(request.id, request.messages, (i,), (first + n,)) for n, i in enumerate(request.indices)]

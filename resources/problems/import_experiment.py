@@ -117,7 +117,8 @@ def write_experiment(
     for name, model in models.items():
         engine = {"kind": "recorded", "path": "." if alone else folders[name].name}
         thinking = {"thinking_end": settings.thinking_end} if settings.thinking_end else {}
-        families[model.family][model.scale] = {"parameters": model.parameters, **thinking, "engine": engine}
+        size = {} if model.parameters is None else {"parameters": model.parameters}
+        families[model.family][model.scale] = {**size, **thinking, "engine": engine}
     rollout = {"temperature": 1.0, "max_new_tokens": 4096}
     document = {
         "name": folder.name,

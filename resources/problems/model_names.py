@@ -1,4 +1,4 @@
-"""The models of a file by the names that it has for them: each needs a key FAMILY-SCALE and its parameters.
+"""The models of a file by the names that it has for them: each needs a key FAMILY-SCALE, and has its parameters if known.
 
 >>> model_key("Qwen/Qwen2.5-Math-1.5B-Instruct"), size_of("Qwen/Qwen2.5-Math-1.5B-Instruct")
 ('qwen2.5mathinstruct-1.5b', 1500000000.0)
@@ -17,10 +17,10 @@ UNITS = {"b": 1e9, "m": 1e6}
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model: its key in the experiment, and its parameters."""
+    """A model: its key in the experiment, and its parameters, None where nobody says them."""
 
     key: str
-    parameters: float
+    parameters: float | None
 
     @property
     def family(self) -> str:
@@ -34,7 +34,7 @@ class NamedModel:
 def named_models(names: Sequence[str], keys: Sequence[str], parameters: Sequence[str]) -> dict[str, NamedModel]:
     """Return the models of a file's names, by what was given as NAME=KEY and NAME=NUMBER, else by the names' own sizes.
 
-    Raises ImportFileError where a name says no size, or two names would be one model.
+    Raises ImportFileError where a name gives no key, or two names would be one model.
     """
     given_keys, given_parameters = _by_name(keys, "--model", names), _by_name(parameters, "--parameters", names)
     models = {}
@@ -44,8 +44,6 @@ def named_models(names: Sequence[str], keys: Sequence[str], parameters: Sequence
             raise ImportFileError(f"{key!r} is no FAMILY-SCALE of letters, digits, '.', '_' and '-', as qwen2.5-7b is")
         number = given_parameters.get(name)
         size = parameters_of(number) if number else (size_of(key) or size_of(name))
-        if size is None:
-            raise ImportFileError(f"{name!r} names no size: give it, as in --parameters '{name}=7e9'")
         models[name] = NamedModel(key, size)
     for name, model in models.items():
         if same := [other for other in names if other != name and models[other].key == model.key]:

@@ -80,7 +80,8 @@ class Report:
         figures = {"gaps": gap_plot(self.refined)} if self.refined else {}
         base_gaps = [row for row in self.refined if row.lane == "base"]
         if len({row.subject for row in base_gaps}) > 1:
-            figures["gap_against_parameters"] = gap_against_parameters(base_gaps, self.correlations)
+            if len({row.subject for row in base_gaps if row.parameters}) > 1:
+                figures["gap_against_parameters"] = gap_against_parameters(base_gaps, self.correlations)
             figures["gap_against_pass_at_1"] = gap_against_pass_at_1(base_gaps, self.correlations)
         benchmarks = [benchmark for benchmark in self.experiment.benchmarks if self.refined_on(benchmark)]
         for benchmark in benchmarks if self.curves else ():
@@ -89,6 +90,16 @@ class Report:
             strata = {row.subject: row.by_correct for row in self.refined_on(benchmark)}
             figures[f"by_correct_{benchmark}"] = by_correct_plot(strata)
         return figures
+
+    @property
+    def of_unknown_size(self) -> str:
+        """What of the base models' gaps stands in no curve against parameters, "" where all of it does."""
+        base = {row.subject: row.parameters for row in self.refined if row.lane == "base"}
+        unknown = [subject for subject, parameters in base.items() if not parameters]
+        if not unknown:
+            return ""
+        fewer = "" if len(base) - len(unknown) > 1 else " With fewer than two known sizes there is no curve."
+        return f"The number of parameters of {', '.join(unknown)} is unknown: no curve against it holds them.{fewer}"
 
     def figures(self) -> dict[str, Figure]:
         """Return every figure that compares, by name."""

@@ -16,13 +16,16 @@ from gsr_dagster.method.scoring.intervals import Interval
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedGap(GapSummary):
-    """The gap report of one subject on one benchmark. ``parameters`` are those of its model, or of its base."""
+    """The gap report of one subject on one benchmark.
+
+    ``parameters`` are those of its model, or of its base, None where nobody knows them.
+    """
 
     benchmark: str
     subject: str
     lane: LaneName
     family: str
-    parameters: float
+    parameters: float | None
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,24 @@ SCORE_STYLES = {
 
 
 def gap_against_parameters(rows: Sequence[ReportedGap], correlations: Correlations) -> Figure:
-    """Return the gap of base models against their parameters, a panel a benchmark, a line a family."""
-    figure, by_benchmark = _benchmark_panels(rows, correlations, "parameters")
-    sizes = [row.parameters for row in rows]
+    """Return the gap of base models against their parameters, a panel a benchmark, a line a family.
+
+    Models of unknown size are left out, and counted in the titles.
+    """
+    sized = [row for row in rows if row.parameters is not None]
+    figure, by_benchmark = _benchmark_panels(sized, correlations, "parameters", rows)
+    sizes = [row.parameters or 0.0 for row in sized]
+    # As they look in the plot against pass@1, which holds all of them.
+    styles = {family: style for family, style in _family_styles(rows).items() if family in {r.family for r in sized}}
     for axes, of_benchmark in by_benchmark:
-        for family, style in _family_styles(rows).items():
-            members = sorted((r for r in of_benchmark if r.family == family), key=lambda r: r.parameters)
+        for family, style in styles.items():
+            members = sorted((r for r in of_benchmark if r.family == family), key=lambda r: r.parameters or 0.0)
             places = [100 * r.intervals["refinement_gap"].estimate for r in members]
-            axes.plot([r.parameters for r in members], places, label=family, **style)
-            for row, place in zip(members, places, strict=True):
+            at = [r.parameters or 0.0 for r in members]
+            axes.plot(at, places, label=family, **style)
+            for size, row, place in zip(at, members, places, strict=True):
                 bars: dict[str, Any] = {"yerr": reach(row.intervals["refinement_gap"]), "capsize": 3}
-                axes.errorbar(row.parameters, place, fmt="none", ecolor=style["color"], **bars)
+                axes.errorbar(size, place, fmt="none", ecolor=style["color"], **bars)
         _parameter_axis(axes, min(sizes), max(sizes))
         axes.set(xlabel="parameters (log axis)", ylabel=GAP)
     legend_below(figure, by_benchmark[0][0])
@@ -140,9 +147,12 @@ def difference_plot(rows: Sequence[ReportedStudent]) -> Figure:
 
 
 def _benchmark_panels(
-    rows: Sequence[ReportedGap], correlations: Correlations, against: str
+    rows: Sequence[ReportedGap], correlations: Correlations, against: str, every_row: Sequence[ReportedGap] = ()
 ) -> tuple[Figure, list[tuple[Axes, list[ReportedGap]]]]:
-    """Return a figure with each benchmark's panel and rows; its title says the correlation and from how much."""
+    """Return a figure with each benchmark's panel and rows; its title says the correlation and from how much.
+
+    Of ``every_row`` those that are not drawn are counted as of unknown size.
+    """
     benchmarks = list(dict.fromkeys(row.benchmark for row in rows))
     figure, every = panels(len(benchmarks), 6 if len(benchmarks) == 1 else 3.6, 3.1)
     found = []
@@ -150,7 +160,10 @@ def _benchmark_panels(
         of_benchmark = [row for row in rows if row.benchmark == benchmark]
         axes.axhline(0, **ZERO)
         title = f"{benchmark} (n = {of_benchmark[0].problems} problems)"
-        axes.set_title(f"{title}\n{correlation_text(correlations[benchmark][against])}", fontsize=9)
+        title += f"\n{correlation_text(correlations[benchmark][against])}"
+        if (unknown := sum(row.benchmark == benchmark for row in every_row) - len(of_benchmark)) > 0:
+            title += f"\n{unknown} of unknown size left out"
+        axes.set_title(title, fontsize=9)
         found.append((axes, of_benchmark))
     return figure, found
 

@@ -45,7 +45,10 @@ def test_a_missing_sample_is_an_error_and_named(school, asset, partition):
     ("asset", "partition", "change", "name", "says"),
     [
         ("base/candidate_pools", BASE, every(10, finish_reason="length"), "few_truncated", "10 of 96 (10.4%) cut off"),
+        ("base/candidate_pools", BASE, every(10, finish_reason="MAX_TOKENS"), "few_truncated", "10 of 96 (10.4%) cut"),
         ("teacher_solutions", STUDENT, every(5, finish_reason="length"), "few_truncated", "raise max_new_tokens"),
+        ("base/candidate_pools", BASE, every(2, finish_reason="unasked", text=""), "few_unasked", "2 of 96 (2.1%) that"),
+        ("teacher_refinements", STUDENT, every(1, finish_reason="unasked"), "few_unasked", "or lower candidate_tokens"),
         ("training_candidates", STUDENT, same_text, "few_repeated", "40 of 60 (66.7%) with the text of an earlier one"),
         ("base/graded_candidates", BASE, every(1, verdict="gold unparseable"), "golds_readable", "1 problems are not"),
         ("base/graded_candidates", BASE, every(20, verdict="no answer"), "few_without_answer", "20 of 96 (20.8%)"),
@@ -60,6 +63,16 @@ def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition,
     check = school.checks(asset, partition)[name]
     assert (check.passed, check.severity) == (False, WARN)
     assert says in check.description
+
+
+def test_what_was_not_asked_for_is_no_repetition_and_no_thinking_that_never_ends(finished_school, tmp_path):
+    models = finished_school.written["families"]["llama"]
+    thinking = {"llama": {name: {**model, "thinking_end": "</think>"} for name, model in models.items()}}
+    school = finished_school.copy(tmp_path / "artifacts", families=thinking)
+    school.rewrite("base/candidate_pools", BASE, every(96, finish_reason="unasked", text=""))
+    checks = school.checks("base/candidate_pools", BASE)
+    failed = {name for name, check in checks.items() if not check.passed}
+    assert failed == {"few_unasked"}
 
 
 def with_thinking(rows: list[Row]) -> list[Row]:

@@ -16,7 +16,6 @@ Samples = Iterator[Recorded]
 
 FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason", "label")
 MOST_TOKENS = 1 << 31
-CUT_OFF = ("length", "max_tokens", "model_length")
 LABELS = {"true": 1.0, "correct": 1.0, "false": 0.0, "incorrect": 0.0}
 
 
@@ -32,12 +31,14 @@ class Reading:
     """How files are read: where fields stand that have other names, the problems of a second file, and what was met.
 
     ``benchmark`` and ``model`` are the fields that hold a sample's benchmark and model, None for one of each.
+    ``thinking_end`` joins thinking that stands in a field of its own to the answer.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     benchmark: str | None = None
     model: str | None = None
     problems: Mapping[str, tuple[str, str]] | None = None
+    thinking_end: str | None = None
     left_out: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     found: set[str] = field(default_factory=set)
@@ -193,7 +194,15 @@ def label(value: Any) -> float | None:
 
 
 def finish_reason(value: Any) -> str:
-    return "length" if isinstance(value, str) and value.lower() in CUT_OFF else "stop"
+    """Return why a text ended, as it was recorded; where nothing was, it ended by itself.
+
+    SGLang writes an object of it, with its ``type``.
+    """
+    if isinstance(value, Mapping):
+        value = value.get("type")
+    if value is None or value == "" or value != value:  # NaN: missing, in a table of floats
+        return "stop"
+    return text(value, "finish_reason")
 
 
 def task_of(path: Path) -> str:

@@ -2,11 +2,13 @@
 
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from assets.evaluation.gap_curves import curve_row
 from assets.evaluation.gap_reports import score_groups
+from assets.reports.assets import report_scaling
 from assets.reports.collecting import by_benchmark, correlations, reported_curves, reported_gaps
 from assets.reports.student_comparison import ablations, compared_students, relation, student_facts
 from gsr_dagster.experiment.experiment import Experiment
@@ -14,6 +16,8 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.scoring.gap_summary import gap_summary
 from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
+from resources.reporting.report_rows import stored_gaps
+from resources.reporting.scaling_plots import gap_against_parameters
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -28,19 +32,20 @@ STUDENT = {
 }
 
 
-def model(parameters: float) -> dict:
-    return {"source": "hf:a/b@main", "parameters": parameters, "engine": {"kind": "vllm"}}
+def model(parameters: float | None) -> dict:
+    size = {"parameters": parameters} if parameters else {}
+    return {"source": "hf:a/b@main", **size, "engine": {"kind": "vllm"}}
 
 
-def document() -> dict:
+def document(sizes: Sequence[float | None] = (1.5e9, 7.6e9, 14.8e9, 32.8e9)) -> dict:
     problem_set = {"source": "reasoning-gym:chain_sum", "problems": PROBLEMS, "samples": SAMPLES}
     return {
         "name": "compared",
         "k": 4,
         "ks": [2, 8],
         "families": {
-            "qwen": {"1.5b": model(1.5e9), "7b": model(7.6e9), "14b": model(14.8e9)},
-            "qwq": {"32b": model(32.8e9)},
+            "qwen": {"1.5b": model(sizes[0]), "7b": model(sizes[1]), "14b": model(sizes[2])},
+            "qwq": {"32b": model(sizes[3])},
         },
         "benchmarks": {
             "aime": problem_set,
@@ -62,8 +67,8 @@ def document() -> dict:
 class Evaluated:
     """A store with graded candidates, gap reports and curves of every subject, drawn by a seed."""
 
-    def __init__(self, root: str, students: int):
-        every = document()
+    def __init__(self, root: str, students: int, *sizes: float | None):
+        every = document(sizes) if sizes else document()
         every["students"] = dict(list(every["students"].items())[:students])
         self.experiment = Experiment.model_validate(every)
         self.store = ArtifactStore(root=root)
@@ -213,3 +218,48 @@ def test_without_students_the_page_tells_of_the_models_alone(tmp_path):
     assert "How the gap scales" in page
     assert "Students beside" not in page
     assert "Training" not in page
+
+
+def told(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_models_of_unknown_size_stand_in_tables_and_in_no_curve_against_size(tmp_path):
+    evaluated = Evaluated(str(tmp_path), 0, 1.5e9, None, 14.8e9, None)
+    gaps = reported_gaps(evaluated.experiment, evaluated.store, "base")
+    found = correlations(evaluated.experiment, gaps)
+    assert {(c["parameters"].points, c["pass_at_1"].points) for c in found.values()} == {(2, 4)}
+    page = evaluated.page()
+    assert "The number of parameters of qwen-7b, qwq-32b is unknown: no curve against it holds them." in told(page)
+    assert 'alt="The Refinement Gap against parameters"' in page
+    figure = gap_against_parameters(gaps, found)
+    drawn = [axes for axes in figure.axes if axes.get_title()]
+    assert len(drawn) == 3
+    for axes in drawn:
+        assert axes.get_title().endswith("2 of unknown size left out")
+        assert [line.get_label() for line in axes.lines if not line.get_label().startswith("_")] == ["qwen"]
+        assert sorted(x for line in axes.lines if line.get_label() == "qwen" for x in line.get_xdata()) == [
+            1.5e9,
+            14.8e9,
+        ]
+    rows = [row["parameters"] for row in stored_gaps(gaps)]
+    assert rows[:4] == [1.5e9, None, 14.8e9, None]
+
+
+@pytest.mark.parametrize("sizes", [(None, None, None, None), (None, 7.6e9, None, None)])
+def test_where_fewer_than_two_sizes_are_known_a_sentence_stands_for_the_curve(tmp_path, sizes):
+    evaluated = Evaluated(str(tmp_path), 0, *sizes)
+    page = evaluated.page()
+    assert "With fewer than two known sizes there is no curve." in told(page)
+    assert 'alt="The Refinement Gap against parameters"' not in page
+    assert 'alt="The Refinement Gap against pass@1"' in page
+    made = report_scaling(evaluated.experiment, evaluated.store)
+    assert "gap_against_parameters" not in made.metadata
+    assert "unknown" in made.metadata["of_unknown_size"]
+    recipe = Recipe(ArtifactKey("refinement_gap_scaling"), settings={})
+    evaluated.store.publish(recipe, [evaluated.store.put_shard(recipe, made.rows)], made.summary)
+    assert len(evaluated.store.read(recipe.key)) == 12
+
+
+def test_where_every_size_is_known_nothing_is_said_of_it(evaluated):
+    assert "unknown" not in told(evaluated.page())

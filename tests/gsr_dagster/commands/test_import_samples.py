@@ -193,7 +193,6 @@ def test_the_engine_finds_the_samples_of_each_benchmark(tmp_path):
 def test_models_are_named_where_the_column_does_not_say_enough(tmp_path):
     path = rows(tmp_path / "rows.jsonl", *({**sample(0, *boxed(1)), "by": name} for name in ("gpt-4o", "o3")))
     to = ["--to", str(tmp_path / "to"), "--model-column", "by"]
-    assert "'gpt-4o' names no size: give it, as in --parameters 'gpt-4o=7e9'" in refused(path, *to)
     sizes = ["--parameters", "gpt-4o=2e11", "--parameters", "o3=3e11"]
     assert "'o3' gives no FAMILY-SCALE: name it, as in --model 'o3=family-7b'" in refused(path, *to, *sizes)
     gsr("import", path, *to, *sizes, "--model", "o3=openai-o3")
@@ -209,10 +208,25 @@ def test_problems_that_not_every_model_has_are_left_out_and_counted(tmp_path):
     assert "Left out: 1 problems that not every model has." in told
 
 
-def test_one_model_needs_its_key_and_its_parameters(tmp_path):
+def test_a_size_that_nobody_says_is_left_out_and_said(tmp_path):
+    path = rows(tmp_path / "rows.jsonl", *({**sample(0, *boxed(1)), "by": name} for name in ("gpt-4o", "llama-8b")))
+    told = gsr("import", path, "--to", str(tmp_path / "to"), "--model-column", "by")
+    assert "Note: the number of parameters of gpt-4o is unknown: tables hold them, and no curve" in told
+    families = experiment(tmp_path / "to")["families"]
+    assert "parameters" not in families["gpt"]["4o"]
+    assert families["llama"]["8b"]["parameters"] == 8e9
+    assert load_experiment(tmp_path / "to" / "experiment.yaml").models["gpt-4o"].parameters is None
+
+
+def test_one_model_needs_its_key_and_has_the_size_that_it_says(tmp_path):
     path = rows(tmp_path / "rows.jsonl", sample(0, *boxed(1)))
     assert "--model is missing" in refused(path, "--to", str(tmp_path / "to"), "--parameters", "1e9")
-    assert "--parameters is missing" in refused(path, "--to", str(tmp_path / "to"), "--model", "a-1b")
+    gsr("import", path, "--to", str(tmp_path / "to"), "--model", "a-1b")
+    assert experiment(tmp_path / "to")["families"]["a"]["1b"]["parameters"] == 1e9
+    assert "of a-large is unknown" in gsr("import", path, "--to", str(tmp_path / "to"), "--model", "a-large")
+    assert "--parameters stands there twice" in refused(
+        path, "--to", str(tmp_path / "to"), "--model", "a-1b", "--parameters", "1", "--parameters", "2"
+    )
     assert "a number is wanted" in refused(path, "--to", str(tmp_path / "to"), "--model", "a-1b", "--parameters", "x")
 
 

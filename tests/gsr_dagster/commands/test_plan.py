@@ -1,6 +1,11 @@
 from pathlib import Path
 
-from gsr_dagster.commands.plan import plan
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from gsr_dagster.commands.main import main
+from gsr_dagster.commands.planned_steps import plan
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
@@ -61,3 +66,94 @@ def test_base_instruct_models_stop_at_their_own_limit_and_students_at_the_experi
     experiment = load_experiment(experiment_path("paper"))
     subjects = ("qwen2.5-7b", "qwq-32b", "qwen2.5-7b-gsr")
     assert [experiment.rollout("direct", subject).max_new_tokens for subject in subjects] == [4096, 32768, 32768]
+
+
+# Served models. The prices are of a million tokens, the problems of 40 characters: 10 tokens.
+
+ROLLOUT = {"temperature": 1.0, "max_new_tokens": 1000}
+
+
+def served(folder: Path, **engine: object) -> Path:
+    problems = [f'{{"id": "{n}", "problem": "{n:040}", "answer": "1"}}' for n in range(10)]
+    (folder / "problems.jsonl").write_text("\n".join(problems))
+    document = {
+        "name": "served",
+        "k": 2,
+        "benchmarks": {"own": {"source": "file:problems.jsonl", "samples": 4}},
+        "families": {
+            "gpt": {"4o": {"engine": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "m", **engine}}}
+        },
+        "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 500},
+    }
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(document))
+    return folder / "experiment.yaml"
+
+
+def told(path: Path) -> str:
+    result = CliRunner().invoke(main, ["-e", str(path), "plan"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+PRICE = {"prompt": 1e6, "generated": 1e3}  # a prompt token costs 1, a generated one 0.001
+
+
+def test_a_served_model_is_money_and_neither_gpu_hours_nor_weights(tmp_path):
+    pool, refined = plan(load_experiment(served(tmp_path, price=PRICE, n=4)))
+    direct = 10 + len("\n\nPlease think step by step, and put your final answer in \\boxed{}.") // 4
+    assert (pool.prompt_tokens, pool.tokens) == (10 * direct, 40_000)
+    assert (pool.money(), pool.money(0.4)) == (10 * direct + 40, 10 * direct + 16)
+    assert 20 * (500 + 10) < refined.prompt_tokens < 20 * (500 + 10 + 200)
+    assert pool.hours(5000, 0.4) is None
+    said = told(tmp_path / "experiment.yaml")
+    assert "0 GPU hours" in said
+    assert "0.0 GB of weights" in said
+    line = next(line for line in said.splitlines() if line.startswith("candidate_pools"))
+    assert line.split()[-3:] == ["–", f"{10 * direct + 16:,.2f}", f"{10 * direct + 40:,.2f}"]
+    assert max(map(len, said.splitlines()[:6])) <= 100
+
+
+@pytest.mark.parametrize(("n", "paid"), [(1, 40), (2, 20), (3, 20), (4, 10), (8, 10)])
+def test_the_samples_of_one_request_pay_its_prompt_once(tmp_path, n, paid):
+    pool, _ = plan(load_experiment(served(tmp_path, price=PRICE, n=n)))
+    assert pool.prompt_tokens == paid * (10 + 16)
+
+
+def test_what_the_file_allows_is_held_against_the_plan(tmp_path):
+    total = sum(step.money() for step in plan(load_experiment(served(tmp_path, price=PRICE))))
+    low, between, high = 1.0, total - 1, total + 1
+    assert "gpt-4o: most_cost is 1.00, and the plan is above it: " in told(served(tmp_path, price=PRICE, most_cost=low))
+    assert "and the plan is above it only at most" in told(served(tmp_path, price=PRICE, most_cost=between))
+    assert "and the plan is not above it" in told(served(tmp_path, price=PRICE, most_cost=high))
+    said = told(served(tmp_path, most_tokens=100))
+    assert "gpt-4o: most_tokens are 100, and the plan is above it" in said
+    assert "Served models cost" not in said
+
+
+def test_a_served_model_without_a_price_has_no_columns_of_money(tmp_path):
+    said = told(served(tmp_path))
+    assert "cost" not in said
+    assert "GPU hours" in said
+
+
+def test_a_model_of_unknown_size_has_a_dash_and_is_named(tmp_path):
+    experiment = served(tmp_path)
+    document = yaml.safe_load(experiment.read_text())
+    document["families"]["llama"] = {"tiny": {"source": "path:nowhere"}}
+    experiment.write_text(yaml.safe_dump(document))
+    said = told(experiment)
+    assert "Neither hours nor weights count llama-tiny: the file does not say the parameters." in said
+    line = next(line for line in said.splitlines() if "llama-tiny" in line)
+    assert line.split()[-1] == "–"
+
+
+def test_another_model_that_refines_is_the_one_that_is_paid(tmp_path):
+    path = served(tmp_path, price=PRICE)
+    document = yaml.safe_load(path.read_text())
+    document["families"]["llama"] = {"tiny": {"source": "path:nowhere", "parameters": 7e9}}
+    document["aggregations"] = {"other": {"kind": "synthesis", "model": "gpt-4o"}}
+    path.write_text(yaml.safe_dump(document))
+    steps = {(step.what, step.model): step for step in plan(load_experiment(path))}
+    assert steps["other", "llama-tiny"].money() == steps["other", "gpt-4o"].money()
+    assert steps["other", "llama-tiny"].hours(5000, 1) is None
+    assert steps["candidate_pools", "llama-tiny"].money() is None

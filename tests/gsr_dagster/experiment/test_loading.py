@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.loading import SHIPPED, ExperimentError, load_experiment
 
 DEMO = SHIPPED / "demo.yaml"
@@ -210,3 +211,55 @@ def test_replicas_inside_one_vllm_process_which_would_hang_are_refused_with_what
     message = refusal(document, tmp_path)
     assert "families.smollm2.135m.engine.vllm: data_parallel_size: vLLM 0.32 has no replicas inside one" in message
     assert "{kind: ray, replicas: N}" in message
+
+
+def accepted(document: dict, folder: Path) -> Experiment:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return load_experiment(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        (lambda d: d["evaluation"]["direct"], "evaluation.direct"),
+        (lambda d: d["evaluation"]["refinement"], "evaluation.refinement"),
+        (lambda d: d["students"]["smollm2-135m-gsr"]["candidates"], "students.smollm2-135m-gsr.candidates"),
+        (lambda d: d["students"]["smollm2-135m-gsr"]["solutions"], "students.smollm2-135m-gsr.solutions"),
+    ],
+)
+def test_thinking_is_bounded_only_where_a_model_thinks_first(document, tmp_path, section, place):
+    section(document)["thinking_tokens"] = 4
+    message = refusal(document, tmp_path)
+    assert f"{place}.thinking_tokens: no model that is sampled with them thinks first: none of smollm2-135m" in message
+    document["families"]["smollm2"]["135m"]["thinking_end"] = "</think>"
+    accepted(document, tmp_path)
+
+
+def test_a_students_thinking_is_its_teachers(document, tmp_path):
+    document["families"]["smollm2"]["360m"] = {"source": "path:models", "thinking_end": "</think>"}
+    document["students"]["smollm2-135m-gsr"]["teacher"] = "smollm2-360m"
+    document["students"]["smollm2-135m-gsr"]["refinements"]["thinking_tokens"] = 4
+    accepted(document, tmp_path)
+    document["students"]["smollm2-135m-gsr"]["candidates"]["thinking_tokens"] = 4
+    assert "candidates.thinking_tokens: no model" in refusal(document, tmp_path)
+
+
+def test_a_models_own_limit_leaves_room_for_an_answer_after_its_thinking(document, tmp_path):
+    document["families"]["smollm2"]["135m"] |= {"thinking_end": "</think>", "max_new_tokens": 10}
+    document["evaluation"]["direct"] |= {"thinking_tokens": 10, "max_new_tokens": 100}
+    assert "families.smollm2.135m.max_new_tokens: 10 leave no room for an answer" in refusal(document, tmp_path)
+
+
+def test_recorded_samples_take_no_chat_template(document, tmp_path):
+    del document["students"]
+    document["families"]["smollm2"]["135m"] |= {
+        "engine": {"kind": "recorded", "path": "samples"},
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+    message = refusal(document, tmp_path)
+    assert "families.smollm2.135m.chat_template_kwargs: recorded samples are not sampled" in message
+    document["evaluation"]["direct"]["thinking_tokens"] = 4
+    assert "evaluation.direct.thinking_tokens: no model that is sampled with them thinks first" in refusal(
+        document, tmp_path
+    )

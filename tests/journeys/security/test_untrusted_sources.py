@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jinja2.exceptions
 import pytest
+from resources.engines.openai import OpenAIEngine
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import Request
-from resources.engines.openai import OpenAIEngine
 from resources.engines.reward_model import RewardModel
 from resources.engines.transformers import TransformersEngine
 from resources.models import weights
@@ -155,7 +155,7 @@ def test_a_chat_template_cannot_leave_its_sandbox(model, reward_model_folder, tm
 def test_what_a_text_holds_is_no_template(model):
     engine = TransformersEngine(model, None, 1)
     asked = Request("r", [{"role": "user", "content": "{{ 7 * 7 }}{% for x in y %}"}], (0,), (1,))
-    assert "{{ 7 * 7 }}{% for x in y %}" in engine.tokenizer.decode(engine._prompt(asked))
+    assert "{{ 7 * 7 }}{% for x in y %}" in engine.tokenizer.decode(engine.chat.prompt(asked.messages))
 
 
 def gguf_file(path: Path, template: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.prompts import direct_messages
 from resources.engines.base import Request, Sample
 from resources.engines.sample_log import Prompt, complete_samples
 from resources.models import weights
@@ -98,6 +99,29 @@ def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):
         texts.append({sample.request_id: sample.text for finished in drawn for sample in finished})
         engine.close()
     assert sum(texts[0][name] != texts[1][name] for name in texts[0]) >= 2
+
+
+def test_ray_writes_what_transformers_writes_and_ends_thinking_at_the_same_token(small_model):
+    from resources.engines.ray import RayEngine
+    from resources.engines.transformers import TransformersEngine
+
+    texts = [f"State the final answer to the following arithmetic problem: {n} + {n % 5 + 1} =" for n in range(1, 9)]
+    asked = [Request(f"s{n}", direct_messages(text), (0, 1), (n, n + 1)) for n, text in enumerate(texts)]
+    engines = [
+        TransformersEngine(small_model, None, 8, thinking_end="\n<|user|>\n"),
+        RayEngine(small_model, None, TWO.model_copy(update={"replicas": 1}), thinking_end="\n<|user|>\n"),
+    ]
+    assert engines[0].context == engines[1].context == 1024
+    for settings in ({"repetition_penalty": 1.7, "stop": ["}"]}, {"thinking_tokens": 4, "max_new_tokens": 30}):
+        rollout = RolloutSettings(**{"temperature": 0, "max_new_tokens": 16, **settings})
+        embedded, ray = (
+            sorted(
+                (s for finished in e.sample(asked, rollout) for s in finished), key=lambda s: (s.request_id, s.index)
+            )
+            for e in engines
+        )
+        assert ray == embedded
+    engines[1].close()
 
 
 class LosesAReplica:

@@ -1,13 +1,17 @@
 """The sample log, with an engine at its boundary that answers by rule: what is asked for is what is tested."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
-from resources.engines.base import Sample
+from resources.engines.base import UNASKED, Sample, surely_within
 from resources.engines.sample_log import Prompt, adopt_shards, complete_samples
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -19,9 +23,17 @@ RECIPE = Recipe(ArtifactKey("base/candidate_pools", "sums|m"), settings={})
 class Echo:
     """Answers with prompt, index and seed, in lists of four; stops like a killed run after ``most`` of them."""
 
-    def __init__(self, most: int = 10**6):
+    counts_by = "characters"
+    notes = MappingProxyType({})
+
+    def __init__(self, most: int = 10**6, context: int | None = None, notes: dict[str, str] | None = None):
         self.most = most
+        self.context = context
+        self.notes = notes or {}
         self.drawn: list[tuple[str, int]] = []
+
+    def prompt_tokens(self, messages):
+        return sum(len(message["content"]) for message in messages)
 
     def sample(self, requests, settings):
         flat = [(r, i, s) for r in requests for i, s in zip(r.indices, r.seeds, strict=True)]
@@ -127,3 +139,98 @@ def test_what_two_runs_drew_at_once_counts_once_as_it_was_published(store):
     assert after["m/p0/4"]["text"] == "of another run"
     assert len(store.read(RECIPE.key)) == 50
     assert unpublished.name not in {shard.name for shard in store.existing(RECIPE.key).shards}
+
+
+# Prompts over the context. A prompt of these tests is "solve 3", 7 characters, or longer where its wording is.
+
+
+def mixed(long: str = "a long question " * 10, samples: int = 2) -> list[Prompt]:
+    short, over = prompts(samples, problems=3), prompts(samples, problems=4, wording=long)[-1:]
+    return [*short, *over]
+
+
+def test_a_prompt_over_the_context_is_a_sample_without_a_text_and_fails_nothing(store, caplog):
+    engine = Echo(context=100)
+    rows = complete(store, mixed(), engine)
+    assert all(not name.startswith("m/p3") for name, _ in engine.drawn)
+    left = [row for row in rows.values() if row["finish_reason"] == UNASKED]
+    assert [row["candidate_id"] for row in left] == ["m/p3/0", "m/p3/1"]
+    assert {(row["text"], row["generated_tokens"], row["prompt_tokens"]) for row in left} == {("", 0, 162)}
+    assert "1 of 4 prompts are not asked: they leave no room in the context of 100 tokens" in caplog.text
+    assert "m/p3 with 162" in caplog.text
+
+
+@given(length=st.integers(1, 60), context=st.integers(1, 60))
+def test_what_is_asked_is_what_leaves_room_for_a_token(tmp_path_factory, length, context):
+    store, engine = ArtifactStore(root=str(tmp_path_factory.mktemp("s"))), Echo(context=context)
+    rows = complete(store, [Prompt("m/p", [{"role": "user", "content": "x" * length}], 1)], engine)
+    assert (rows["m/p/0"]["finish_reason"] == UNASKED) == (length >= context)
+    assert len(engine.drawn) == (length < context)
+
+
+def test_a_prompt_that_surely_fits_is_not_counted(store):
+    engine = Echo(context=2048)
+    engine.prompt_tokens = lambda messages: pytest.fail("counted")
+    complete(store, prompts(), engine)
+    assert surely_within([{"role": "user", "content": "x" * 1000}], 2048)
+    assert not surely_within([{"role": "user", "content": "é" * 1000}], 2048)
+
+
+def test_where_no_prompt_can_be_asked_the_model_is_not(store):
+    engine = Echo(context=3)
+    assert {row["finish_reason"] for row in complete(store, prompts(), engine).values()} == {UNASKED}
+    assert not engine.drawn
+
+
+def test_a_longer_context_asks_again_and_leaves_the_others(store):
+    before = complete(store, mixed(), Echo(context=100))
+    same = Echo(context=100)
+    assert complete(store, mixed(), same) == before
+    assert not same.drawn
+    longer = Echo(context=1000)
+    after = complete(store, mixed(), longer)
+    assert longer.drawn == [("m/p3", 0), ("m/p3", 1)]
+    assert {row["finish_reason"] for row in after.values()} == {"stop"}
+    assert {n: row for n, row in after.items() if "p3" not in n} == {n: r for n, r in before.items() if "p3" not in n}
+    assert len(store.read(RECIPE.key)) == len(before)
+    complete_samples(store, RECIPE, mixed(), "candidate_id", SETTINGS, lambda: pytest.fail("loaded a model"))
+
+
+def test_a_shorter_prompt_asks_again(store):
+    complete(store, mixed(), Echo(context=100))
+    engine = Echo(context=100)
+    rows = complete(store, mixed(long="short"), engine)
+    assert {row["finish_reason"] for row in rows.values()} == {"stop"}
+
+
+def test_a_kill_while_asking_again_costs_nothing_that_was_drawn(store, monkeypatch):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 4)
+    complete(store, mixed(samples=8), Echo(context=100))
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, mixed(samples=8), Echo(context=1000, most=4))
+    engine = Echo(context=1000)
+    rows = complete(store, mixed(samples=8), engine)
+    assert len(engine.drawn) == 4
+    assert {row["finish_reason"] for row in rows.values()} == {"stop"}
+    assert len(store.read(RECIPE.key)) == 32
+
+
+def test_a_killed_run_with_prompts_over_the_context_ends_with_the_same_manifest(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
+    engines = [Echo(context=100, most=most, notes={"thinking": "none"}) for most in (12, 10**6)]
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, mixed(samples=8), engines[0])
+    complete(store, mixed(samples=8), engines[1])
+    whole = ArtifactStore(root=str(tmp_path / "uninterrupted"))
+    complete(whole, mixed(samples=8), Echo(context=100, notes={"thinking": "none"}))
+    assert store.data_version(RECIPE.key) == whole.data_version(RECIPE.key)
+
+
+def test_samples_say_what_they_were_drawn_with(store):
+    rows = complete(store, prompts(samples=1, problems=1), Echo(context=4096, notes={"thinking": "in a field"}))
+    (row,) = rows.values()
+    assert json.loads(row["drawn_with"]) == {
+        "counted_by": "characters",
+        "context": 4096,
+        "notes": {"thinking": "in a field"},
+    }

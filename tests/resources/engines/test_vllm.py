@@ -1,20 +1,24 @@
-"""vLLM for real, on the CPU, with SmolLM2: in this process, and served to the openai engine. `make test-vllm`."""
+"""vLLM for real, on the CPU: in this process, and served to the openai engine. `make test-vllm`."""
 
 import importlib.util
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gsr_dagster.experiment.engines import VLLM, OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
-from resources.engines.base import Request, Sample
+from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from resources.engines.base import Request, Sample, sample_seed
 from resources.models import weights
 from tests.resources.engines.asked import requests
 
@@ -93,9 +97,9 @@ def adapter(model, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(model, adapter) -> Iterator[str]:
-    """A real `vllm serve` on loopback, with the student's adapter as a model of its own."""
+@contextmanager
+def served(model: Path, name: str) -> Iterator[str]:
+    """A real `vllm serve` on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -103,7 +107,7 @@ def server(model, adapter) -> Iterator[str]:
 
     prepare_cpu()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    command += ["--served-model-name", "smollm2", "--host", "127.0.0.1", "--enforce-eager", "--max-model-len", "1024"]
+    command += ["--served-model-name", name, "--host", "127.0.0.1", "--enforce-eager", "--max-model-len", "1024"]
     command += ["--gpu-memory-utilization", "0.3", "--no-enable-chunked-prefill"]
     process = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
@@ -118,6 +122,12 @@ def server(model, adapter) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(model) -> Iterator[str]:
+    with served(model, "smollm2") as address:
+        yield address
 
 
 def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter, tmp_path, monkeypatch):
@@ -140,14 +150,128 @@ def test_a_student_is_a_lora_request_on_its_base(engine, model, adapter, tmp_pat
 
 
 def test_a_served_model_is_sampled_by_the_openai_engine(server, model):
-    from resources.engines.openai import OpenAIEngine
+    from resources.engines.served.engine import OpenAIEngine
 
-    engine = OpenAIEngine(model, OpenAI(kind="openai", base_url=server, model="smollm2", concurrency=8))
+    engine = OpenAIEngine(OpenAI(kind="openai", base_url=server, model="smollm2", concurrency=8))
     asked = requests(6, 4)
     first = drawn(engine, asked, SETTINGS)
     assert len(first) == 24
-    assert not engine.failures
+    assert not engine.model.failures
     again = drawn(engine, asked, SETTINGS)
     assert sum(again[key].text == first[key].text for key in first) > 12, "a seed decides most of a sample"
     assert {s.finish_reason for s in first.values()} <= {"stop", "length"}
     assert all(0 < s.generated_tokens <= 24 for s in first.values())
+
+
+# Of the small model, which writes "The answer is \\boxed{7}." and is sure of it: rounding changes no token.
+@pytest.fixture(scope="module")
+def asking(small_model, tmp_path_factory) -> Path:
+    """The small model with a folder that asks for much beside the stop tokens."""
+    folder = tmp_path_factory.mktemp("asking") / "model"
+    shutil.copytree(small_model, folder)
+    file = folder / "generation_config.json"
+    asked = {"repetition_penalty": 30.0, "temperature": 0.3, "top_k": 3, "top_p": 0.5, "min_p": 0.2}
+    asked |= {"max_new_tokens": 5, "no_repeat_ngram_size": 2, "min_new_tokens": 12, "num_beams": 2, "do_sample": True}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **asked}))
+    return folder
+
+
+def sums() -> list[Request]:
+    sums = [f"{n % 9 + 1} + {n % 7 + 1}" for n in range(12)]
+    chats = [direct_messages(f"State the final answer to the following arithmetic problem: {s} =") for s in sums]
+    chats += [
+        refinement_messages(f"What is {s}?", [f"Seven. {s}.", "7 is"]) for s in sums[:4]
+    ]  # a penalty shows in these
+    return [Request(f"s{n}", chat, (0,), (n,)) for n, chat in enumerate(chats)]
+
+
+SETTINGS_TO_AGREE_ON = {
+    "greedy": {},
+    "repetition_penalty": {"repetition_penalty": 1.7},
+    "stop": {"stop": ["{1", "oxed{7"]},
+    "a special token as stop": {"stop": ["<|end|>"]},
+    "top_k": {"temperature": 1.0, "top_k": 1},
+    "min_p": {"temperature": 0.5, "min_p": 1.0},
+    "cut off": {"max_new_tokens": 5},
+    "all": {"repetition_penalty": 1.7, "stop": ["}"], "temperature": 0.9, "top_k": 1, "min_p": 0.1},
+}
+MARKERS = {"none": None, "its own": "answer", "special": "<|user|>", "several": "</think>", "partly": "\n<|user|>\n"}
+BUDGET = {"thinking_tokens": 4, "max_new_tokens": 30}
+
+
+def greedy(**settings) -> RolloutSettings:
+    return RolloutSettings(**{"temperature": 0, "max_new_tokens": 16, **settings})
+
+
+def told(engine, settings: RolloutSettings) -> list[tuple[str, str, str, int, int]]:
+    samples = drawn(engine, sums(), settings)
+    return [
+        (request, s.text, s.finish_reason, s.prompt_tokens, s.generated_tokens)
+        for (request, _), s in sorted(samples.items())
+    ]
+
+
+@pytest.fixture(scope="module")
+def asking_engines(asking) -> Iterator:
+    from resources.engines.chat import Chat
+    from resources.engines.transformers import TransformersEngine
+    from resources.engines.vllm import VLLMEngine
+
+    engines = TransformersEngine(asking, None, batch_size=8), VLLMEngine(asking, None, ON_CPU)
+
+    def with_marker(marker: str | None) -> tuple:
+        for engine in engines:
+            engine.chat = Chat(engine.chat.tokenizer, None, marker, engine.chat.stop_tokens)
+        return engines
+
+    yield with_marker
+    engines[1].close()
+
+
+@pytest.mark.parametrize("settings", SETTINGS_TO_AGREE_ON.values(), ids=SETTINGS_TO_AGREE_ON.keys())
+def test_transformers_and_vllm_write_the_same_by_the_same_settings(asking_engines, settings):
+    embedded, vllm = asking_engines(None)
+    assert told(vllm, greedy(**settings)) == told(embedded, greedy(**settings))
+    assert vllm.context == embedded.context == 1024
+
+
+@pytest.mark.parametrize("marker", MARKERS.values(), ids=MARKERS.keys())
+@pytest.mark.parametrize("settings", [{}, {"repetition_penalty": 1.5}, {"stop": ["oxed{", "user"]}], ids=str)
+def test_transformers_and_vllm_end_thinking_at_the_same_token(asking_engines, marker, settings):
+    embedded, vllm = asking_engines(marker)
+    ended, ours = (told(engine, greedy(**BUDGET, **settings)) for engine in (vllm, embedded))
+    assert sum(a == b for a, b in zip(ended, ours, strict=True)) >= len(ours) - 2, "what follows is odd: it may round"
+    if marker:
+        thinking = [[text.partition(marker)[:2] for _, text, *_ in said] for said in (ended, ours)]
+        assert thinking[0] == thinking[1]
+        assert all(end or settings.get("stop") for _, end in thinking[0])
+
+
+def test_a_thinking_budget_of_vllm_leaves_alone_what_ended_by_itself_and_is_decided_by_seeds(asking_engines):
+    _, vllm = asking_engines("answer")
+    asked = [Request(r.id, r.messages, (0, 1, 2), tuple(sample_seed("f", r.id, i) for i in range(3))) for r in sums()]
+    free = drawn(vllm, asked, greedy(temperature=1.0, max_new_tokens=30))
+    settings = greedy(temperature=1.0, **BUDGET)
+    first, again = drawn(vllm, asked, settings), drawn(vllm, asked, settings)
+    assert {key: s.text for key, s in first.items()} == {key: s.text for key, s in again.items()}
+    by_themselves = [key for key, s in free.items() if "answer" in vllm.detokenize(vllm.tokenize(s.text)[:4])]
+    assert len(by_themselves) > 24
+    assert sum(first[key].text == free[key].text for key in by_themselves) >= 0.9 * len(by_themselves)
+    assert all("answer" in s.text for s in first.values())
+
+
+@pytest.fixture(scope="module")
+def asking_server(asking) -> Iterator[str]:
+    with served(asking, "asking") as address:
+        yield address
+
+
+@pytest.mark.parametrize("settings", SETTINGS_TO_AGREE_ON.values(), ids=SETTINGS_TO_AGREE_ON.keys())
+def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(
+    asking_engines, asking, asking_server, settings
+):
+    from resources.engines.served.engine import OpenAIEngine
+
+    embedded, _ = asking_engines(None)
+    engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
+    assert told(engine, greedy(**settings)) == told(embedded, greedy(**settings))

@@ -57,6 +57,22 @@ def test_a_list_of_responses_is_a_sample_each_with_what_stands_beside_it(tmp_pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("recorded", "kept"),
+    [
+        ("content_filter", "content_filter"),
+        ("MAX_TOKENS", "MAX_TOKENS"),
+        ("tool_calls", "tool_calls"),
+        ({"type": "length", "length": 16}, "length"),
+        (None, "stop"),
+        ("", "stop"),
+        (float("nan"), "stop"),
+    ],
+)
+def test_a_finish_reason_is_kept_as_it_comes_and_without_one_the_text_ended(tmp_path, recorded, kept):
+    assert [s.finish_reason for s in read(tmp_path, {"response": "a", "finish_reason": recorded})] == [kept]
+
+
 def test_a_list_under_another_name_is_taken_apart_too(tmp_path):
     row = {"responses": ["a", "b"], "scores": [0.5, 1.0], "lengths": [1, 2]}
     found = read(tmp_path, row, response="responses", label="scores", generated_tokens="lengths")
@@ -93,6 +109,7 @@ def test_a_path_leads_into_nested_fields(tmp_path, path):
         ({"response": "a", "answer": {"value": 2}}, "answer is an object that has value"),
         ({"response": "a", "candidates": ["x", {"text": "y"}]}, "one of candidates is an object"),
         ({"response": "a", "candidates": [1]}, "one of candidates is a number"),
+        ({"response": "a", "finish_reason": 7}, "finish_reason is a number, and a text is wanted"),
         ({"response": "a", "generated_tokens": 1.5}, "generated_tokens is '1.5', which is no number of tokens"),
     ],
 )

@@ -165,6 +165,34 @@ def test_a_batch_of_openai_is_read_with_the_problems_of_a_second_file(tmp_path):
     assert list(reading.notes.values()) == [1]
 
 
+def said(message: dict, reading: Reading, tmp_path: Path, reason: str = "stop") -> tuple[str, str]:
+    row = request("p", "")
+    row["response"]["body"]["choices"] = [{"index": 0, "finish_reason": reason, "message": message}]
+    (sample,) = read_recorded(written(tmp_path / "output.jsonl", row), "openai-batch", reading)
+    return sample.text, sample.finish_reason
+
+
+def test_a_batchs_thinking_in_a_field_of_its_own_is_joined_to_the_answer(tmp_path):
+    for field in ("reasoning_content", "reasoning"):
+        message = {"content": "So \\boxed{2}", field: "1 and 1 make 2."}
+        named = Reading(problems=PROBLEMS, thinking_end="</think>")
+        assert said(message, named, tmp_path)[0] == "1 and 1 make 2.</think>So \\boxed{2}"
+        assert said({**message, "content": None}, named, tmp_path, "length") == ("1 and 1 make 2.", "length")
+        reading = Reading(problems=PROBLEMS)
+        assert said(message, reading, tmp_path)[0] == "So \\boxed{2}"
+        assert list(reading.notes) == [
+            "responses have their thinking in a field of its own: without --thinking-end it is left out"
+        ]
+
+
+def test_a_batchs_refusals_parts_and_finish_reasons_are_kept(tmp_path):
+    reading = Reading(problems=PROBLEMS)
+    assert said({"content": None, "refusal": "I cannot help."}, reading, tmp_path) == ("", "refusal")
+    assert said({"content": "half", "refusal": None}, reading, tmp_path, "content_filter") == ("half", "content_filter")
+    parts = [{"type": "text", "text": "a "}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "b"}]
+    assert said({"content": parts}, reading, tmp_path)[0] == "a b"
+
+
 def test_a_batch_without_its_problems_says_what_is_missing(tmp_path):
     path = written(tmp_path / "output.jsonl", request("q-1", "a"))
     with pytest.raises(ImportFileError, match=r"row 1: a batch's output holds no problems: .* --problems"):

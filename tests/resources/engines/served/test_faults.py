@@ -1,4 +1,4 @@
-"""The openai engine against a server that fails in every way there is. (Against a real vLLM: test_vllm.py.)"""
+"""A served model whose server fails in every way there is. (Against a real vLLM: test_vllm.py.)"""
 
 import json
 import threading
@@ -13,8 +13,9 @@ from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError, Request, sample_seed
-from resources.engines.openai import OpenAIEngine
 from resources.engines.sample_log import Prompt, complete_samples
+from resources.engines.served.door import QUESTION
+from resources.engines.served.engine import OpenAIEngine
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -36,6 +37,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.answered: Counter[int] = Counter()
         self.faults: Counter[str] = Counter()
         self.keys: set[str] = set()
+        self.questions = 0
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
 
@@ -57,7 +59,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path != "/v1/chat/completions":
+            return self.send_error(404)
         server, seed = self.server, asked["seed"]
+        if asked["messages"] == QUESTION:
+            server.questions += 1
+            return self.answer(server.always if server.always == "unauthorized" else "", seed, asked)
         with server.lock:
             server.keys.add(self.headers["Authorization"])
             server.at_once += 1
@@ -67,6 +74,9 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.at_once -= 1
+
+    def do_GET(self) -> None:
+        self.send_error(404)
 
     def answer(self, fault: str, seed: int, asked: dict) -> None:
         said = "lone \ud800, a pair \U0001f600" if fault == "surrogate" else f"said {seed}"
@@ -118,7 +128,8 @@ def serve() -> Iterator:
 def engine(server: FaultyServer, tokenizer_folder, **options: object) -> OpenAIEngine:
     settings = {"timeout": 2.5, "concurrency": 8, "retries": 6, **options}
     base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return OpenAIEngine(tokenizer_folder, OpenAI(kind="openai", base_url=base_url, model="served", **settings))
+    served = OpenAI(kind="openai", base_url=base_url, model="served", **settings)
+    return OpenAIEngine(served, ("a folder", lambda: tokenizer_folder))
 
 
 def requests(count: int, samples: int) -> list[Request]:
@@ -150,7 +161,9 @@ def test_of_a_server_that_fails_one_request_in_five_nothing_is_lost_and_nothing_
     assert all(got[r.id, i].text == f"said {s}" for r in asked for i, s in zip(r.indices, r.seeds, strict=True))
     assert {(s.prompt_tokens, s.generated_tokens, s.finish_reason) for s in samples} == {(5, 3, "stop")}
     assert set(server.faults) == set(FAULTS)
-    assert sum(faulty.failures.values()) == sum(server.attempts.values()) - 200 >= sum(server.faults.values()) == 40
+    assert (
+        sum(faulty.model.failures.values()) == sum(server.attempts.values()) - 200 >= sum(server.faults.values()) == 40
+    )
     assert server.most_at_once <= 8
     assert "failed requests, by kind" in caplog.text
     assert server.keys == {f"Bearer {KEY}"}
@@ -188,11 +201,11 @@ def test_a_refused_key_is_not_tried_again_and_not_repeated(serve, tokenizer_fold
     server = serve(always="unauthorized")
     with pytest.raises(EngineError, match="AuthenticationError") as refused:
         list(engine(server, tokenizer_folder).sample(requests(1, 1), SETTINGS))
-    assert max(server.attempts.values()) == 1
+    assert (server.questions, len(server.attempts)) == (1, 0)
     assert KEY not in str(refused.value) + caplog.text
 
 
 def test_a_server_that_is_not_there_is_an_error_that_says_so(tokenizer_folder):
     gone = OpenAI(kind="openai", base_url="http://127.0.0.1:9/v1", model="served", retries=0)
     with pytest.raises(EngineError, match="APIConnectionError"):
-        list(OpenAIEngine(tokenizer_folder, gone).sample(requests(1, 1), SETTINGS))
+        list(OpenAIEngine(gone, ("a folder", lambda: tokenizer_folder)).sample(requests(1, 1), SETTINGS))

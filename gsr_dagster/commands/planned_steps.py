@@ -1,0 +1,204 @@
+"""The steps of a run from nothing: what each samples or trains, and what that costs at most.
+
+    plan(experiment)[0]
+    Step(what="candidate_pools", model="qwen2.5-7b", sampler="qwen2.5-7b", prompts=1318, samples=22528, ...)
+
+Tokens are counted to the limits of the rollout settings: no run costs more, but for what a
+reward model reads, whose size the file does not say. What models really write is a share of
+it (on AIME 13,000 of 32,768, arXiv 2509.00084).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from gsr_dagster.experiment.datasets import REGISTRY
+from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from resources.problems.sources import load_problems
+
+# A rate is that of a model of so many parameters; others are slower in proportion.
+RATED_PARAMETERS = 7e9
+# arXiv 2509.00084: 56K problems have an extracted answer and a pass rate within the filter.
+PAPERS_PROBLEMS = 56_000
+CHARACTERS_A_TOKEN = 4
+# Of a problem that is not in a file: those of MATH500 and AIME have 200 to 400.
+USUAL_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class Step:
+    """The sampling or training of one model, ``sampler``, for a subject, ``model``.
+
+    ``tokens`` are generated, or trained on, at most. ``prompt_tokens`` are those that a server
+    is paid for, an estimate; ``server`` is None of a model that runs on our own GPUs.
+    """
+
+    what: str
+    model: str
+    sampler: str
+    parameters: float | None
+    prompts: int
+    samples: int
+    tokens: int
+    prompt_tokens: int = 0
+    server: OpenAI | None = None
+
+    @property
+    def trains(self) -> bool:
+        return self.what == "lora_checkpoints"
+
+    def hours(self, rate: float, share: float) -> float | None:
+        """Return hours at ``rate`` tokens/s of a 7B model, where ``share`` of the limit is written.
+
+        None of a model on a server, and of one whose size is unknown.
+        """
+        if self.server or self.parameters is None:
+            return None
+        return self.tokens * share * self.parameters / RATED_PARAMETERS / rate / 3600
+
+    def money(self, share: float = 1) -> float | None:
+        """Return what a server asks where ``share`` of the limit is written; None without a price."""
+        if self.server is None or self.server.price is None:
+            return None
+        price = self.server.price
+        return (self.prompt_tokens * price.prompt + self.tokens * share * price.generated) / 1e6
+
+
+def plan(experiment: Experiment) -> list[Step]:
+    """Return the steps of a run from nothing, in the order of the graph."""
+    planned = Planned(experiment)
+    steps: list[Step] = []
+    drawn: set = set()
+    for name in experiment.models:
+        steps += planned.evaluation(name, name)
+        steps += planned.aggregations(name, name)
+    for name, student in experiment.students.items():
+        steps += planned.teaching(name, student, drawn)
+        steps += planned.evaluation(name, student.base)
+        steps += planned.aggregations(name, student.base)
+    return steps
+
+
+def problems_of(problem_set: ProblemSet) -> int:
+    """Return how many problems a set has, without loading those of the hub."""
+    if problem_set.problems:
+        return problem_set.problems
+    kind, _, name = problem_set.source.partition(":")
+    if kind == "hub":
+        return REGISTRY[name].problems or PAPERS_PROBLEMS
+    return len(load_problems("plan", problem_set).rows)
+
+
+def problem_tokens(problem_set: ProblemSet) -> int:
+    """Return the mean tokens of a set's problems, by their characters; of those that are in no file a usual number."""
+    if not problem_set.source.startswith("file:"):
+        return USUAL_CHARACTERS // CHARACTERS_A_TOKEN
+    lengths = [len(row["problem"]) for row in load_problems("plan", problem_set).rows]
+    return ceil(sum(lengths) / len(lengths) / CHARACTERS_A_TOKEN)
+
+
+class Planned:
+    """What the steps of an experiment are made of: how many problems, and how long their prompts."""
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+        self.sets: Mapping[str, ProblemSet] = dict(experiment.benchmarks)
+        if experiment.training_problems and experiment.students:
+            self.sets = {**self.sets, "training_problems": experiment.training_problems}
+        self.problems = {name: problems_of(problem_set) for name, problem_set in self.sets.items()}
+        # Only a server that is paid asks how long a problem is.
+        paid = any(isinstance(m.engine, OpenAI) for m in experiment.models.values())
+        self.lengths = {name: problem_tokens(problem_set) if paid else 0 for name, problem_set in self.sets.items()}
+
+    def evaluation(self, subject: str, model: str) -> Iterator[Step]:
+        """Yield the direct samples and the refinements of a subject over all benchmarks."""
+        if isinstance(self.experiment.models[model].engine, RecordedSamples):
+            return
+        direct = self.experiment.rollout("direct", subject).max_new_tokens
+        refinement = self.experiment.rollout("refinement", subject).max_new_tokens
+        ks = (self.experiment.k, *self.experiment.further_ks)
+        pools = [
+            (self.problems[n], self.problems[n] * b.samples, self.direct(n))
+            for n, b in self.experiment.benchmarks.items()
+        ]
+        refined = [
+            (groups, groups, self.refinement(n))
+            for n, b in self.experiment.benchmarks.items()
+            for groups in [self.problems[n] * sum(b.samples // k for k in ks)]
+        ]
+        yield self.step("candidate_pools", subject, model, pools, direct)
+        yield self.step("self_refinements", subject, model, refined, refinement)
+
+    def aggregations(self, subject: str, model: str) -> Iterator[Step]:
+        """Yield what the aggregations of a subject's groups draw, over all benchmarks."""
+        k, benchmarks = self.experiment.k, self.experiment.benchmarks
+        groups = sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items())
+        length = max(self.refinement(name) for name in benchmarks)
+        for name, aggregation in self.experiment.aggregations.items():
+            if not aggregation.draws:
+                continue
+            sampler, rollout = model, self.experiment.rollout("refinement", subject)
+            if aggregation.refiner is not None:
+                sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
+            prompts, samples = aggregation.cost(groups, k, len(benchmarks))
+            yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
+
+    def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
+        """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.
+
+        What another student's teaching has ``drawn`` with the same settings is not drawn again.
+        """
+        problems, direct, refinement = (
+            self.problems["training_problems"],
+            self.direct("training_problems"),
+            self.refinement("training_problems"),
+        )
+        candidates = ("training_candidates", student.sampler, student.candidates)
+        refinements = ("teacher_refinements", student.teacher, student.refinements)
+        solutions = ("teacher_solutions", student.teacher, student.solutions)
+        for settings, length in (
+            (candidates, direct),
+            ((*refinements, candidates), refinement),
+            (solutions, direct),
+        ):
+            if settings in drawn:
+                continue
+            drawn.add(settings)
+            what, model, rollouts = settings[:3]
+            asked = [(problems, problems * rollouts.samples, length)]
+            yield self.step(what, model, model, asked, rollouts.max_new_tokens)
+        solved, refined = student.solutions.samples, student.refinements.samples
+        rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
+        rows = min(rows, student.most_rows or rows)
+        longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
+        parameters = self.experiment.models[student.base].parameters
+        tokens = int(rows * student.training.epochs * longest)
+        yield Step("lora_checkpoints", name, student.base, parameters, rows, rows, tokens)
+
+    def step(self, what: str, subject: str, sampler: str, asked: list[tuple[int, int, int]], limit: int) -> Step:
+        """Return a step that asks for so many (prompts, samples), with so many tokens a prompt."""
+        model = self.experiment.models[sampler]
+        server = model.engine if isinstance(model.engine, OpenAI) else None
+        prompts, samples = sum(p for p, _, _ in asked), sum(s for _, s, _ in asked)
+        # A request for several samples pays its prompt once.
+        n = server.n if server else 1
+        paid = sum(p * ceil(s / p / n) * length for p, s, length in asked if p) if server else 0
+        return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, paid, server)
+
+    def direct(self, name: str) -> int:
+        """Return the tokens of a direct prompt."""
+        examples = [(example.problem, example.solution) for example in self.sets[name].worked_examples]
+        return self.lengths[name] + _tokens(direct_messages("", examples))
+
+    def refinement(self, name: str) -> int:
+        """Return the tokens of a prompt with candidates, which have their whole budget."""
+        written = _tokens(refinement_messages("", [""] * self.experiment.k))
+        return self.lengths[name] + written + self.experiment.evaluation.candidate_tokens
+
+
+def _tokens(messages: list[dict[str, str]]) -> int:
+    return sum(len(message["content"]) for message in messages) // CHARACTERS_A_TOKEN

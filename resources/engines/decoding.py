@@ -1,0 +1,141 @@
+"""What the transformers engine does with the logits of a step, and when it ends a text.
+
+In vLLM's order: the repetition penalty, temperature, min-p, top-k, top-p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gsr_dagster.experiment.settings import RolloutSettings
+from resources.engines.chat import Chat
+
+if TYPE_CHECKING:
+    import torch
+
+NUCLEUS_HEAD = 512
+
+
+class RepetitionPenalty:
+    """A logits processor that makes every token of the prompt and of the text so far less likely.
+
+    transformers' own counts padding as text. Source: Keskar et al. 2019, arXiv 1909.05858.
+    """
+
+    def __init__(self, penalty: float, mask: torch.Tensor):
+        self.penalty = penalty
+        self.mask = mask
+        self.seen: Any = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        last = input_ids[:, -1:]
+        if self.seen is None:
+            self.seen = torch.zeros_like(scores, dtype=torch.bool)
+            last = input_ids.where(self.mask.bool(), last)
+        self.seen.scatter_(-1, last, True)
+        penalised = torch.where(scores > 0, scores / self.penalty, scores * self.penalty)
+        return torch.where(self.seen, penalised, scores)
+
+
+class NucleusSampler:
+    """A logits processor that samples by temperature, min-p, top-k and top-p, one uniform number a row and step.
+
+    It leaves the drawn token alone with a finite score, so that greedy decoding takes
+    it. Source of the nucleus: Holtzman et al. 2020, arXiv 1904.09751.
+    """
+
+    def __init__(self, settings: RolloutSettings, seeds: Sequence[int], prompt_length: int, device: str):
+        import torch
+
+        streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        draws = [torch.rand(settings.max_new_tokens, generator=stream) for stream in streams]
+        self.uniform = torch.stack(draws).to(device)
+        self.temperature = settings.temperature
+        self.top_p = settings.top_p
+        self.top_k = settings.top_k
+        self.min_p = settings.min_p
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        step = input_ids.shape[1] - self.prompt_length
+        if self.temperature == 0:
+            return scores
+        probabilities = torch.softmax(scores.float() / self.temperature, dim=-1)
+        # Sorting the whole vocabulary costs more than the model where the head holds the nucleus.
+        head = min(NUCLEUS_HEAD, scores.shape[-1])
+        ranked, tokens = probabilities.topk(head, dim=-1)
+        if head < scores.shape[-1] and not self._holds_the_nucleus(ranked):
+            ranked, tokens = probabilities.sort(dim=-1, descending=True)
+        if filtered := bool(self.top_k or self.min_p):
+            ranked = self._without_what_min_p_and_top_k_drop(ranked)
+        cumulative = ranked.cumsum(-1)
+        top_p = self.top_p * cumulative[:, -1:] if filtered else self.top_p
+        # A token belongs to the nucleus where the mass before it is under top_p.
+        size = (cumulative - ranked < top_p).sum(-1, keepdim=True)
+        target = self.uniform[:, step, None] * cumulative.gather(-1, size - 1)
+        place = (cumulative <= target).sum(-1, keepdim=True).minimum(size - 1)
+        return torch.full_like(scores, float("-inf")).scatter_(-1, tokens.gather(-1, place), 0.0)
+
+    def _holds_the_nucleus(self, ranked: torch.Tensor) -> bool:
+        """Return whether no token outside of these, the likeliest in their order, can be drawn."""
+        if self.top_k and self.top_k <= ranked.shape[-1]:
+            return True
+        if self.min_p:
+            return bool((ranked[:, -1] < self.min_p * ranked[:, 0]).all())
+        return not self.top_k and not bool((ranked.sum(-1) < self.top_p).any())
+
+    def _without_what_min_p_and_top_k_drop(self, ranked: torch.Tensor) -> torch.Tensor:
+        kept = ranked.clone()
+        if self.min_p:
+            kept[ranked < self.min_p * ranked[:, :1]] = 0
+        if self.top_k:
+            kept[:, self.top_k :] = 0
+        return kept
+
+
+class ThinkingBudget:
+    """A logits processor that ends thinking which has reached the budget: the end marker is all that can follow.
+
+    Source: budget forcing, Muennighoff et al. 2025, arXiv 2501.19393.
+    """
+
+    def __init__(self, chat: Chat, budget: int, prompt_length: int):
+        self.chat = chat
+        self.budget = budget
+        self.end = prompt_length + budget
+        self.markers: list[list[int]] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step = input_ids.shape[1] - self.end
+        if step == 0:
+            self.markers = [self.chat.closing(tokens) for tokens in input_ids[:, -self.budget :].tolist()]
+        forced = [(row, marker[step]) for row, marker in enumerate(self.markers) if 0 <= step < len(marker)]
+        for row, token in forced:
+            scores[row] = float("-inf")
+            scores[row, token] = 0.0
+        return scores
+
+
+class StopStrings:
+    """A stopping criterion: a row ends where its text has one of the strings. ``lengths`` says where, in tokens."""
+
+    def __init__(self, chat: Chat, stop: Sequence[str], rows: int, prompt_length: int):
+        self.chat = chat
+        self.stop = stop
+        self.prompt_length = prompt_length
+        self.window = max(len(string.encode()) for string in stop) + 8  # a token has a byte at least
+        self.lengths: list[int | None] = [None] * rows
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        import torch
+
+        length = input_ids.shape[1] - self.prompt_length
+        for row, tokens in enumerate(input_ids[:, -min(length, self.window) :].tolist()):
+            if self.lengths[row] is None and self.chat.stopped(tokens, self.stop):
+                self.lengths[row] = length
+        return torch.tensor([ended is not None for ended in self.lengths], device=input_ids.device)
