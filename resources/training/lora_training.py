@@ -86,7 +86,6 @@ def train(job: dict[str, Any]) -> None:
     trainer.add_callback(save_by_the_clock(trainer, training["save_minutes"]))
     if main_process:
         refuse_a_full_disk(trainer.model, Path(job["checkpoint"]).parent)
-        trainer.saves.begin()
     if main_process and os.environ.get("ACCELERATE_USE_FSDP") == "true" and not trainer.is_fsdp_enabled:
         note(
             job, "its accelerate config asks for FSDP, which there is on GPUs only: each process holds the whole model"
@@ -99,6 +98,8 @@ def train(job: dict[str, Any]) -> None:
                 f"step {step_of(save)} was saved by a training that shared its model in another way: it starts anew",
             )
         save = None
+    if main_process:
+        trainer.saves.begin(save)
     trainer.train(resume_from_checkpoint=save and str(save))
     shared = trainer.how()["shared_by"]
     state = trainer.accelerator.get_state_dict(trainer.model) if shared else None

@@ -50,10 +50,11 @@ class Saves:
         """Return the folder in which a step is written, before it is whole."""
         return self.folder / f"{HALF_WRITTEN}{step}"
 
-    def begin(self) -> None:
-        """Remove what a killed training left half-written."""
-        for path in self.folder.glob(f"{HALF_WRITTEN}*"):
-            shutil.rmtree(path, ignore_errors=True)
+    def begin(self, save: Path | None) -> None:
+        """Remove all but the save that a training goes on from: what was half-written, and what a kill left to remove."""
+        for path in (*self._steps(), *self.folder.glob(f"{HALF_WRITTEN}*")):
+            if path != save:
+                shutil.rmtree(path, ignore_errors=True)
 
     def finish(self, step: int, written: Path) -> None:
         """Make a written folder the save of a step, and remove those before it."""

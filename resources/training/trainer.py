@@ -123,17 +123,18 @@ class Trainer(dg.ConfigurableResource):
             track(label, 0, "steps") as progress,
         ):
             try:
-                while process.poll() is None:
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                running = True
+                while running:
+                    running = process.poll() is None
                     for row in history.new_rows():
                         if "note" in row:
                             log.warning("%s: %s", label, row["note"])
                             continue
                         progress.total_is(row["steps"])
                         progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
+                    time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
             finally:
                 process.kill()
-        history.new_rows()
         if process.returncode != 0:
             output = (scratch / "output.log").read_text(errors="replace")
             first = ROOT_CAUSE.search(output)  # of several processes

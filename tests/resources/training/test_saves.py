@@ -92,6 +92,37 @@ def test_a_damaged_save_is_removed_and_the_one_before_it_is_used(tmp_path, caplo
     assert not (tmp_path / "step-2").exists()
 
 
+def test_what_a_training_does_not_go_on_from_is_removed_as_it_begins(tmp_path):
+    """Or an old save with a higher step would be taken for the newest, and three could stand there."""
+    saves = Saves(tmp_path)
+    for name in ("step-1", "step-2", "step-9", ".writing-3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.json").write_text("{}")
+    saves.begin(tmp_path / "step-2")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-2"]
+    saves.begin(None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_save_of_processes_that_shared_the_model_in_another_way_is_not_used(small_model, tmp_path, caplog):
+    saves = Saves(tmp_path / "saves")
+    killed_after(2, saves, tmp_path / "killed", small_model)
+    save = saves.newest()
+    assert save is not None
+    written = saves.being_written(8)
+    save.rename(written)
+    (written / "SHA256SUMS").unlink()
+    (written / "how.json").write_text('{"shared_by": "fsdp", "processes": 4}')
+    saves.finish(8, written)
+    trained = train(small_model, tmp_path / "again", saves=saves, **EACH_STEP)
+    assert "step 8 was saved by a training that shared its model in another way: it starts anew" in caplog.text
+    assert trained.history == train(small_model, tmp_path / "whole", **EACH_STEP).history
+    assert [path.name for path in saves.folder.glob("step-*")] == ["step-8"]
+    newest = saves.newest()
+    assert newest is not None
+    assert '"shared_by": ""' in (newest / "how.json").read_text()
+
+
 def test_a_second_training_of_a_student_does_not_touch_the_saves_of_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr("resources.training.saves.SECONDS_TO_WAIT", 0.2)
     saves = Saves(tmp_path / "saves")
