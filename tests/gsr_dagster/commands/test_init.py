@@ -40,7 +40,7 @@ def csv_file(path: str, header: tuple[str, ...] = ("id", "question", "gold"), ro
 
 
 def gsr(*arguments: str, fails: bool = False) -> str:
-    result = CliRunner().invoke(main, arguments, env={"COLUMNS": "100"})
+    result = CliRunner().invoke(main, arguments)
     assert not result.exception or isinstance(result.exception, SystemExit), result.exception
     assert bool(result.exit_code) is fails, result.output
     return result.output

@@ -1,10 +1,12 @@
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
+from gsr_dagster.commands.options import console
 from gsr_dagster.commands.planned_steps import plan
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
@@ -90,7 +92,8 @@ def served(folder: Path, **engine: object) -> Path:
 
 
 def told(path: Path) -> str:
-    result = CliRunner().invoke(main, ["-e", str(path), "plan"], env={"COLUMNS": "100"})
+    with patch.object(console, "_width", 100):
+        result = CliRunner().invoke(main, ["-e", str(path), "plan"])
     assert result.exit_code == 0, result.output
     return result.output
 
