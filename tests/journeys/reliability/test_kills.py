@@ -152,7 +152,7 @@ class Killed:
         self.contents = begun
         self.counted.journeys += 1
         order = list(self.reference.begun)
-        first = order.index("student__candidate_pools") if begun else -1
+        first = next(n for n, step in enumerate(order) if step.endswith("student__candidate_pools")) if begun else -1
         moments = [self.reference.moment(self.rng, n % 3 == 0 and not self.on_s3, first) for n in range(kills)]
         attempt = self._start()
         for moment in sorted(moments, key=lambda moment: (moment.step, moment.offset)):

@@ -62,11 +62,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             return self.send_error(404)
         server, seed = self.server, asked["seed"]
+        with server.lock:
+            server.keys.add(self.headers["Authorization"])
         if asked["messages"] == QUESTION:
             server.questions += 1
             return self.answer(server.always if server.always == "unauthorized" else "", seed, asked)
         with server.lock:
-            server.keys.add(self.headers["Authorization"])
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
         try:
