@@ -16,11 +16,12 @@ from typing import Any
 
 from resources.engines.cpu import keep_freed_memory, native_dtype
 from resources.engines.loading import quiet_transformers
+from resources.models.generation_config import stop_tokens
 from resources.training.distance import distances
 from resources.training.hybrid_trainer import SavedSteps, TwoPartLoss, save_by_the_clock
 from resources.training.rows import dataset, fitting
 from resources.training.saves import Saves, step_of
-from resources.training.targets import Targets, stop_tokens
+from resources.training.targets import Targets
 
 
 class RefusedError(RuntimeError):

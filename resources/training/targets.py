@@ -10,10 +10,9 @@ that begins with that tag too is trained without it, or the student would learn 
 thinking twice. Any other text stands as the teacher wrote it.
 """
 
-import json
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.method.prompts import Message
 from resources.engines.chat import chat_tokens
+from resources.models.generation_config import stop_tokens
 
 # Part of a checkpoint's fingerprint. 1 was the chat template over the whole conversation.
 TARGET_VERSION = 2
@@ -55,7 +55,7 @@ class Target:
 class Targets:
     """Makes training rows into tokens. Raises TemplateError, by the model's name, where that cannot be right."""
 
-    def __init__(self, name: str, tokenizer: Any, stops: Sequence[int], template_kwargs: Mapping[str, Any]):
+    def __init__(self, name: str, tokenizer: Any, stops: Collection[int], template_kwargs: Mapping[str, Any]):
         self.name = name
         self.tokenizer = tokenizer
         self.template_kwargs = template_kwargs
@@ -69,7 +69,7 @@ class Targets:
         if not stops:
             raise TemplateError(
                 f"{name}: it has no stop token, neither an eos_token of its tokenizer nor an eos_token_id of its "
-                "generation_config.json, so a student would not learn to end its answers"
+                "configs, so a student would not learn to end its answers"
             )
         self.stop = self._end_of_a_turn(stops)
         self._spelled = _one_of([self.tokenizer.decode([stop]) for stop in stops])
@@ -101,18 +101,20 @@ class Targets:
             tokens += self.tokenizer.encode(part, add_special_tokens=False, **literal) if part else []
         return tokens
 
-    def _end_of_a_turn(self, stops: Sequence[int]) -> int:
-        """Return the stop token that the template writes after an answer, else the first that there is."""
+    def _end_of_a_turn(self, stops: Collection[int]) -> int:
+        """Return the stop token that the template writes after an answer, else the tokenizer's, else the lowest."""
+        own = self.tokenizer.eos_token_id
+        otherwise = own if own in stops else min(stops)
         chat = [{"role": "user", "content": PROBE}, {"role": "assistant", "content": ANSWER}]
         try:
             written = self.tokenizer.decode(
                 chat_tokens(self.tokenizer, chat, self.template_kwargs, add_generation_prompt=False)
             )
         except Exception:  # it may refuse a chat that ends with an answer; no engine asks it that
-            return stops[0]
+            return otherwise
         _, answer, after = written.rpartition(ANSWER)
         tokens = self.tokenizer.encode(after, add_special_tokens=False) if answer else []
-        return next((token for token in tokens if token in stops), stops[0])
+        return next((token for token in tokens if token in stops), otherwise)
 
 
 def without_repeat(opened: str, text: str) -> str:
@@ -123,18 +125,6 @@ def without_repeat(opened: str, text: str) -> str:
     rest, space = text.lstrip()[len(tag) :], opened[len(tag) :]
     same = next((n for n in range(len(space), 0, -1) if rest.startswith(space[:n])), 0)
     return rest[same:]
-
-
-def stop_tokens(folder: Path, tokenizer: Any) -> list[int]:
-    """Return the tokens at which engines stop: the tokenizer's first, then those of the model's folder."""
-    found = []
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file():
-            config = json.loads((folder / name).read_text(encoding="utf-8"))
-            ends = config.get("eos_token_id")
-            found = ends if isinstance(ends, list) else [ends]
-            break
-    return list(dict.fromkeys(token for token in (tokenizer.eos_token_id, *found) if token is not None))
 
 
 def targets_of(name: str, folder: Path, template_kwargs: Mapping[str, Any]) -> Targets:

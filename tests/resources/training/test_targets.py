@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
 from resources.engines.chat import TEMPLATE_DATE, Chat
-from resources.training.targets import Targets, TemplateError, stop_tokens, targets_of, without_repeat
+from resources.models.generation_config import stop_tokens
+from resources.training.targets import Targets, TemplateError, targets_of, without_repeat
 from tests.resources.training.templates import FOR_PARTS, shipped, tokenizer_with
 
 NAMES = [name for name in shipped() if not any(part in name for part in FOR_PARTS)]
@@ -159,10 +160,7 @@ def test_the_stop_token_is_the_one_that_the_template_writes_where_engines_stop_a
     tokenizer, _ = tokenizer_with("llama3_2")
     eot, eos = tokenizer.convert_tokens_to_ids("<|eot_id|>"), tokenizer.eos_token_id
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [eos, eot]}))
-    assert stop_tokens(tmp_path, tokenizer) == [eos, eot]
+    assert stop_tokens(tmp_path, tokenizer) == {eos, eot}
     assert Targets("llama", tokenizer, [eos, eot], {}).stop == eot
     assert Targets("llama", tokenizer, [eos], {}).stop == eos
-    (tmp_path / "generation_config.json").unlink()
-    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": eot}))
-    assert stop_tokens(tmp_path, tokenizer) == [eos, eot]
     assert targets_of("small", tokenizer_folder, {}).stop == 0
