@@ -12,7 +12,7 @@ from assets.materializing import ArtifactContents
 from gsr_dagster.experiment.aggregations.base import REFINE, PromptWriter
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message, fit_candidates
+from gsr_dagster.method.prompts import CUT_MARK, NO_ANSWER, Message, fit_candidates
 from gsr_dagster.method.rejection_sampling import cut_off, ended_by_itself
 from resources.engines.base import UNASKED, Engine, surely_within
 from resources.engines.sample_log import Prompt, complete_samples
@@ -114,13 +114,13 @@ def candidates_chat(
     messages, cut = within(budget)
     if context is None or surely_within(messages, context - rollout.max_new_tokens):
         return messages, cut
-    rest = engine.prompt_tokens(write(problem, ["…"] * least))
+    rest = engine.prompt_tokens(write(problem, [CUT_MARK if summary else NO_ANSWER for summary in summaries]))
     most = max(context - rollout.max_new_tokens, (context + rest) // 2)
     for _ in range(MOST_CUTS):
         over = engine.prompt_tokens(messages) - most
         if over <= 0 or budget <= least:  # each candidate keeps a token, whatever the problem leaves
             break
-        budget = max(min(most - rest, budget - over), least)
+        budget = max(min(most - rest, budget - max(over, least)), least)
         messages, cut = within(budget)
     return messages, cut
 

@@ -11,7 +11,7 @@ from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.aggregations.base import Aggregation, GroupPrompt, PromptWriter
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompts import NO_ANSWER, Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -64,7 +64,7 @@ class AggregationRun:
         """Score every candidate's summary as a response to its problem; one without is shown as "(no answer)"."""
 
         def chat(row: Row) -> list[Message]:
-            response = row["summary"] or "(no answer)"
+            response = row["summary"] or NO_ANSWER
             problem = self._problems[row["problem_id"]]
             return [{"role": "user", "content": problem}, {"role": "assistant", "content": response}]
 

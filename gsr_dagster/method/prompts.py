@@ -17,6 +17,8 @@ REFINE_RULES = """\
 Each attempt may be correct, partly correct or wrong. First see how they relate to the problem. \
 Then write a new and better solution.
 If all are wrong, solve the problem from scratch. Do not copy: use only the insights that hold."""
+CUT_MARK = "… "
+NO_ANSWER = "(no answer)"
 
 
 def direct_messages(problem: str, worked_examples: Sequence[tuple[str, str]] = ()) -> list[Message]:
@@ -66,10 +68,10 @@ def fit_candidates(
     for summary in summaries:
         tokens = tokenize(summary) if summary else []
         if len(tokens) > share:
-            shown.append("… " + detokenize(tokens[len(tokens) - share :]).lstrip())
+            shown.append(CUT_MARK + detokenize(tokens[len(tokens) - share :]).lstrip())
             shortened += 1
         else:
-            shown.append(summary or "(no answer)")
+            shown.append(summary or NO_ANSWER)
     return shown, shortened
 
 

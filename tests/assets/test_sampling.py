@@ -4,7 +4,7 @@ import logging
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.sampling import candidates_chat, count_samples, draw_samples
@@ -133,6 +133,7 @@ def test_in_a_long_context_nothing_is_counted_and_nothing_cut():
     assert engine.counted == 0
 
 
+@example([262, 262, 262, 266], 1600, refinement_messages)
 @given(
     lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=6),
     context=st.integers(1600, 9000),
@@ -155,7 +156,7 @@ def test_where_the_answer_would_take_the_context_candidates_keep_half_of_it():
     experiment = Experiment.model_validate(EXPERIMENT)
     rollout = RolloutSettings(temperature=1, max_new_tokens=3000)
     messages, cut = candidates_chat(experiment, engine, rollout, "What is 1 + 1?", ["a" * 2000, "b" * 2000])
-    rest = engine.prompt_tokens(refinement_messages("What is 1 + 1?", ["…"] * 2))
+    rest = engine.prompt_tokens(refinement_messages("What is 1 + 1?", ["… "] * 2))
     assert cut == 2
     assert rest + (3000 - rest) * 0.4 < engine.prompt_tokens(messages) <= rest + (3000 - rest) / 2
 

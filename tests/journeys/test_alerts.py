@@ -181,7 +181,11 @@ def test_every_alert_reaches_every_receiver_once_though_two_are_down_and_the_dae
     hook = inbox.taken(f"/hook/{SECRET}")
     assert [message["kind"] for message in hook] == ["check failed", "run failed", "run cancelled"]
     check, failed, _ = hook
-    assert (check["severity"], check["asset"], check["check"]) == ("WARN", "recorded/benchmark_problems", "problems_sound")
+    assert (check["severity"], check["asset"], check["check"]) == (
+        "WARN",
+        "recorded/benchmark_problems",
+        "problems_sound",
+    )
     assert (check["partition"], check["experiment"]) == ("sums", "recorded")
     assert "sums/0" in json.dumps(check["measured"])
     assert "WARN golds_readable on recorded/base/graded_candidates" in failed["measured"]

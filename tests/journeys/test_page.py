@@ -80,7 +80,7 @@ def test_the_page_shows_the_graph_launches_a_run_and_shows_its_check_and_a_plot(
         page.goto(f"{page_address}/assets/page/benchmark_problems")
         page.get_by_role("button", name="Materialize…").first.click()
         page.get_by_role("button", name="All", exact=True).click()
-        with page.expect_response(lambda response: "Launch" in (response.request.post_data or "")):
+        with page.expect_response(lambda response: "LaunchPipelineExecution" in (response.request.post_data or "")):
             page.get_by_role("button", name="Launch 1 run").click()
         page.goto(f"{page_address}/assets/page/benchmark_problems?view=checks")
         expect(page.get_by_text("problems_sound").first).to_be_visible()
