@@ -24,6 +24,7 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled
 from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.locations.viewer_links import linked
 from gsr_dagster.operations.run_launcher import leave_failed
 from gsr_dagster.operations.staleness import refresh_sensor, refreshed
 from resources.engines.loading import Engines
@@ -55,7 +56,7 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
     parts += report_assets(experiment)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
-        assets=labelled(experiment, refreshed(experiment, store, with_nearest_upstream(assets))),
+        assets=linked(experiment, labelled(experiment, refreshed(experiment, store, with_nearest_upstream(assets)))),
         asset_checks=[part for part in parts if isinstance(part, dg.AssetChecksDefinition)],
         jobs=[lane_job(experiment, lane) for lane in lanes(experiment)],
         schedules=[weekly_schedule(experiment, store)],

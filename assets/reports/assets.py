@@ -17,11 +17,10 @@ from gsr_dagster.method.scoring.intervals import in_points
 from resources.reporting.drawing import markdown_image
 from resources.reporting.report_page import Report, render_report
 from resources.reporting.report_rows import ReportedStudent, stored_gaps, stored_student
+from resources.reporting.small_picture import MOST_UNASKED, small_intervals
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.manifests import Recipe
-
-MOST_UNASKED = 900  # characters; what has 1,000 or more hides behind a button
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,15 +76,24 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
     with scratch_folder() as scratch:
         (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
         files = store.put_files(recipe, scratch)
-    figures = report.figures()
-    first = {"student_minus_base": figures.pop("student_minus_base")} if "student_minus_base" in figures else {}
     metadata = {
-        **({"students": dg.MetadataValue.md(students_table(report.comparison))} if report.comparison else {}),
-        **_images({**first, **figures}),
+        **_students(report.comparison),
+        **_images(report.figures()),
         # A browser opens no file of another machine from a page: it is copied there.
-        "report": dg.MetadataValue.path(store.address(recipe, files[0].name)),
+        "report_file": dg.MetadataValue.path(store.address(recipe, files[0].name)),
     }
     return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
+
+
+def _students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataValue]:
+    """Return what the page shows of the students at once: the table, and the gaps as a picture."""
+    if not comparison:
+        return {}
+    gaps = [(f"{row.benchmark}, {row.student}", row.refinement_gap) for row in comparison]
+    return {
+        "students": dg.MetadataValue.md(students_table(comparison)),
+        "gap_minus_base": dg.MetadataValue.md(small_intervals(gaps)),
+    }
 
 
 def students_table(comparison: Sequence[ReportedStudent]) -> str:

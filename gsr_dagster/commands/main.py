@@ -12,6 +12,7 @@ gsr lineage --row ID                say why a row is in a training set; --proble
 gsr verify                          hold every stored file against its hash
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 gsr page                            serve the Dagster page; -e demo -e mine for both on one
+gsr view                            serve the reports alone
 """
 
 import os
@@ -29,7 +30,7 @@ COMMANDS = {
     for name, module in {
         "init": "init.command",
         "run": "run",
-        "plan": "plan",
+        "plan": "plan.command",
         "report": "report",
         "regrade": "regrade",
         "import": "import_samples",
@@ -38,6 +39,7 @@ COMMANDS = {
         "verify": "verify",
         "sql": "sql",
         "page": "page",
+        "view": "view",
     }.items()
 }
 

@@ -12,10 +12,11 @@ from gsr_dagster.operations.instance import dagster_home, prepare_instance
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.locations.workspace import write_workspace
 from gsr_dagster.operations.serving import heed_signals, only_page, refuse_used_port, serve
+from gsr_dagster.viewing.server import viewer_beside
 
 
 @click.command("page")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65534))
 @with_experiments
 def command(experiments: list[Named], port: int) -> None:
     """Serve the Dagster page with everything that was materialized, of one experiment or of several."""
@@ -30,7 +31,9 @@ def command(experiments: list[Named], port: int) -> None:
                     tell_of_earlier(experiment, instance, artifact_store(experiment))
             limit_pool()
             os.environ.setdefault("GSR_PAGE_URL", address)  # where an alert's link leads
-            serve(["-w", str(write_workspace(experiments)), "-p", str(port)])
+            with viewer_beside([experiment for _, experiment in experiments], port + 1) as reports:
+                console.print(f"Reports: {reports}")
+                serve(["-w", str(write_workspace(experiments)), "-p", str(port)])
     except KeyboardInterrupt:
         pass
     console.print("The page is stopped.")

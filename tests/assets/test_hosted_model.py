@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 import yaml
 
-from gsr_dagster.commands.planned_steps import plan
+from gsr_dagster.commands.plan.steps import plan
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.loading import load_experiment

@@ -39,11 +39,13 @@ def test_what_nobody_refined_shows_no_gap():
     assert gap_in_points({"intervals": {"pass_at_1": {}}, "refinement_gap": None}) == gap_in_points({}) == {}
 
 
-def test_the_comparison_opens_with_a_table_that_needs_no_click_then_the_picture(school):
+def test_the_comparison_opens_with_a_table_and_a_picture_that_need_no_click(school):
     said = shown(school, "student_comparison")
     own = [name for name in said if name not in ("dagster/row_count", "seconds")]
-    assert own[:2] == ["students", "student_minus_base"]
+    assert own[:2] == ["students", "gap_minus_base"]
+    assert said["gap_minus_base"].value.startswith("![intervals](data:image/svg+xml;base64,")
+    assert len(said["gap_minus_base"].value) < 1000
     table = said["students"].value
     assert len(table) < 1000, "the page hides longer Markdown behind a button"
     assert "| sums, llama-student |" in table
-    assert isinstance(said["report"], dg.PathMetadataValue)
+    assert isinstance(said["report_file"], dg.PathMetadataValue)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
 from gsr_dagster.commands.options import console
-from gsr_dagster.commands.planned_steps import plan
+from gsr_dagster.commands.plan.steps import plan
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement

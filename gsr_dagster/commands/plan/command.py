@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from gsr_dagster.commands.options import console, of_defaults, with_experiment_and_inputs
-from gsr_dagster.commands.planned_steps import Step, plan
+from gsr_dagster.commands.plan.steps import Step, plan
 from gsr_dagster.commands.tables import new_table
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment

@@ -1,0 +1,19 @@
+"""`gsr view`: the reports, for a browser."""
+
+import click
+
+from gsr_dagster.commands.options import Named, console, with_experiments
+from gsr_dagster.operations.serving import heed_signals, refuse_used_port
+from gsr_dagster.viewing.server import serve_viewer
+
+
+@click.command("view")
+@click.option("--port", default=3001, show_default=True, type=click.IntRange(1, 65535))
+@with_experiments
+def command(experiments: list[Named], port: int) -> None:
+    """Serve report.html of an experiment or of several, without the Dagster page."""
+    heed_signals()
+    refuse_used_port(port)
+    console.print(f"Reports: http://localhost:{port} (Ctrl-C ends it)")
+    serve_viewer([experiment for _, experiment in experiments], port)
+    console.print("The viewer is stopped.")

@@ -1,0 +1,32 @@
+"""Links from the Dagster page to the viewer, where one is served."""
+
+import os
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.reports.fingerprints import StudentComparison
+from gsr_dagster.experiment.experiment import Experiment
+
+VIEW_URL = "GSR_VIEW_URL"
+
+
+def viewer_url() -> str | None:
+    """Return the viewer's address: $GSR_VIEW_URL, which `gsr page` sets to its own, or None."""
+    return os.environ.get(VIEW_URL, "").rstrip("/") or None
+
+
+def linked(experiment: Experiment, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Return the assets, the one that makes report.html with a link that a browser opens.
+
+    The link is of the definition and not of a materialization, so that it is always the address of this page's viewer.
+    """
+    url, report = viewer_url(), StudentComparison(experiment).page_key
+    if url is None:
+        return list(assets)
+    link = {"report": dg.MetadataValue.url(f"{url}/{experiment.name}/report")}
+
+    def add(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.merge_attributes(metadata=link) if spec.key == report else spec
+
+    return [asset.map_asset_specs(add) for asset in assets]
