@@ -1,6 +1,7 @@
 """Problem sets of the experiment file: benchmarks, and the problems that students learn from."""
 
 import re
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,6 +12,9 @@ from gsr_dagster.experiment.likeness import nearest, which
 from gsr_dagster.experiment.settings import Count, Section, Seed, from_folder
 
 FILES = (".jsonl", ".json", ".parquet", ".csv")
+# Kinds of sources that make problems, as many as are wanted.
+GENERATED = ("reasoning-gym", "lines")
+MOST_STATIONS = 130
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
@@ -20,8 +24,17 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
         raise ValueError(f"{source!r} is not hub:NAME{which(name, REGISTRY)}")
     if kind == "file" and not name.endswith(FILES):
         raise ValueError(f"{source!r} is not a .jsonl, .json, .parquet or .csv file")
-    if kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
-        raise ValueError(f"{source!r} is not hub:NAME, file:PATH or reasoning-gym:TASK{_meant_source(source)}")
+    if kind == "lines":
+        size = [int(number) for number in name.split("x")] if re.fullmatch(r"\d{1,3}x\d{1,3}", name) else [0]
+        if min(size) < 2 or prod(size) > MOST_STATIONS:
+            raise ValueError(
+                f'{source!r} is not lines:LINESxSTATIONS, as in "lines:4x3": 2 or more of both, and {MOST_STATIONS} '
+                "stations in all at most"
+            )
+    elif kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
+        raise ValueError(
+            f"{source!r} is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS{_meant_source(source)}"
+        )
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
 
@@ -64,8 +77,11 @@ class ProblemSet(Section):
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
-        if self.problems is None and self.source.startswith("reasoning-gym:"):
-            raise ValueError("problems: say how many; reasoning-gym makes as many as are wanted, as in problems: 100")
+        kind = self.source.partition(":")[0]
+        if self.problems is None and kind in GENERATED:
+            raise ValueError(f"problems: say how many; {kind} makes as many as are wanted, as in problems: 100")
+        if kind == "lines" and self.options:
+            raise ValueError('options: lines has none; its size stands in the source, as in "lines:4x3"')
         if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
             raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
         return self

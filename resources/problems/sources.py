@@ -17,9 +17,10 @@ from typing import Any
 
 from gsr_dagster.experiment.datasets import REGISTRY, HubDataset
 from gsr_dagster.experiment.golds import GoldError, as_text, solution_answer
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problem_sets import GENERATED, ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
+from resources.problems.lines import LINES_VERSION, lines_problems
 from resources.problems.row_files import RowFileError, read_rows
 from resources.store.errors import ArtifactError
 from resources.store.hashes import input_sha256
@@ -45,6 +46,8 @@ def problem_set_identity(problem_set: ProblemSet) -> dict[str, Any]:
     settings = problem_set.model_dump(include={"source", "options", "seed"}) | {"domain": _domain(problem_set)}
     if kind == "file":
         settings["source"] = f"file:sha256:{input_sha256(Path(name))}"
+    if kind == "lines":
+        settings["version"] = LINES_VERSION
     if kind == "hub":
         settings["source"] = f"hub:{REGISTRY[name].repository}@{REGISTRY[name].revision}"
     return settings
@@ -59,7 +62,7 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
     an id, lacks a column or refuses the options.
     """
     kind = problem_set.source.partition(":")[0]
-    found = list(_generated(name, problem_set, excluded) if kind == "reasoning-gym" else _read(name, problem_set))
+    found = list(_generated(name, problem_set, excluded) if kind in GENERATED else _read(name, problem_set))
     seen, left_out = set(excluded), Counter()
     rows: list[Row] = []
     solutions: set[str] = set()
@@ -91,7 +94,7 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
     wanted = problem_set.problems or len(rows)
     if len(rows) < wanted or not rows:
         raise ArtifactError(f"{name}: {problem_set.source} has {len(rows)} distinct problems, not {wanted or 1}")
-    if kind == "reasoning-gym":
+    if kind in GENERATED:
         return Problems(rows[:wanted], dict(left_out))
     chosen = sorted(random.Random(problem_set.seed).sample(range(len(rows)), len(rows))[:wanted])
     kept = [rows[place] for place in chosen]
@@ -184,7 +187,27 @@ class _FileRows:
 
 
 def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) -> Iterator[Found]:
-    """Yield new questions and answers of a reasoning-gym task, as many as wanted, for as long as there is hope."""
+    """Yield new problems and answers, as many as wanted, for as long as there is hope."""
+    assert problem_set.problems is not None, "refused by the experiment file's checks"
+    most = MOST_GENERATED_PER_PROBLEM * problem_set.problems
+    kind, _, what = problem_set.source.partition(":")
+    if kind == "lines":
+        lines, stations = map(int, what.split("x"))
+        made = lines_problems(lines, stations, problem_set.seed)
+    else:
+        made = _of_reasoning_gym(name, problem_set, most)
+    seen = set(excluded)
+    enough = len(seen) + problem_set.problems
+    for problem, answer in islice(made, most):
+        if problem not in seen:
+            seen.add(problem)
+            yield None, problem, answer, False
+            if len(seen) == enough:
+                return
+
+
+def _of_reasoning_gym(name: str, problem_set: ProblemSet, most: int) -> Iterator[tuple[str, str]]:
+    """Return the questions and answers of a reasoning-gym task."""
     # pycosat has no wheel and needs a compiler; of all tasks only zebra puzzles call it.
     if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
         sys.modules["pycosat"] = types.ModuleType("pycosat")
@@ -196,17 +219,8 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
         ) from None
 
     task = problem_set.source.removeprefix("reasoning-gym:")
-    assert problem_set.problems is not None, "refused by the experiment file's checks"
-    most = MOST_GENERATED_PER_PROBLEM * problem_set.problems
     try:
         dataset = reasoning_gym.create_dataset(task, size=most, seed=problem_set.seed, **problem_set.options)
     except (TypeError, ValueError, AssertionError) as error:
         raise ArtifactError(f"{name}: {problem_set.source} refuses its options: {error}") from None
-    seen = set(excluded)
-    enough = len(seen) + problem_set.problems
-    for entry in islice(dataset, most):
-        if entry["question"] not in seen:
-            seen.add(entry["question"])
-            yield None, entry["question"], as_text(entry["answer"]), False
-            if len(seen) == enough:
-                return
+    return ((entry["question"], as_text(entry["answer"])) for entry in dataset)

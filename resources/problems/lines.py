@@ -1,0 +1,170 @@
+"""Problems of lines: several lines leave one start, and one of them passes through a station.
+
+    river > stone; start > river; start > lamp; stone > cloud; lamp > house; house > snow
+    Which line passes through cloud?                                     river, stone, cloud
+
+Whoever writes a line from its start must guess the first station: what stands there says nothing of where the line
+goes (arXiv 2403.06963). Afterwards the guess can be checked by reading. So several attempts differ in what no vote
+can mend, and a reader can.
+"""
+
+import random
+from collections.abc import Iterator
+
+# Common words, each one token of most tokenizers when it follows a space.
+STATIONS = [
+    "apple",
+    "bird",
+    "boat",
+    "book",
+    "bottle",
+    "box",
+    "bread",
+    "bridge",
+    "butter",
+    "camera",
+    "candle",
+    "castle",
+    "cat",
+    "chair",
+    "church",
+    "circle",
+    "city",
+    "cloud",
+    "coat",
+    "corn",
+    "cup",
+    "desk",
+    "dog",
+    "door",
+    "dress",
+    "drum",
+    "duck",
+    "earth",
+    "egg",
+    "eye",
+    "farm",
+    "field",
+    "fire",
+    "fish",
+    "flag",
+    "flower",
+    "foot",
+    "forest",
+    "fox",
+    "garden",
+    "gate",
+    "glass",
+    "gold",
+    "grass",
+    "hall",
+    "hand",
+    "hat",
+    "heart",
+    "hill",
+    "horse",
+    "house",
+    "ice",
+    "island",
+    "key",
+    "king",
+    "kitchen",
+    "knife",
+    "lake",
+    "lamp",
+    "leaf",
+    "letter",
+    "lion",
+    "market",
+    "milk",
+    "mirror",
+    "money",
+    "moon",
+    "mountain",
+    "mouse",
+    "nose",
+    "ocean",
+    "orange",
+    "paper",
+    "pencil",
+    "phone",
+    "piano",
+    "picture",
+    "pig",
+    "pocket",
+    "pool",
+    "queen",
+    "rabbit",
+    "radio",
+    "rain",
+    "ring",
+    "river",
+    "road",
+    "rock",
+    "roof",
+    "room",
+    "rope",
+    "rose",
+    "salt",
+    "school",
+    "ship",
+    "shirt",
+    "shoe",
+    "silver",
+    "snow",
+    "soap",
+    "song",
+    "spoon",
+    "spring",
+    "square",
+    "star",
+    "stone",
+    "storm",
+    "street",
+    "sugar",
+    "summer",
+    "sun",
+    "table",
+    "tail",
+    "tea",
+    "tiger",
+    "tower",
+    "train",
+    "tree",
+    "valley",
+    "village",
+    "violin",
+    "wagon",
+    "wall",
+    "water",
+    "wheel",
+    "wind",
+    "window",
+    "winter",
+    "wolf",
+    "wood",
+    "yard",
+]
+START = "start"
+# Part of every fingerprint: change it with the words or the wording.
+LINES_VERSION = "1"
+
+
+def lines_problems(lines: int, stations: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Yield problems without end, each with its answer: the stations of one line, with commas between.
+
+    The station that is named is never the first of its line.
+    """
+    draw = random.Random(seed)
+    while True:
+        names = draw.sample(STATIONS, lines * stations)
+        each = [names[number : number + stations] for number in range(0, len(names), stations)]
+        connections = [pair for line in each for pair in zip([START, *line], line, strict=False)]
+        draw.shuffle(connections)
+        asked = draw.choice(each)
+        listed = "; ".join(f"{here} > {there}" for here, there in connections)
+        yield (
+            f"{lines} lines leave {START}. These are all their connections, in no order: {listed}.\n"
+            f"Which line passes through {draw.choice(asked[1:])}? Name its {stations} stations in order.",
+            ", ".join(asked),
+        )
