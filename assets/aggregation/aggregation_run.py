@@ -56,6 +56,15 @@ class AggregationRun:
         store = self.run.store
         return draw_samples(store, self.recipe, written, "sample_id", rollout, load, shortened_candidates=shortened)
 
+    def greedy_direct(self) -> ArtifactContents:
+        run = self.run
+        prompts = [
+            Prompt(f"{run.subject}/{row['problem_id']}", run.direct_chat(row), 1, {"problem_id": row["problem_id"]})
+            for row in run.problems()
+        ]
+        greedy = run.rollout("direct").model_copy(update={"temperature": 0.0})
+        return draw_samples(run.store, self.recipe, prompts, "sample_id", greedy, run.engine(self.engines))
+
     def answers(self, contents: ArtifactContents) -> dict[str, Row]:
         rows = self.run.store.read_shards(self.recipe.key, self.recipe.fingerprint, contents.shards)
         return {row["sample_id"]: row for row in rows}

@@ -16,7 +16,6 @@ from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.candidate_pool import in_order
-from gsr_dagster.method.prompts import direct_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt
@@ -61,12 +60,11 @@ def draw_candidates(run: EvaluationRun, recipe: Recipe, engines: Engines) -> Art
     if run.key.is_student:
         refuse_broken_chain(run.store, run.subject)
     benchmark = run.experiment.benchmarks[run.key.benchmark]
-    examples = [(example.problem, example.solution) for example in benchmark.worked_examples]
     there = run.available
     prompts = [
         Prompt(
             f"{run.subject}/{row['problem_id']}",
-            direct_messages(row["problem"], examples),
+            run.direct_chat(row),
             there.candidates(row["problem_id"]),
             {"problem_id": row["problem_id"]},
         )

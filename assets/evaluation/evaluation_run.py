@@ -11,6 +11,7 @@ from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.prompts import Message, direct_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -49,6 +50,11 @@ class EvaluationRun:
     def read(self, name: str) -> list[Row]:
         """Return the rows of one of this evaluation's artifacts, as in ``read("graded_candidates")``."""
         return self.store.read(self.key.artifact(name))
+
+    def direct_chat(self, problem: Row) -> list[Message]:
+        """Return the chat that asks for a direct solution, after the benchmark's worked examples."""
+        examples = self.experiment.benchmarks[self.key.benchmark].worked_examples
+        return direct_messages(problem["problem"], [(example.problem, example.solution) for example in examples])
 
     def engine(self, engines: Engines) -> Callable[[], Engine]:
         """Return what loads the subject's engine, a student's with its checkpoint."""

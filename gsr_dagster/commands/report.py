@@ -7,7 +7,7 @@ import click
 from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap
 from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
-from gsr_dagster.commands.tables import aggregation_table, comparison_tables, pool_table, score_table
+from gsr_dagster.commands.tables import aggregation_table, comparison_tables, greedy_table, pool_table, score_table
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES, ArtifactKey, EvaluationKey
 from gsr_dagster.operations.home import artifact_store
@@ -44,7 +44,10 @@ def print_report(experiment: Experiment) -> None:
         console.print("\n" + "\n".join(named_notes(gaps)), markup=False, highlight=False, soft_wrap=True)
     if experiment.aggregations:
         tabled, untabled = _made(store, evaluations, "aggregations")
-        console.print(aggregation_table(reported_aggregations(experiment, store, tabled)))
+        aggregations = reported_aggregations(experiment, store, tabled)
+        console.print(aggregation_table(aggregations))
+        if (greedy := greedy_table(aggregations)) is not None:
+            console.print(greedy)
         missing += untabled
     if store.manifest(comparison) is None:
         missing.append(comparison)

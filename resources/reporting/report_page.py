@@ -92,6 +92,14 @@ class Report:
         return figures
 
     @property
+    def unequal_temperatures(self) -> str:
+        """The temperatures of candidates and refinements where they differ and a gap was measured, "" otherwise."""
+        direct, refinement = self.experiment.evaluation.direct, self.experiment.evaluation.refinement
+        if not self.refined or direct.temperature == refinement.temperature:
+            return ""
+        return f"{direct.temperature:g} and {refinement.temperature:g}"
+
+    @property
     def of_unknown_size(self) -> str:
         """What of the base models' gaps stands in no curve against parameters, "" where all of it does."""
         base = {row.subject: row.parameters for row in self.refined if row.lane == "base"}

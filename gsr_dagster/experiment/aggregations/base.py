@@ -75,6 +75,10 @@ class Work(Protocol):
         """Draw ``samples`` answers to each prompt, by the refiner."""
         ...
 
+    def greedy_direct(self) -> Contents:
+        """Draw one answer to each problem at temperature 0, by the subject, without candidates."""
+        ...
+
     def answers(self, contents: Contents) -> dict[str, Row]:
         """Return the drawn samples by their id, PROMPT-ID/INDEX."""
         ...

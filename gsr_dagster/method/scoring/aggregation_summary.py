@@ -49,6 +49,12 @@ class AggregationSummary:
 
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def refinement_minus_greedy(self) -> dict[str, Interval]:
+        """One refinement minus one greedy direct answer, by the aggregation that drew the greedy ones."""
+        found = self.further.get("refinement_minus_greedy", {})
+        return {name: value if isinstance(value, Interval) else Interval(**value) for name, value in found.items()}
+
     def document(self) -> dict[str, Any]:
         """Return the summary as it is stored: without ``further`` where there is nothing."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "further" or value}

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
 from resources.store.artifacts import ArtifactStore
 from tests.running import run_experiment
 
@@ -40,6 +41,7 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "other": {"kind": "synthesis", "model": "llama-tiny"},
                 "twice": {"kind": "repeated_refinement"},
                 "shuffled": {"kind": "shuffled_refinement"},
+                "greedy": {"kind": "greedy_direct"},
                 **more,
             },
         }
@@ -74,7 +76,8 @@ def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
 def test_every_aggregation_answers_every_group_once(made):
     summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
     names = [entry["aggregation"] for entry in summary["aggregations"]]
-    assert names == ["majority", "self_refinement", "bon", "recorded", "genselect", "usc", "other", "twice", "shuffled"]
+    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy"]
+    assert names == ["majority", "self_refinement", *named]
     rows = made.rows("aggregations")
     assert {sum(row["aggregation"] == name for row in rows) for name in names} == {8 * 2}
     gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
@@ -106,8 +109,20 @@ def test_another_order_shows_the_same_candidates_and_the_same_order_shows_them_a
         assert again[f"{group}/same_order"] == shown
 
 
+def test_one_greedy_answer_a_problem_is_held_against_each_of_its_groups(made):
+    drawn = {row["problem_id"]: row for row in made.rows("aggregation/greedy")}
+    assert len(drawn) == 8
+    rows = made.rows("aggregations")
+    refined = {row["group_id"]: row["correct"] for row in rows if row["aggregation"] == "self_refinement"}
+    greedy = [row for row in rows if row["aggregation"] == "greedy"]
+    assert [row["tokens"] for row in greedy] == [drawn[row["problem_id"]]["generated_tokens"] for row in greedy]
+    summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
+    gains = [refined[row["group_id"]] - row["correct"] for row in greedy]
+    assert summary.refinement_minus_greedy["greedy"].estimate == pytest.approx(sum(gains) / 16)
+
+
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):
-    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled")
+    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy")
     before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
     assert made.run() == 0
     assert made.run(**PLAN) == 3  # itself, the table, the report

@@ -1,0 +1,45 @@
+"""The control of every gap: one greedy answer to the problem, without candidates."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Work, group_row
+from gsr_dagster.method.answers import answer_of
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.intervals import bootstrap_mean
+
+
+class GreedyDirect(Aggregation):
+    """One direct answer at temperature 0, held against every group of its problem.
+
+    Candidates that are drawn hotter than a refinement give a gap that a greedy answer has
+    too. So a gap is the reader's only where its refinements beat this.
+    """
+
+    kind: Literal["greedy_direct"]
+
+    def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
+        return {"pool": fingerprints.pool, "temperature": 0}
+
+    def make(self, work: Work, pool: CandidatePool) -> Contents:
+        return work.greedy_direct()
+
+    def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
+        by_problem = {row["problem_id"]: row for row in made}
+        for group, members in self.groups(pool):
+            sample = by_problem[group.problem_id]
+            row = group_row(
+                name, group, members, answer=answer_of(summarise(sample["text"], thinking_end), pool.domain)
+            )
+            yield {**row, "tokens": sample["generated_tokens"]}  # it needs no candidates
+
+    def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
+        """Return ``refinement_minus_greedy``: the refinements' score minus this one's, on the same groups."""
+        refined = {row["group_id"]: row["correct"] for row in rows["self_refinement"]}
+        greedy = [row for row in rows[name] if row["group_id"] in refined]
+        if not greedy:
+            return {}
+        gains = [refined[row["group_id"]] - row["correct"] for row in greedy]
+        return {"refinement_minus_greedy": bootstrap_mean([row["problem_id"] for row in greedy], gains, seed)}
