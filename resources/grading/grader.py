@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.util import Finalize
@@ -100,8 +101,8 @@ class Grader(dg.ConfigurableResource):
             answers = unknown[reference]
             try:
                 yield reference, dict(zip(answers, future.result(), strict=True))
-            except Exception as error:  # the process was killed, or ran out of memory
-                if not _gave_up(error):
+            except Exception as error:  # the process was killed, or ran out of memory, or all processes died
+                if not (_gave_up(error) or isinstance(error, BrokenProcessPool)):
                     raise
                 yield reference, dict(self._one_by_one(reference, answers))
 
@@ -121,7 +122,12 @@ class Grader(dg.ConfigurableResource):
         judged = _judged[self.name][reference].items()
         wrong = [answer for answer, judgement in judged if judgement == Judgement("incorrect", answer)]
         arguments = (self.name, reference.domain, reference.gold, answers, wrong)
-        return _pool().schedule(judge, args=arguments, timeout=self.seconds)
+        try:
+            return _pool().schedule(judge, args=arguments, timeout=self.seconds)
+        except RuntimeError:  # its processes died, or the thread that minds them
+            _stop(_pool())
+            _pool.cache_clear()
+            return _pool().schedule(judge, args=arguments, timeout=self.seconds)
 
 
 # By grader and reference, what each answer was judged to be.

@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import signal
 import threading
 import time
 
@@ -56,6 +58,17 @@ def hang_on_nine(_grader: str, _domain: str, gold: str, answers: list[str], _wro
     if "9" in answers:
         9**9**9**9
     return [Judgement("correct" if answer == gold else "incorrect", answer) for answer in answers]
+
+
+def test_grading_goes_on_after_all_its_processes_died():
+    assert verdicts("seven", "7.00") == [("correct", 0)]
+    pool = grader._pool()
+    for pid in list(pool._pool_manager.worker_manager.workers):
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while pool.active and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert verdicts("seven", "7.000", "8.0") == [("correct", 0), ("incorrect", 1)]
 
 
 def test_what_takes_long_is_stopped_by_the_workers_own_clock():

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,15 +91,18 @@ def test_a_batch_is_uploaded_waited_for_and_read():
     assert len(provider.batches) == 1
 
 
+def interrupted(seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_batch_that_was_under_way_when_the_process_ended_is_gone_on_with():
     provider = Provider(looks=10**6)
     with serving(provider) as server:
         waiting = iter(engine(server, mode="batch").sample(requests(4), SETTINGS))
         killed = pytest.MonkeyPatch()
         with killed.context() as patch:
-            patch.setattr(
-                "resources.engines.served.batches.time.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
-            )
+            # Not time.sleep itself, which belongs to every thread of the process.
+            patch.setattr("resources.engines.served.batches.time", SimpleNamespace(sleep=interrupted))
             with pytest.raises(KeyboardInterrupt):
                 next(waiting)
         next(iter(provider.batches.values()))["left"] = 1
