@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.aggregation.assets import aggregation_assets
+from assets.aggregation.checks import aggregation_checks
 from assets.evaluation.assets import evaluation_assets
 from assets.evaluation.checks import evaluation_checks
 from assets.ordering import with_nearest_upstream
@@ -49,6 +50,7 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
         parts += evaluation_assets(experiment, partitions, lane)
         parts += evaluation_checks(experiment, partitions, lane)
         parts += aggregation_assets(experiment, partitions, lane)
+        parts += aggregation_checks(experiment, partitions, lane)
     if experiment.students:
         parts += teaching_assets(experiment, partitions)
         parts += teaching_checks(experiment, partitions)
