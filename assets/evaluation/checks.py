@@ -37,7 +37,7 @@ def golds_readable(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     return judged(
         not unscored,
         f"{len(unscored):,} of {counted(len(problems), 'problem')} are not scored, since their gold cannot be read",
-        "every gold should be",
+        "every gold should be readable",
         f"mend the answers of {', '.join(unscored[: quality.WORST])} in the source, or leave them out",
         metadata={"unscored_problems": unscored},
     )

@@ -29,8 +29,9 @@ class Overlaps:
 
     def __str__(self) -> str:
         where = ", ".join(f"{count} of {benchmark}" for benchmark, count in self.by_benchmark.items())
+        found = f" ({where})" if where else ""
         return (
-            f"{self.overlapping_training_problems} training problems overlap with benchmark problems ({where or 'none'}), "
+            f"{self.overlapping_training_problems} training problems overlap with benchmark problems{found}, "
             f"{self.near_duplicate_pairs} near duplicates, "
             f"{self.shared_13_gram_pairs} pairs that share 13 words in a row"
         )

@@ -27,12 +27,18 @@ from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
 from gsr_dagster.experiment.partitions import Partitions
-from gsr_dagster.method.mixture import is_mixed
+from gsr_dagster.method.mixture import Kind, is_mixed
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
 from resources.models.weights import fetch
 from resources.store.lineage import walk
 from resources.training.weight_change import WeightChange, adapter_change, full_change
+
+MIXTURES: dict[Kind, str] = {
+    "hybrid": "as many of each are wanted",
+    "refinement": "none but refinements are wanted",
+    "direct": "none but direct solutions are wanted",
+}
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,10 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     missing = [report.partition for report in reports if report not in gaps]
     if student.teacher == student.base:
         return judged(
-            line < 0,
-            f"{pair}, +0.0 points of Refinement Gap, since the teacher is the student's own base and only its correct "
-            "answers teach",
-            where if line < 0 else f"not {where}",
-            "name another teacher, or allow it with a checks.least_gap_lead below 0",
+            False,
+            f"{pair}, +0.0 points of Refinement Gap, since the teacher is the student's own base",
+            f"not {where}",
+            "name another teacher, or go on with only the base's own correct answers to learn from",
             metadata={**metadata, "lead": 0.0},
         )
     if missing:
@@ -135,7 +140,7 @@ def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     return judged(
         is_mixed(kinds, wanted),
         f"{counted(counts['refinement'], 'refinement')} and {counted(counts['direct'], 'direct solution')}",
-        {"hybrid": "as many of each are wanted (rows: hybrid)"}.get(wanted, f"only these are wanted (rows: {wanted})"),
+        f"{MIXTURES[wanted]} (rows: {wanted})",
         f"materialize {artifact.key} again",
         ERROR,
         {"refinement": counts["refinement"], "direct": counts["direct"]},
@@ -214,7 +219,7 @@ def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         not steps and not tensors,
         f"{len(steps):,} of {counted(len(artifact.rows), 'step')} have a loss that is not finite, "
         f"{len(tensors):,} of {counted(change.tensors, 'tensor')} a value",
-        "all should be",
+        "all should be finite",
         "lower the learning rate, and train again",
         ERROR,
         {"steps": steps[: quality.WORST], "tensors": tensors[: quality.WORST]},
@@ -239,12 +244,12 @@ def lineage_intact(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The checkpoint's training set, teacher samples, candidates and problems are still those it was made from."""
     student, links = artifact.key.partition, list(walk(artifact.store, artifact.key.asset, artifact.key.partition))
     broken = [link.text for link in links if not link.holds]
-    first = f" (the first: {broken[0]})" if broken else ""
+    first = broken[0] if broken else ""
     return judged(
         not broken,
-        f"{len(broken):,} of {len(links):,} links between today's artifacts and those it was made from are broken{first}",
+        f"{len(broken):,} of {len(links):,} links between today's artifacts and those it was made from are broken",
         "none may be",
-        f"materialize the teaching of {student} again; `gsr lineage {student}` shows the chain",
+        f"materialize the teaching of {student} again; `gsr lineage {student}` shows the chain, the first is {first}",
         ERROR,
         {"broken": broken[: quality.WORST]},
     )
