@@ -3,8 +3,13 @@
 A check that finds results wrong is an error (samples are missing, a broken chain); one
 that finds them poor is a warning. The experiment file's ``checks`` draw the lines. What
 a failed check must stop, assets/refusals.py stops.
+
+Every result is made by ``judged``, so that every text has one form, passed or failed:
+
+    10 of 96 samples (10.4%) are cut off by the token limit: at most 10% is allowed (checks.most_truncated); raise ...
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -13,6 +18,7 @@ import dagster as dg
 
 from assets.quality import Share
 from assets.refusals import SAMPLE_IDS, wanted_samples
+from gsr_dagster.experiment.aggregations.base import Aggregation
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, page_key, subject_of
 from gsr_dagster.method.rows import Row
@@ -33,7 +39,13 @@ class CheckedArtifact:
         self.store = store
         self.key = key
         self._measured: dict[Callable, Any] = {}
-        self.id_column = {**SAMPLE_IDS, **GRADED_IDS}.get(key.name, "")
+        self.id_column = "sample_id" if self.aggregation else {**SAMPLE_IDS, **GRADED_IDS}.get(key.name, "")
+
+    @property
+    def aggregation(self) -> Aggregation | None:
+        """The named aggregation whose answers these are, None for any other artifact."""
+        name = self.key.asset.partition("/aggregation/")[2]
+        return self.experiment.aggregations[name] if name else None
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -49,9 +61,14 @@ class CheckedArtifact:
         return wanted_samples(self.experiment, self.store, self.key)
 
     def samples(self, *columns: str) -> Iterator[Row]:
-        """Yield the rows of those: there may be more, since N can be lowered again."""
-        wanted = set(self.wanted)
+        """Yield the rows of those: there may be more, since N can be lowered again.
+
+        Which prompts an aggregation asks only its kind knows: of one, all rows are yielded.
+        """
         rows = self.store.rows(self.key, self.id_column, *columns)
+        if self.aggregation:
+            return rows
+        wanted = set(self.wanted)
         return (row for row in rows if row[self.id_column] in wanted)
 
     def verdicts(self) -> Iterator[Row]:
@@ -61,6 +78,8 @@ class CheckedArtifact:
     @cached_property
     def thinking_end(self) -> str | None:
         """The end marker of the model that sampled."""
+        if self.aggregation and self.aggregation.refiner:
+            return self.experiment.models[self.aggregation.refiner].thinking_end
         if self.key.lane:
             return self.experiment.thinking_end(subject_of(self.key.partition))
         student = self.experiment.students[self.key.partition]
@@ -81,37 +100,78 @@ class CheckedArtifact:
 Check = Callable[[CheckedArtifact], dg.AssetCheckResult]
 
 
-def within(
-    artifact: CheckedArtifact, line: str, measured: Mapping[str, Share], advice: str | None = None
+def judged(
+    passed: bool,
+    compared: str,
+    line: str,
+    advice: str,
+    severity: dg.AssetCheckSeverity = WARN,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetCheckResult:
-    """Return whether the shares stay within a line of the experiment file: under a most_, over a least_."""
-    limit: float = getattr(artifact.experiment.checks, line)
-    least = line.startswith("least_")
-    failed = {
-        what: share
-        for what, share in measured.items()
-        if share.total and (share.value < limit if least else share.value > limit)
-    }
-    texts = [f"{share} {what}" for what, share in (failed or measured).items()]
-    texts += [f"checks.{line} is {limit:.1%}", *([advice] if failed and advice else [])]
-    shown: dict[str, Any] = {what: share.value for what, share in measured.items()}
-    worst = [name for share in (failed or measured).values() for name in share.worst]
+    """Return a check's result. Its text says what was compared with what, the line and, where it failed, what to do."""
+    text = f"{compared}: {line}"
     return dg.AssetCheckResult(
-        passed=not failed,
-        severity=WARN,
-        description="; ".join(texts),
-        metadata={**shown, line: limit, **({"such_as": worst} if worst else {})},
+        passed=passed,
+        severity=severity,
+        description=text if passed else f"{text}; {advice}",
+        metadata=metadata,
     )
 
 
-def wrong(description: str | None, **metadata: Any) -> dg.AssetCheckResult:
-    """Return an error with what is wrong, or a check that passed where nothing is."""
-    return dg.AssetCheckResult(passed=not description, severity=ERROR, description=description, metadata=metadata)
+def within(artifact: CheckedArtifact, line: str, what: str, *shares: Share, advice: str) -> dg.AssetCheckResult:
+    """Return whether the shares stay within a line of the experiment file: under a most_, over a least_.
+
+    ``what`` is said of each share: "are cut off by the token limit".
+    """
+    limit: float = getattr(artifact.experiment.checks, line)
+    least = line.startswith("least_")
+    failed = [s for s in shares if s.total and (s.value < limit if least else s.value > limit)]
+    said = failed or shares
+    worst = [name for share in said for name in share.worst]
+    bound = f"at least {percent(limit)} is wanted" if least else f"at most {percent(limit)} is allowed"
+    return judged(
+        not failed,
+        ", ".join(f"{share} {what}" for share in said),
+        f"{bound} (checks.{line})",
+        advice,
+        metadata={
+            **{f"{share.of} that {what}": share.value for share in shares},
+            line: limit,
+            **({"such_as": worst} if worst else {}),
+        },
+    )
 
 
-def unmeasured(why: str) -> dg.AssetCheckResult:
-    """Return a warning that says why there is nothing to judge."""
-    return dg.AssetCheckResult(passed=False, severity=WARN, description=f"not measured: {why}")
+def percent(fraction: float) -> str:
+    """Return a line of the experiment file in percent, as precise as it was written.
+
+    >>> percent(0.0005), percent(0.1)
+    ('0.05%', '10%')
+    """
+    return f"{100 * fraction:.6g}%"
+
+
+def unmeasured(why: str, line: str, advice: str, metadata: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:
+    """Return a warning that says why there is nothing to hold against the line."""
+    return judged(False, f"not measured, {why}", line, advice, metadata=metadata)
+
+
+def points(fraction: float) -> str:
+    """Return a line of the experiment file in points, with its sign.
+
+    >>> points(0.0), points(-0.025)
+    ('0', '−2.5')
+    """
+    return f"{100 * fraction:+.4g}".replace("-", "−") if fraction else "0"
+
+
+def counted(number: int, name: str) -> str:
+    """Return a number with the name of what it counts.
+
+    >>> counted(1, "problem"), counted(20, "problem")
+    ('1 problem', '20 problems')
+    """
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
 
 
 def asset_checks(
@@ -125,7 +185,7 @@ def asset_checks(
         for name, check in named.items()
     ]
 
-    @dg.multi_asset_check(name=f"{asset.replace('/', '_')}_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{re.sub('[^A-Za-z0-9_]', '_', asset)}_checks", specs=specs, can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> Iterator[dg.AssetCheckResult]:
         artifact = CheckedArtifact(experiment, store, ArtifactKey(asset, context.partition_key))
         selected = {key.name for key in context.selected_asset_check_keys}

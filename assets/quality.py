@@ -15,11 +15,12 @@ WORST = 5
 
 @dataclass(frozen=True)
 class Share:
-    """``count`` of ``total``, and some of what was counted."""
+    """``count`` of ``total`` samples, or of what ``of`` names, and some of what was counted."""
 
     count: int
     total: int
     worst: tuple[str, ...] = ()
+    of: str = "samples"
 
     @property
     def value(self) -> float:
@@ -27,7 +28,7 @@ class Share:
         return self.count / self.total if self.total else 0.0
 
     def __str__(self) -> str:
-        return f"{self.count:,} of {self.total:,} ({self.value:.1%})"
+        return f"{self.count:,} of {self.total:,} {self.of} ({self.value:.1%})"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Surplus:
     holds_gold: bool
 
 
-def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str) -> Share:
+def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str, of: str = "samples") -> Share:
     """Return the share of the rows that are flagged."""
     count, total, worst = 0, 0, []
     for row in rows:
@@ -48,7 +49,7 @@ def share_of(rows: Iterable[Row], flagged: Callable[[Row], bool], id_column: str
             count += 1
             if count <= WORST:
                 worst.append(row[id_column])
-    return Share(count, total, tuple(worst))
+    return Share(count, total, tuple(worst), of)
 
 
 def truncated(rows: Iterable[Row], id_column: str) -> Share:
@@ -100,7 +101,7 @@ def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> S
     all_wrong = sorted({row["problem_id"] for row in refinements if row["n_correct"] == 0})
     kept = {row["problem_id"] for row in training_set if row["kind"] == "refinement"}
     lost = [problem_id for problem_id in all_wrong if problem_id not in kept]
-    return Share(len(all_wrong) - len(lost), len(all_wrong), tuple(lost[:WORST]))
+    return Share(len(all_wrong) - len(lost), len(all_wrong), tuple(lost[:WORST]), of="all-wrong groups")
 
 
 def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], max_length: int) -> Share:
@@ -110,7 +111,7 @@ def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], ma
         sample = teacher_samples[row["teacher_sample_id"]]
         return sample["prompt_tokens"] + sample["generated_tokens"]
 
-    return share_of(training_set, lambda row: tokens(row) > max_length, "row_id")
+    return share_of(training_set, lambda row: tokens(row) > max_length, "row_id", of="training rows")
 
 
 def surplus_texts(

@@ -17,6 +17,7 @@ from resources.store.lineage import broken_links
 SAMPLE_IDS = {
     "candidate_pools": "candidate_id",
     "self_refinements": "refinement_id",
+    "curve_refinements": "refinement_id",
     "training_candidates": "candidate_id",
     "teacher_refinements": "refinement_id",
     "teacher_solutions": "solution_id",
@@ -32,6 +33,14 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
         if key.name == "self_refinements":
             groups = [f"{p}/g{number}" for p, n in wanted.items() for number in range(n // experiment.k)]
             wanted = {group: 1 for group in groups if there.is_refined(group)}
+        elif key.name == "curve_refinements":
+            groups = [
+                (k, f"{p}/g{number}")
+                for k in experiment.further_ks
+                for p, n in wanted.items()
+                for number in range(n // k)
+            ]
+            wanted = {f"k{k}/{group}": 1 for k, group in groups if there.is_refined(group, further_k=True)}
         prompts = {f"{evaluation.subject}/{prompt}": samples for prompt, samples in wanted.items()}
     else:
         student = experiment.students[key.partition]

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.aggregation.assets import aggregation_assets
+from assets.aggregation.checks import aggregation_checks
 from assets.evaluation.assets import evaluation_assets
 from assets.evaluation.checks import evaluation_checks
 from assets.ordering import with_nearest_upstream
@@ -24,6 +25,7 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled
 from gsr_dagster.operations.lanes import lanes
+from gsr_dagster.operations.locations.origins import warn_of_another_name
 from gsr_dagster.operations.locations.viewer_links import linked
 from gsr_dagster.operations.run_launcher import leave_failed
 from gsr_dagster.operations.staleness import refresh_sensor, refreshed
@@ -50,6 +52,7 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
         parts += evaluation_assets(experiment, partitions, lane)
         parts += evaluation_checks(experiment, partitions, lane)
         parts += aggregation_assets(experiment, partitions, lane)
+        parts += aggregation_checks(experiment, partitions, lane)
     if experiment.students:
         parts += teaching_assets(experiment, partitions)
         parts += teaching_checks(experiment, partitions)
@@ -75,7 +78,9 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
 def definitions_of(path: Path, with_alerts: bool = True) -> dg.Definitions:
     """Return the definitions of an experiment's file, for a code location of the page."""
     try:
-        return build_definitions(load_experiment(path), with_alerts)
+        experiment = load_experiment(path)
+        warn_of_another_name(experiment)
+        return build_definitions(experiment, with_alerts)
     except UserError:
         leave_failed()
         raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from assets.checking import counted, judged
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import ADVICE, Overlaps
 from assets.problems.fingerprints import Contamination
@@ -16,7 +17,7 @@ from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 
 EXAMPLES = 10
-REPORTED = "None should; students' scores are split into clean and overlapping problems. Take others to be rid of them"
+REPORTED = "take other training problems, or look at the students' scores of clean and of overlapping problems apart"
 
 
 def contamination_assets(experiment: Experiment) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
@@ -34,14 +35,19 @@ def contamination_assets(experiment: Experiment) -> list[dg.AssetsDefinition | d
     def no_overlap_with_benchmarks(store: ArtifactStore) -> dg.AssetCheckResult:
         """No training problem overlaps with a benchmark's. Blocks, unless the experiment file says `contamination: report`."""
         overlaps = store.summary(CONTAMINATION, Overlaps)
-        passed = not store.existing(CONTAMINATION).rows
         blocks = experiment.contamination == "block"
-        metadata = {name: value for name, value in vars(overlaps).items() if isinstance(value, int)}
-        return dg.AssetCheckResult(
-            passed=passed,
-            severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-            description=None if passed else f"{overlaps}. {ADVICE if blocks else REPORTED}",
-            metadata={**metadata, "worst": examples_table(experiment, store)},
+        training = store.existing(TRAINING_PROBLEMS).rows
+        benchmarks = sum(store.existing(ArtifactKey(BENCHMARK_PROBLEMS, name)).rows for name in experiment.benchmarks)
+        return judged(
+            not store.existing(CONTAMINATION).rows,
+            f"{counted(training, 'training problem')} and {counted(benchmarks, 'benchmark problem')} compared, {overlaps}",
+            f"none may overlap (contamination: {experiment.contamination})",
+            ADVICE if blocks else REPORTED,
+            dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+            {
+                **{name: value for name, value in vars(overlaps).items() if isinstance(value, int)},
+                "worst": examples_table(experiment, store),
+            },
         )
 
     return [contamination, no_overlap_with_benchmarks]

@@ -12,7 +12,7 @@ from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
 
 ADVICE = (
-    "Take other training problems, or write `contamination: report` into the experiment file: "
+    "take other training problems, or write `contamination: report` into the experiment file: "
     "then students are trained, and their scores split into clean and overlapping problems"
 )
 
@@ -29,8 +29,9 @@ class Overlaps:
 
     def __str__(self) -> str:
         where = ", ".join(f"{count} of {benchmark}" for benchmark, count in self.by_benchmark.items())
+        found = f" ({where})" if where else ""
         return (
-            f"{self.overlapping_training_problems} training problems overlap with benchmark problems ({where}): "
+            f"{self.overlapping_training_problems} training problems overlap with benchmark problems{found}, "
             f"{self.near_duplicate_pairs} near duplicates, "
             f"{self.shared_13_gram_pairs} pairs that share 13 words in a row"
         )
@@ -42,7 +43,7 @@ def refuse_contaminated(experiment: Experiment, store: ArtifactStore) -> None:
     if found is None:
         raise ArtifactError(f"{CONTAMINATION} is missing or older than the problems: materialize it first")
     if found.rows and experiment.contamination == "block":
-        raise ArtifactError(f"{store.summary(CONTAMINATION, Overlaps)}. {ADVICE}")
+        raise ArtifactError(f"{store.summary(CONTAMINATION, Overlaps)}; {ADVICE}")
 
 
 def overlapping_problems(store: ArtifactStore, benchmark: str) -> set[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from assets.checking import counted, judged
 from assets.grading import references
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.fingerprints import BenchmarkProblems, TrainingProblems
@@ -105,26 +106,18 @@ def soundness(manifest: Manifest, counts: ProblemCounts) -> dg.AssetCheckResult:
     """
     wanted = manifest.wanted.get("problems") or manifest.rows
     left_out = {reason: n for reason, n in counts.left_out.items() if reason != "in a benchmark"}
-    unreadable = counts.unreadable_golds
-    faults = [
-        f"there are {manifest.rows} problems, not {wanted}" if manifest.rows != wanted else None,
-        f"{sum(left_out.values())} of the source were left out" if left_out else None,
-        f"{len(unreadable)} have a gold that cannot be read, and are not scored" if unreadable else None,
-    ]
-    read = counts.golds_read_from_solutions
-    advice = "mend them in the source" if any(faults) else None
-    if faults[0]:
-        advice = "set `problems` to what there is, or name a source that has as many"
-    said = [
-        *faults,
-        advice,
-        f"{read} golds are whole solutions, and were read as the answers they end with" if read else None,
-    ]
-    return dg.AssetCheckResult(
-        passed=not any(faults),
-        severity=dg.AssetCheckSeverity.ERROR if faults[0] else dg.AssetCheckSeverity.WARN,
-        description="; ".join(filter(None, said)) or None,
-        metadata={
+    unreadable, read = counts.unreadable_golds, counts.golds_read_from_solutions
+    reasons = f" ({', '.join(f'{n} for {reason}' for reason, n in left_out.items())})" if left_out else ""
+    from_solutions = f", {read:,} golds read from whole solutions" if read else ""
+    too_few = manifest.rows != wanted
+    return judged(
+        not (too_few or left_out or unreadable),
+        f"{manifest.rows:,} of {counted(wanted, 'problem')} asked for, {sum(left_out.values()):,} of the source left "
+        f"out{reasons}, {len(unreadable):,} with a gold that cannot be read and so not scored{from_solutions}",
+        "all should be there, none left out, and every gold readable",
+        "set `problems` to what there is, or name a source that has as many" if too_few else "mend them in the source",
+        dg.AssetCheckSeverity.ERROR if too_few else dg.AssetCheckSeverity.WARN,
+        {
             "problems": manifest.rows,
             "left_out": left_out,
             "unreadable_golds": unreadable,

@@ -7,7 +7,19 @@ from math import isfinite
 import dagster as dg
 
 from assets import quality
-from assets.checking import GIVEN_UP_ADVICE, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.checking import (
+    ERROR,
+    GIVEN_UP_ADVICE,
+    Check,
+    CheckedArtifact,
+    asset_checks,
+    counted,
+    judged,
+    percent,
+    points,
+    unmeasured,
+    within,
+)
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
@@ -15,12 +27,18 @@ from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
 from gsr_dagster.experiment.partitions import Partitions
-from gsr_dagster.method.mixture import is_mixed
+from gsr_dagster.method.mixture import Kind, is_mixed
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
 from resources.models.weights import fetch
-from resources.store.lineage import broken_links
+from resources.store.lineage import walk
 from resources.training.weight_change import WeightChange, adapter_change, full_change
+
+MIXTURES: dict[Kind, str] = {
+    "hybrid": "as many of each are wanted",
+    "refinement": "none but refinements are wanted",
+    "direct": "none but direct solutions are wanted",
+}
 
 
 @dataclass(frozen=True)
@@ -53,55 +71,65 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         f"{report.subject} on {report.benchmark}": in_points(gap.intervals["refinement_gap"])
         for report, gap in gaps.items()
     }
+    where = f"above {points(line)} (checks.least_gap_lead)"
+    pair = f"{student.teacher} − {student.base}"
     missing = [report.partition for report in reports if report not in gaps]
     if student.teacher == student.base:
-        lead = 0.0
-        text = (
-            "teacher − base, +0.0 points of Refinement Gap: the teacher is the student's own base, only its correct "
-            "answers teach; name another teacher, or allow it with a checks.least_gap_lead below 0"
+        return judged(
+            False,
+            f"{pair}, +0.0 points of Refinement Gap, since the teacher is the student's own base",
+            f"not {where}",
+            "name another teacher, or go on with only the base's own correct answers to learn from",
+            metadata={**metadata, "lead": 0.0},
         )
-    elif missing:
-        return unmeasured(f"{', '.join(missing)} of base/gap_reports are missing, materialize them")._replace(
-            metadata=metadata
+    if missing:
+        return unmeasured(
+            f"{pair} in Refinement Gap, {len(missing)} of {counted(len(reports), 'gap report')} "
+            f"{'is' if len(missing) == 1 else 'are'} missing",
+            f"{where} is wanted",
+            f"materialize {', '.join(missing)} of base/gap_reports",
+            metadata,
         )
-    else:
-        ahead = [g.refinement_gap * (1 if r.subject == student.teacher else -1) for r, g in gaps.items()]
-        lead = sum(ahead) / len(experiment.benchmarks)
-        text = (
-            f"{student.teacher} − {student.base}, {100 * lead:+.1f} points of Refinement Gap in the mean over "
-            f"{len(experiment.benchmarks)} benchmarks; more than checks.least_gap_lead, {100 * line:+.1f}, is wanted"
-        )
-        text += "" if lead > line else ": choose a teacher that gains more by refining, or measure with more problems"
-    return dg.AssetCheckResult(passed=lead > line, severity=WARN, description=text, metadata={**metadata, "lead": lead})
+    lead = sum(
+        gap.refinement_gap * (1 if report.subject == student.teacher else -1) for report, gap in gaps.items()
+    ) / len(experiment.benchmarks)
+    ahead = f"{100 * lead:+.1f}".replace("-", "−")
+    return judged(
+        lead > line,
+        f"{pair} over {counted(len(experiment.benchmarks), 'benchmark')}, {ahead} points of Refinement Gap in the mean",
+        where if lead > line else f"not {where}",
+        "choose a teacher that gains more by refining, or measure with more problems",
+        metadata={**metadata, "lead": lead},
+    )
 
 
 def teacher_yields(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough of the teacher's refinements and of its solutions are right."""
     counts = artifact.store.summary(artifact.key, TrainingSetCounts)
-    measured = {
-        "of the teacher's refinements are right": Share(counts.correct_refinements, counts.teacher_refinements),
-        "of the teacher's solutions are right": Share(counts.correct_solutions, counts.teacher_solutions),
-    }
+    refinements = Share(counts.correct_refinements, counts.teacher_refinements, of="refinements of the teacher")
+    solutions = Share(counts.correct_solutions, counts.teacher_solutions, of="solutions of the teacher")
     advice = "take easier training problems, a stronger teacher or more of its samples"
-    return within(artifact, "least_teacher_yield", measured, advice)
+    return within(artifact, "least_teacher_yield", "are right", refinements, solutions, advice=advice)
 
 
 def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The grader gave up on few of the teacher's answers. They are not learned from."""
     counts = artifact.store.summary(artifact.key, TrainingSetCounts)
     if counts.timed_out is None:
-        return unmeasured("this training set was made before time-outs were counted: materialize it again")
-    share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions)
-    return within(
-        artifact, "most_timed_out", {"of the teacher's answers that the grader gave up on": share}, GIVEN_UP_ADVICE
-    )
+        return unmeasured(
+            f"{counted(len(artifact.rows), 'row')} were chosen before time-outs were counted",
+            f"at most {percent(artifact.experiment.checks.most_timed_out)} is allowed (checks.most_timed_out)",
+            f"materialize {artifact.key} again",
+        )
+    share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions, of="answers of the teacher")
+    return within(artifact, "most_timed_out", "made the grader give up", share, advice=GIVEN_UP_ADVICE)
 
 
 def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
     share = quality.all_wrong_kept(artifact.of_student("teacher_refinements"), artifact.rows)
     advice = "give the teacher more refinements a group, or take a stronger one"
-    return within(artifact, "least_all_wrong_kept", {"all-wrong groups have a row in the training set": share}, advice)
+    return within(artifact, "least_all_wrong_kept", "have a row in the training set", share, advice=advice)
 
 
 def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -109,9 +137,14 @@ def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     kinds = [row["kind"] for row in artifact.rows]
     wanted = artifact.experiment.students[artifact.key.partition].rows
     counts = Counter(kinds)
-    text = f"{counts['refinement']} refinements, {counts['direct']} direct solutions: {wanted} rows are wanted; materialize it again"
-    metadata = {"refinement": counts["refinement"], "direct": counts["direct"]}
-    return wrong(None if is_mixed(kinds, wanted) else text, **metadata)
+    return judged(
+        is_mixed(kinds, wanted),
+        f"{counted(counts['refinement'], 'refinement')} and {counted(counts['direct'], 'direct solution')}",
+        f"{MIXTURES[wanted]} (rows: {wanted})",
+        f"materialize {artifact.key} again",
+        ERROR,
+        {"refinement": counts["refinement"], "direct": counts["direct"]},
+    )
 
 
 def few_overlong(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -120,7 +153,8 @@ def few_overlong(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     teacher |= {row["solution_id"]: row for row in artifact.of_student("teacher_solutions")}
     longest = artifact.experiment.students[artifact.key.partition].training.max_length
     share = quality.overlong(artifact.rows, teacher, longest)
-    result = within(artifact, "most_overlong", {f"longer than {longest} tokens": share}, "raise training.max_length")
+    what = f"are longer than the {longest:,} tokens that the student reads"
+    result = within(artifact, "most_overlong", what, share, advice="raise training.max_length")
     dropped = artifact.store.summary(artifact.key, TrainingSetCounts).over_long_refinements
     return result._replace(metadata={**(result.metadata or {}), "left_out_with_their_prompt": dropped})
 
@@ -139,10 +173,19 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
     )
     with_gold = sum(surplus.holds_gold for surplus in found)
-    text = f"{len(found)} of {len(artifact.rows)} prompts hold text beside their instruction, problem and candidates, {with_gold} of these the gold; none should: "
-    text += "look at such_as, and materialize the training set again"
-    such_as = {surplus.row_id: surplus.text[:200] for surplus in found[: quality.WORST]}
-    return wrong(text if found else None, rows=len(artifact.rows), with_gold=with_gold, such_as=such_as)
+    return judged(
+        not found,
+        f"{len(found):,} of {counted(len(artifact.rows), 'prompt')} hold text beside their instruction, problem and "
+        f"candidates, {with_gold:,} of these the gold",
+        "none may",
+        f"look at such_as, and materialize {artifact.key} again",
+        ERROR,
+        {
+            "rows": len(artifact.rows),
+            "with_gold": with_gold,
+            "such_as": {surplus.row_id: surplus.text[:200] for surplus in found[: quality.WORST]},
+        },
+    )
 
 
 def weight_change(artifact: CheckedArtifact) -> WeightChange:
@@ -157,18 +200,30 @@ def weight_change(artifact: CheckedArtifact) -> WeightChange:
 def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The student is not its base: a layer of the adapter, or a tensor of all weights, changes it."""
     change = artifact.once(weight_change)
-    text = f"none of {change.tensors} tensors changes the base, at least one should: the student is its base; "
-    text += "raise the learning rate or the steps, and train again"
-    return wrong(None if change.changed else text, tensors=change.tensors, changed=change.changed)
+    return judged(
+        change.changed > 0,
+        f"{counted(change.changed, 'change')} of the base found in {counted(change.tensors, 'tensor')}",
+        "at least 1 should be, else the student is its base",
+        "raise the learning rate or the steps, and train again",
+        ERROR,
+        {"tensors": change.tensors, "changed": change.changed},
+    )
 
 
 def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Every step's loss and every weight is finite."""
     steps = [row["step"] for row in artifact.rows if not isfinite(row["loss"])]
-    tensors = list(artifact.once(weight_change).not_finite)
-    text = f"the loss of {len(steps)} steps and values of {len(tensors)} tensors are not finite, all should be; "
-    text += "lower the learning rate, and train again"
-    return wrong(text if steps or tensors else None, steps=steps[: quality.WORST], tensors=tensors[: quality.WORST])
+    change = artifact.once(weight_change)
+    tensors = list(change.not_finite)
+    return judged(
+        not steps and not tensors,
+        f"{len(steps):,} of {counted(len(artifact.rows), 'step')} have a loss that is not finite, "
+        f"{len(tensors):,} of {counted(change.tensors, 'tensor')} a value",
+        "all should be finite",
+        "lower the learning rate, and train again",
+        ERROR,
+        {"steps": steps[: quality.WORST], "tensors": tensors[: quality.WORST]},
+    )
 
 
 def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -176,27 +231,28 @@ def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
     half = max(len(losses) // 2, 1)
     first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
-    text = f"the mean loss of the halves of {len(losses)} steps: {first:.4g}, then {second:.4g}"
-    text += (
-        ", which is lower"
-        if second < first
-        else ": the second should be lower; train longer, or change the learning rate"
+    return judged(
+        second < first,
+        f"the mean loss of {counted(len(losses), 'step')} is {first:.4g} in the first half, {second:.4g} in the second",
+        "the second should be below the first",
+        "train longer, or change the learning rate",
+        metadata={"first_half": first, "second_half": second},
     )
-    metadata = {"first_half": first, "second_half": second}
-    return dg.AssetCheckResult(passed=second < first, severity=WARN, description=text, metadata=metadata)
 
 
 def lineage_intact(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The checkpoint's training set, teacher samples, candidates and problems are still those it was made from."""
-    broken = [link.text for link in broken_links(artifact.store, artifact.key.asset, artifact.key.partition)]
-    student = artifact.key.partition
-    text = (
-        f"{len(broken)} links between today's artifacts and those it was made from are broken, none should be; first "
-        f"{broken[0]}; materialize the teaching of {student} again; `gsr lineage {student}` shows the chain"
-        if broken
-        else None
+    student, links = artifact.key.partition, list(walk(artifact.store, artifact.key.asset, artifact.key.partition))
+    broken = [link.text for link in links if not link.holds]
+    first = broken[0] if broken else ""
+    return judged(
+        not broken,
+        f"{len(broken):,} of {len(links):,} links between today's artifacts and those it was made from are broken",
+        "none may be",
+        f"materialize the teaching of {student} again; `gsr lineage {student}` shows the chain, the first is {first}",
+        ERROR,
+        {"broken": broken[: quality.WORST]},
     )
-    return wrong(text, broken=broken[: quality.WORST])
 
 
 TEACHING: dict[str, list[Check]] = {

@@ -4,7 +4,8 @@
     model.score([[{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]])
     [Score(value=1.73, tokens=21)]
 
-Scores are kept as samples are: a shard at a time, so that a run that was killed goes on.
+Scores are kept as samples are: a shard at a time, and where a run fails or is stopped by
+Ctrl-C whatever was scored. The next run goes on with the rest, in the same batches.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.rows import Row
 from resources.engines import cpu
 from resources.engines.chat import chat_tokens
-from resources.engines.sample_log import SHARD_SAMPLES, Prompt, stored
+from resources.engines.sample_log import SHARD_SAMPLES, Prompt, keep, stored
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -119,23 +121,33 @@ def complete_scores(
     missing = [prompt for prompt in prompts if (prompt.id, 0) not in there]
     if not missing:
         return shards
+    # One order for all runs: what is left after whole batches of it falls into the same batches again.
     missing.sort(key=lambda prompt: (-sum(len(message["content"]) for message in prompt.messages), prompt.id))
     model = load()
     with track(str(recipe.key), len(missing), "candidates scored") as progress:
-        for start in range(0, len(missing), SHARD_SAMPLES):
-            part = missing[start : start + SHARD_SAMPLES]
-            scores = model.score([prompt.messages for prompt in part])
-            rows = [
-                {
-                    "candidate_id": prompt.id,
-                    "prompt_id": prompt.id,
-                    "sample_index": 0,
-                    "prompt_sha256": prompt.sha256,
-                    "score": score.value,
-                    "scored_tokens": score.tokens,
-                }
-                for prompt, score in zip(part, scores, strict=True)
-            ]
-            shards.append(store.put_shard(recipe, rows))
-            progress.advance(len(part))
+        buffer: list[Row] = []
+        try:
+            for start in range(0, len(missing), model.batch_size):
+                batch = missing[start : start + model.batch_size]
+                buffer += map(_row, batch, model.score([prompt.messages for prompt in batch]))
+                progress.advance(len(batch))
+                if len(buffer) >= SHARD_SAMPLES:
+                    shards.append(store.put_shard(recipe, buffer))
+                    buffer = []
+        except BaseException:  # a text that is too long, or Ctrl-C: what was scored is kept
+            keep(store, recipe, buffer, "scores")
+            raise
+    if buffer:
+        shards.append(store.put_shard(recipe, buffer))
     return shards
+
+
+def _row(prompt: Prompt, score: Score) -> Row:
+    return {
+        "candidate_id": prompt.id,
+        "prompt_id": prompt.id,
+        "sample_index": 0,
+        "prompt_sha256": prompt.sha256,
+        "score": score.value,
+        "scored_tokens": score.tokens,
+    }

@@ -83,21 +83,21 @@ def complete_samples(
                     shards.append(store.put_shard(recipe, buffer))
                     buffer = []
         except BaseException:  # samples that cannot be had, or Ctrl-C: what was drawn is kept
-            _keep(store, recipe, buffer)
+            keep(store, recipe, buffer, "samples that were drawn")
             raise
     if buffer:
         shards.append(store.put_shard(recipe, buffer))
     return shards
 
 
-def _keep(store: ArtifactStore, recipe: Recipe, rows: Sequence[Row]) -> None:
-    """Write what was drawn before a run ended. It holds whole lists of an engine, so the next run draws the same others."""
+def keep(store: ArtifactStore, recipe: Recipe, rows: Sequence[Row], what: str) -> None:
+    """Write what was made before a run ended: whole lists of an engine or batches, so the next run makes the same others."""
     if not rows:
         return
     try:
         store.put_shard(recipe, rows)
     except Exception as error:  # why the run ends is told, and matters more
-        log.warning("%s: %d samples that were drawn are lost: %s", recipe.key, len(rows), error)
+        log.warning("%s: %d %s are lost: %s", recipe.key, len(rows), what, error)
 
 
 def adopt_shards(store: ArtifactStore, recipe: Recipe, partitions: Iterable[str]) -> None:

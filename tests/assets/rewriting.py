@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import dagster as dg
+import numpy as np
+from safetensors.numpy import save_file
 
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
+from tests.running import recipe_of
 from tests.school import STUDENT, School
 
 BASE, TRAINED = "sums|llama-tiny", f"sums|{STUDENT}"
@@ -40,3 +45,15 @@ def leaked(rows: list[Row]) -> list[Row]:
 
 def without_refinements_of_all_wrong(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["kind"] == "direct"]
+
+
+def adapter(school: School, a: float, b: float) -> None:
+    """Publish the checkpoint again with an adapter of these values."""
+    key = ArtifactKey("lora_checkpoints", STUDENT)
+    recipe, before = recipe_of(school.experiment, school.store, key), school.store.existing(key)
+    folder = Path(school.store.root).parent / "adapter"
+    folder.mkdir()
+    parts = {"q.lora_A.weight": np.full((2, 4), a, np.float32), "q.lora_B.weight": np.full((4, 2), b, np.float32)}
+    save_file(parts, folder / "adapter_model.safetensors")
+    files = school.store.put_files(recipe, folder)
+    school.store.publish(recipe, before.shards, before.summary, files, replaced=before)

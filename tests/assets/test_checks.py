@@ -44,18 +44,18 @@ def test_a_missing_sample_is_an_error_and_named(school, asset, partition):
 @pytest.mark.parametrize(
     ("asset", "partition", "change", "name", "says"),
     [
-        ("base/candidate_pools", BASE, every(10, finish_reason="length"), "few_truncated", "10 of 96 (10.4%) cut off"),
-        ("base/candidate_pools", BASE, every(10, finish_reason="MAX_TOKENS"), "few_truncated", "10 of 96 (10.4%) cut"),
+        ("base/candidate_pools", BASE, every(10, finish_reason="length"), "few_truncated", "10 of 96 samples (10.4%) are cut off"),
+        ("base/candidate_pools", BASE, every(10, finish_reason="MAX_TOKENS"), "few_truncated", "10 of 96 samples (10.4%)"),
         ("teacher_solutions", STUDENT, every(5, finish_reason="length"), "few_truncated", "raise max_new_tokens"),
-        ("base/candidate_pools", BASE, every(2, finish_reason="unasked", text=""), "few_unasked", "2 of 96 (2.1%) that"),
+        ("base/candidate_pools", BASE, every(2, finish_reason="unasked", text=""), "few_unasked", "2 of 96 samples (2.1%)"),
         ("teacher_refinements", STUDENT, every(1, finish_reason="unasked"), "few_unasked", "or lower candidate_tokens"),
-        ("training_candidates", STUDENT, same_text, "few_repeated", "40 of 60 (66.7%) with the text of an earlier one"),
-        ("base/graded_candidates", BASE, every(1, verdict="gold unparseable"), "golds_readable", "1 problems are not"),
-        ("base/graded_candidates", BASE, every(20, verdict="no answer"), "few_without_answer", "20 of 96 (20.8%)"),
-        ("student/gap_reports", TRAINED, every(10, verdict="no answer"), "few_without_answer", "10 of 48 (20.8%)"),
-        ("base/graded_candidates", BASE, every(1, verdict="timed out"), "few_timed_out", "1 of 96 (1.0%) that the grader"),
-        ("student/gap_reports", TRAINED, every(1, verdict="comparison failed"), "few_timed_out", "1 of 48 (2.1%)"),
-        ("base/graded_candidates", BASE, every(20, verdict="unreadable"), "few_without_answer", "20 of 96 (20.8%)"),
+        ("training_candidates", STUDENT, same_text, "few_repeated", "40 of 60 samples (66.7%) have the"),
+        ("base/graded_candidates", BASE, every(1, verdict="gold unparseable"), "golds_readable", "1 of 24 problems are not"),
+        ("base/graded_candidates", BASE, every(20, verdict="no answer"), "few_without_answer", "20 of 96 samples (20.8%)"),
+        ("student/gap_reports", TRAINED, every(10, verdict="no answer"), "few_without_answer", "10 of 48 samples (20.8%)"),
+        ("base/graded_candidates", BASE, every(1, verdict="timed out"), "few_timed_out", "1 of 96 samples (1.0%)"),
+        ("student/gap_reports", TRAINED, every(1, verdict="comparison failed"), "few_timed_out", "1 of 48 samples (2.1%)"),
+        ("base/graded_candidates", BASE, every(20, verdict="unreadable"), "few_without_answer", "20 of 96 samples (20.8%)"),
     ],
 )  # fmt: skip
 def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition, change, name, says):
@@ -63,9 +63,6 @@ def test_poor_samples_are_a_warning_that_says_how_many(school, asset, partition,
     check = school.checks(asset, partition)[name]
     assert (check.passed, check.severity) == (False, WARN)
     assert says in check.description
-    _, *line, advice = check.description.split("; ")
-    assert any("checks." in part for part in line) or name == "golds_readable", "the line"
-    assert advice.split()[0] in ("raise", "serve", "look", "mend", "`gsr") or "or lower" in advice, "what to do"
 
 
 def test_what_was_not_asked_for_is_no_repetition_and_no_thinking_that_never_ends(finished_school, tmp_path):
@@ -90,7 +87,7 @@ def test_thinking_that_never_ends_is_a_warning_for_a_model_that_thinks(finished_
     school.rewrite(asset, partition)
     check = school.checks(asset, partition)["thinking_closed"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert "(100.0%) with thinking that never ends" in check.description
+    assert "(100.0%) have thinking that never ends: at most 5% is allowed (checks.most_unclosed)" in check.description
     school.rewrite(asset, partition, with_thinking)
     assert school.checks(asset, partition)["thinking_closed"].passed
 
@@ -101,22 +98,24 @@ def test_greedy_samples_may_repeat(finished_school, tmp_path):
     school.rewrite("training_candidates", STUDENT, same_text)
     check = school.checks("training_candidates")["few_repeated"]
     assert check.passed
-    assert "greedy" in check.description
+    assert check.description.startswith(
+        "40 of 60 samples (66.7%) have the text of an earlier one of their prompt: all may"
+    )
 
 
 def test_a_line_of_the_experiment_file_decides(finished_school, tmp_path):
     strict = finished_school.copy(tmp_path / "artifacts", checks={"least_teacher_yield": 1.0, "least_gap_lead": 1.0})
     yields = strict.checks("training_sets")["teacher_yields"]
     assert (yields.passed, yields.severity) == (False, WARN)
-    assert "checks.least_teacher_yield is 100.0%" in yields.description
+    assert "at least 100% is wanted (checks.least_teacher_yield)" in yields.description
     assert not strict.checks("teacher_refinements")["teacher_gap_leads"].passed
 
 
 @pytest.mark.parametrize(
     ("summary", "says"),
     [
-        ({"left_out": {"empty answer": 2}}, "2 of the source were left out"),
-        ({"unreadable_golds": ["sums/3-11"]}, "1 have a gold that cannot be read, and are not scored"),
+        ({"left_out": {"empty answer": 2}}, "2 of the source left out (2 for empty answer)"),
+        ({"unreadable_golds": ["sums/3-11"]}, "1 with a gold that cannot be read and so not scored"),
     ],
 )
 def test_problems_that_are_left_out_or_cannot_be_scored_are_a_warning(school, summary, says):
@@ -126,7 +125,11 @@ def test_problems_that_are_left_out_or_cannot_be_scored_are_a_warning(school, su
     ):
         school.rewrite(asset, partition, **summary)
         check = school.checks(asset, partition)[name]
-        assert (check.passed, check.severity, check.description) == (False, WARN, f"{says}; mend them in the source")
+        assert (check.passed, check.severity) == (False, WARN)
+        assert says in check.description
+        assert check.description.endswith(
+            ": all should be there, none left out, and every gold readable; mend them in the source"
+        )
 
 
 def test_a_count_of_problems_that_is_not_the_one_asked_for_is_an_error(finished_school, tmp_path):
@@ -136,5 +139,8 @@ def test_a_count_of_problems_that_is_not_the_one_asked_for_is_an_error(finished_
     school.rewrite("benchmark_problems", "sums", without_first)
     check = school.checks("benchmark_problems", "sums")["problems_sound"]
     assert (check.passed, check.severity) == (False, ERROR)
-    said = "there are 19 problems, not 20; set `problems` to what there is, or name a source that has as many"
-    assert check.description == said
+    assert check.description == (
+        "19 of 20 problems asked for, 0 of the source left out, 0 with a gold that cannot be read and so not scored: "
+        "all should be there, none left out, and every gold readable; "
+        "set `problems` to what there is, or name a source that has as many"
+    )

@@ -51,7 +51,12 @@ def gap_lost(trained: list[Row], base: list[Row]) -> list[Row]:
             "+0.0 points of Refinement Gap [+0.0, +0.0]: not significantly above 0 (checks.least_gap_gained); "
             "more problems or groups narrow the interval",
         ),
-        (gap_lost, ERROR, ": significantly below 0; look at the checks of its training set and its checkpoint"),
+        (
+            gap_lost,
+            ERROR,
+            ": significantly below 0, and not above 0 (checks.least_gap_gained); "
+            "look at the checks of its training set and its checkpoint",
+        ),
     ],
 )
 def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(school, change, severity, says):
@@ -68,4 +73,6 @@ def test_a_student_whose_base_was_not_evaluated_is_not_called_better(school):
     checks = school.checks("student/gap_reports", TRAINED)
     for name in ("pass_at_1_held", "gap_gained"):
         assert not checks[name].passed
-        assert "is missing, materialize it" in checks[name].description
+        assert checks[name].description.startswith("not measured, llama-student − llama-tiny in ")
+        assert "1 of 2 artifacts is missing: " in checks[name].description
+        assert "; materialize base/" in checks[name].description

@@ -110,7 +110,7 @@ def test_what_learns_refuses_contaminated_problems_and_says_what_to_do(asset):
     assert "contamination is missing or older than the problems: materialize it first" in workshop.refusal(asset)
     workshop.run("contamination")
     message = workshop.refusal(asset)
-    assert "1 training problems overlap with benchmark problems (1 of sums): 1 near duplicates" in message
+    assert "1 training problems overlap with benchmark problems (1 of sums), 1 near duplicates" in message
     assert "write `contamination: report` into the experiment file" in message
 
 

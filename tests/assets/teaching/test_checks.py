@@ -3,22 +3,20 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from tests.assets.rewriting import (
     ERROR,
     WARN,
+    adapter,
     changed_student,
     every,
     leaked,
     without_first,
     without_refinements_of_all_wrong,
 )
-from tests.running import recipe_of
-from tests.school import STUDENT, School
+from tests.school import STUDENT
 
 
 @pytest.mark.parametrize(
@@ -58,7 +56,10 @@ def test_rows_that_the_student_reads_only_in_part_are_a_warning(finished_school,
     school = finished_school.copy(tmp_path / "artifacts", **short)
     check = school.checks("training_sets")["few_overlong"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert "(100.0%) longer than 60 tokens" in check.description
+    assert (
+        "(100.0%) are longer than the 60 tokens that the student reads: at most 0% is allowed (checks.most_overlong)"
+        in check.description
+    )
 
 
 def test_a_gold_in_a_prompt_is_an_error_and_the_row_is_shown(school):
@@ -67,7 +68,7 @@ def test_a_gold_in_a_prompt_is_an_error_and_the_row_is_shown(school):
     check = school.checks("training_sets")["no_gold_in_prompts"]
     assert (check.passed, check.severity) == (False, ERROR)
     assert check.description.endswith(
-        "1 of these the gold; none should: look at such_as, and materialize the training set again"
+        "1 of these the gold: none may; look at such_as, and materialize training_sets[llama-student] again"
     )
     assert check.description.startswith("1 of 48 prompts hold text beside their instruction, problem and candidates")
     assert "The gold is " in check.metadata["such_as"].value[row["row_id"]]
@@ -79,12 +80,15 @@ def test_a_teacher_that_gains_no_more_than_the_base_is_a_warning(school):
     school.rewrite(key.asset, key.partition, refinement_gap=summary["refinement_gap"] - 2)
     check = school.checks("teacher_refinements")["teacher_gap_leads"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert check.description.startswith("llama-big − llama-tiny, ")
-    assert "more than checks.least_gap_lead, +0.0, is wanted: choose a teacher" in check.description
+    assert check.description.startswith("llama-big − llama-tiny over 1 benchmark, −")
+    assert "in the mean: not above 0 (checks.least_gap_lead); choose a teacher" in check.description
     (Path(school.store.root) / key.path / "manifest.json").unlink()
     check = school.checks("teacher_refinements")["teacher_gap_leads"]
     assert not check.passed
-    assert "not measured: sums|llama-big of base/gap_reports" in check.description
+    assert check.description == (
+        "not measured, llama-big − llama-tiny in Refinement Gap, 1 of 2 gap reports is missing: "
+        "above 0 (checks.least_gap_lead) is wanted; materialize sums|llama-big of base/gap_reports"
+    )
 
 
 def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_path):
@@ -93,18 +97,6 @@ def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_pa
     check = school.checks("teacher_refinements")["teacher_gap_leads"]
     assert (check.passed, check.severity) == (False, WARN)
     assert "student's own base" in check.description
-
-
-def adapter(school: School, a: float, b: float) -> None:
-    """Publish the checkpoint again with an adapter of these values."""
-    key = ArtifactKey("lora_checkpoints", STUDENT)
-    recipe, before = recipe_of(school.experiment, school.store, key), school.store.existing(key)
-    folder = Path(school.store.root).parent / "adapter"
-    folder.mkdir()
-    parts = {"q.lora_A.weight": np.full((2, 4), a, np.float32), "q.lora_B.weight": np.full((4, 2), b, np.float32)}
-    save_file(parts, folder / "adapter_model.safetensors")
-    files = school.store.put_files(recipe, folder)
-    school.store.publish(recipe, before.shards, before.summary, files, replaced=before)
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 0), (0, 1)])
@@ -127,7 +119,10 @@ def test_a_loss_that_is_not_finite_is_an_error_and_one_that_rose_a_warning(schoo
     school.rewrite("lora_checkpoints", STUDENT, lambda rows: [{**r, "loss": r["step"] * 1.0} for r in rows])
     check = school.checks("lora_checkpoints")["loss_fell"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert "1.5, then 3.5" in check.description
+    assert (
+        "is 1.5 in the first half, 3.5 in the second: the second should be below the first; train longer"
+        in check.description
+    )
     school.rewrite("lora_checkpoints", STUDENT, every(2, loss=math.inf))
     checks = school.checks("lora_checkpoints")
     assert checks["training_finite"].metadata["steps"].value == [1, 2]

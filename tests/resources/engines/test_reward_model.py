@@ -3,7 +3,7 @@
 import pytest
 
 from gsr_dagster.experiment.keys import ArtifactKey
-from resources.engines.reward_model import RewardModel, complete_scores, one_number
+from resources.engines.reward_model import RewardModel, Score, complete_scores, one_number
 from resources.engines.sample_log import Prompt
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -113,3 +113,78 @@ def test_only_missing_scores_are_computed_and_a_changed_response_is_scored_again
     again = rows(complete_scores(store, RECIPE, [changed, *prompts[:3], *prompts[4:]], lambda: model))
     assert again[changed.id]["score"] != grown[changed.id]["score"]
     assert len(again) == 13
+
+
+class Counting:
+    """A scorer by rule at the model's place: it notes its batches, and Ctrl-C comes before the batch after ``most``."""
+
+    batch_size = 4
+
+    def __init__(self, most: int = 10**6, reason: type[BaseException] = KeyboardInterrupt):
+        self.most, self.reason = most, reason
+        self.batches: list[list[str]] = []
+
+    def score(self, chats):
+        if len(self.batches) >= self.most:
+            raise self.reason
+        self.batches.append([chat[0]["content"] for chat in chats])
+        return [Score(float(len(chat[1]["content"])), len(chat[1]["content"])) for chat in chats]
+
+
+PROMPTS = [Prompt(f"m/p{number}/0", messages, 1) for number, messages in enumerate(CHATS)]
+
+
+def scored(store, model) -> list[dict]:
+    shards = complete_scores(store, RECIPE, PROMPTS, lambda: model)
+    rows = store.read_shards(RECIPE.key, RECIPE.fingerprint, shards)
+    return sorted(rows, key=lambda row: row["candidate_id"])
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, SystemExit, RuntimeError, ArtifactError])
+@pytest.mark.parametrize("shard", [5, 8, 256])
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
+def test_a_stopped_run_keeps_its_scores_and_the_next_one_scores_the_others_in_the_same_batches(
+    tmp_path, monkeypatch, most, shard, reason
+):
+    monkeypatch.setattr("resources.engines.reward_model.SHARD_SAMPLES", shard)
+    store = ArtifactStore(root=str(tmp_path / "stopped"))
+    stopped, others, whole = Counting(most, reason), Counting(), Counting()
+    with pytest.raises(reason):
+        scored(store, stopped)
+    rows = scored(store, others)
+    assert rows == scored(ArtifactStore(root=str(tmp_path / "whole")), whole)
+    assert len(rows) == len(PROMPTS)
+    assert stopped.batches + others.batches == whole.batches
+    assert len(stopped.batches) == most
+    assert scored(store, None) == rows, "nothing is left to score: no model is asked for"
+
+
+def test_a_stopped_run_of_a_real_model_ends_in_the_same_scores(reward_model_folder, tmp_path):
+    model = RewardModel(reward_model_folder, batch_size=4)
+    whole = scored(ArtifactStore(root=str(tmp_path / "whole")), model)
+    store, stopped = ArtifactStore(root=str(tmp_path / "stopped")), Counting(most=2)
+    stopped.score = lambda chats: Counting.score(stopped, chats) and model.score(chats)
+    with pytest.raises(KeyboardInterrupt):
+        scored(store, stopped)
+    assert scored(store, model) == whole
+
+
+def test_a_killed_run_loses_no_more_than_the_shard_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("resources.engines.reward_model.SHARD_SAMPLES", 8)
+    store, others = ArtifactStore(root=str(tmp_path)), Counting()
+    with monkeypatch.context() as killed:
+        killed.setattr("resources.engines.reward_model.keep", lambda *_: None)  # it has no time for that
+        with pytest.raises(KeyboardInterrupt):
+            scored(store, Counting(most=3))
+    assert len(scored(store, others)) == len(PROMPTS)
+    assert sum(map(len, others.batches)) == len(PROMPTS) - 8
+
+
+def test_where_scores_cannot_be_kept_the_first_error_is_told(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ArtifactStore, "put_shard", full)
+    with pytest.raises(KeyboardInterrupt):
+        scored(ArtifactStore(root=str(tmp_path)), Counting(most=2))
+    assert "8 scores are lost: [Errno 28] No space left on device" in caplog.text

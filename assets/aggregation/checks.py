@@ -1,0 +1,20 @@
+"""Checks of what the named aggregations asked a model for."""
+
+import dagster as dg
+
+from assets.checking import asset_checks
+from assets.sample_checks import HOW_DRAWN
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import LaneName
+from gsr_dagster.experiment.partitions import Partitions
+
+
+def aggregation_checks(
+    experiment: Experiment, partitions: Partitions, lane: LaneName
+) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of a lane's aggregations that sample a model. Scores are no samples, and have none."""
+    return [
+        asset_checks(experiment, partitions.lane(lane), f"{lane}/aggregation/{name}", HOW_DRAWN)
+        for name, aggregation in experiment.aggregations.items()
+        if aggregation.draws
+    ]
