@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests import emulators
 from tests.inbox import Inbox
 from tests.recorded_family import RecordedFamily
 from tests.small_model import small_tokenizer, train_small_model
@@ -77,6 +79,39 @@ def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "GSR_CACHE": str(tmp_path / "cache"),
     }
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[dict[str, str]]:
+    """What a user sets to work on Azurite, with a container named artifacts."""
+    pytest.importorskip("obstore")
+    if shutil.which("azurite-blob") is None:
+        pytest.skip("Azurite is not installed: make test-cloud")
+    with emulators.azure() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a user sets to work on fake-gcs-server, with a bucket named artifacts."""
+    pytest.importorskip("obstore")
+    if emulators.google_binary() is None:
+        pytest.skip("fake-gcs-server is not installed: make test-cloud")
+    with emulators.google(tmp_path_factory.mktemp("google")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """What a user sets to work on the server of a scheme, with an empty local cache."""
+
+    def environment(scheme: str) -> dict[str, str]:
+        if scheme == "s3":
+            return request.getfixturevalue("s3_environment")
+        server = request.getfixturevalue({"gs": "google_server", "az": "azure_server"}[scheme])
+        return {**server, "GSR_CACHE": str(tmp_path / "cache")}
+
+    return environment
 
 
 @pytest.fixture
