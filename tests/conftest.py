@@ -69,18 +69,6 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
-    """What a user sets to work on that server, with an empty local cache."""
-    return {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "GSR_CACHE": str(tmp_path / "cache"),
-    }
-
-
 @pytest.fixture(scope="session")
 def azure_server() -> Iterator[dict[str, str]]:
     """What a user sets to work on Azurite, with a container named artifacts."""
@@ -101,17 +89,29 @@ def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
         yield environment
 
 
-@pytest.fixture
-def bucket_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """What a user sets to work on the server of a scheme, with an empty local cache."""
+@pytest.fixture(scope="session")
+def bucket_server(request: pytest.FixtureRequest) -> Callable[[str], dict[str, str]]:
+    """What a user sets to work on the server of a scheme, s3, gs or az, with a bucket named artifacts."""
 
     def environment(scheme: str) -> dict[str, str]:
-        if scheme == "s3":
-            return request.getfixturevalue("s3_environment")
-        server = request.getfixturevalue({"gs": "google_server", "az": "azure_server"}[scheme])
-        return {**server, "GSR_CACHE": str(tmp_path / "cache")}
+        if scheme != "s3":
+            return request.getfixturevalue({"gs": "google_server", "az": "azure_server"}[scheme])
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        return {"AWS_ENDPOINT_URL": request.getfixturevalue("s3_endpoint"), **keys}
 
     return environment
+
+
+@pytest.fixture
+def bucket_environment(bucket_server: Callable[[str], dict[str, str]], tmp_path: Path):
+    """The same, with an empty local cache."""
+    return lambda scheme: {**bucket_server(scheme), "GSR_CACHE": str(tmp_path / "cache")}
+
+
+@pytest.fixture
+def s3_environment(bucket_environment: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """The same of S3."""
+    return bucket_environment("s3")
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class GoogleAsXml(BaseHTTPRequestHandler):
     def answer(self, status, headers, body) -> None:
         self.send_response(status)
         for name, value in headers.items():
-            if name.lower() not in ("content-length", "date", "connection"):
+            if name.lower() not in ("content-length", "transfer-encoding", "date", "connection"):
                 self.send_header(name, value)
         self.send_header("Content-Length", headers.get("Content-Length") if self.command == "HEAD" else str(len(body)))
         self.end_headers()

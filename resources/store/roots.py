@@ -67,5 +67,5 @@ def _advice(scheme: str, rest: str) -> str:
     if scheme == "file":
         return "write the folder alone, without file:"
     if scheme in ("http", "https"):
-        return f"{WHAT_CAN_BE}; AWS_ENDPOINT_URL names a server that speaks S3's protocol"
+        return f"{WHAT_CAN_BE}; for s3:// AWS_ENDPOINT_URL names the server"
     return f"{WHAT_CAN_BE}. Other addresses are not supported"

@@ -28,16 +28,17 @@ NO_CONDITIONS = (
     "this object store has no conditional writes, without which one run would overwrite what another published. "
     "Google Cloud Storage and Azure Blob Storage have them"
 )
-# What obstore says, and what that means. The first that is found in it counts.
+NO_CREDENTIALS = "no valid credentials"
 NO_ACCESS = "the credentials are refused, or may not do this: reading, writing, deleting and listing are needed"
+# What obstore says, and what that means. The first that is found in it counts.
 MEANINGS = (
     (
         r"token request|Account must be|service account|Access Key|RSA key|credentials file| 401 ",
-        "no valid credentials",
+        NO_CREDENTIALS,
     ),
     (r" 403 |necessary privileges", NO_ACCESS),
     (r" 404 |not found", "there is no such bucket"),
-    (r" 501 ", NO_CONDITIONS),
+    (r" 501 ", "this server lacks something that is needed, such as listing or conditional writes"),
     (r"error sending request", "the server cannot be reached"),
 )
 MOST_CHARACTERS = 400
@@ -166,10 +167,10 @@ class CloudObjects:
         except (self.faults.BaseError, FileNotFoundError, ValueError) as error:
             text = str(error).partition("\n\nDebug source")[0]
             meaning = next((means for found, means in MEANINGS if re.search(found, text)), "")
-            if meaning == "no valid credentials" or meaning == NO_ACCESS:
+            if meaning in (NO_CREDENTIALS, NO_ACCESS):
                 meaning += f" ({CREDENTIALS[self.scheme]})"
             said = " ".join(re.sub(r"<[^>]*>", " ", text).split())[:MOST_CHARACTERS]
-            raise BucketError(f"{self.address(name)}: {meaning}{': ' if meaning else ''}{said}") from None
+            raise BucketError(": ".join(filter(None, (self.address(name).rstrip("/"), meaning, said)))) from None
 
 
 def _version(meta: Any) -> dict[str, str]:
