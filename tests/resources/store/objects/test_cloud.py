@@ -61,6 +61,35 @@ def test_without_obstore_the_line_that_installs_it_is_said(monkeypatch, scheme):
         open_objects(f"{scheme}://bucket/p")
 
 
+FORK = """
+import os
+from resources.store.artifacts import open_objects
+
+def use():
+    try:
+        open_objects("az://artifacts/prefix").tree()
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+
+use()
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    use()
+    os._exit(0)
+"""
+
+
+def test_a_forked_process_says_that_it_cannot_use_a_bucket_and_does_not_hang(settings):
+    pytest.importorskip("obstore")
+    account = {"AZURE_STORAGE_ACCOUNT_NAME": "someone", "AZURE_SKIP_SIGNATURE": "true", "AZURE_ALLOW_HTTP": "true"}
+    settings({**account, "AZURE_STORAGE_ENDPOINT": "http://127.0.0.1:9"})
+    done = subprocess.run([sys.executable, "-c", FORK], stdout=subprocess.PIPE, text=True, timeout=120)
+    first, second = done.stdout.splitlines()
+    assert "the server cannot be reached" in first
+    assert second == "RuntimeError obstore was used before this process was forked: spawn it instead"
+
+
 @pytest.mark.parametrize("scheme", ["gs", "az"])
 def test_of_processes_that_race_for_an_object_one_wins_each_time(bucket_environment, scheme, settings):
     environment = bucket_environment(scheme)
