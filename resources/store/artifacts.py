@@ -5,7 +5,7 @@
     <root>/<asset>/<partition>/<fingerprint>/files-<sha256>/SHA256SUMS
     <root>/<asset>/<partition>/manifest.json
 
-The root is a local folder or s3://BUCKET/PREFIX. A shard carries the head of its own hash
+The root is a local folder or lies in a bucket (resources/store/roots.py). A shard carries the head of its own hash
 in its name, and other files lie in a folder named by their SHA256SUMS: none is ever
 written over, and a damaged one is found without a manifest.
 """
@@ -26,7 +26,6 @@ from resources.store.columns import table_of
 from resources.store.errors import ArtifactError
 from resources.store.files import cache_folder, scratch_folder
 from resources.store.hashes import HASHES, sha256, sha256_of_file, sha256sums
-from resources.store.local_objects import LocalObjects
 from resources.store.manifests import (
     NAME_DIGITS,
     Manifest,
@@ -36,9 +35,11 @@ from resources.store.manifests import (
     first_fault,
     package_versions,
 )
-from resources.store.objects import ConflictError, Objects
+from resources.store.objects.base import ConflictError, Objects
+from resources.store.objects.cloud import CloudObjects
+from resources.store.objects.local import LocalObjects
+from resources.store.objects.s3 import S3Objects
 from resources.store.roots import artifact_root
-from resources.store.s3_objects import S3Objects
 from resources.store.tables import decode, digest_in_name, encode, shard_name
 from resources.store.verification import VerifiedObjects, artifact_folder, manifest_name
 
@@ -46,7 +47,7 @@ Summary = TypeVar("Summary")
 
 
 class ArtifactStore(dg.ConfigurableResource):
-    """Artifacts under one root: a local folder, or s3://BUCKET/PREFIX."""
+    """Artifacts under one root: a local folder, or an address in a bucket."""
 
     root: str
 
@@ -253,9 +254,9 @@ def _version(manifest: Manifest | None) -> str | None:
 
 
 def open_objects(root: str) -> Objects:
-    """Return the objects under a local folder or s3://BUCKET/PREFIX. Raises UserError for any other root.
+    """Return the objects under a local folder or in a bucket. Raises UserError for any other root.
 
-    S3's endpoint, region and credentials are found the usual way: AWS_* variables,
+    Endpoint, region and credentials are found the usual way of each cloud: variables,
     profiles, roles.
     """
     root = artifact_root(root)
@@ -263,4 +264,6 @@ def open_objects(root: str) -> Objects:
         from dagster_aws.s3 import S3Resource
 
         return S3Objects(root, S3Resource().get_client(), cache_folder() / "s3")
+    if root.startswith(("gs://", "az://")):
+        return CloudObjects(root, cache_folder() / "cloud")
     return LocalObjects(Path(root))

@@ -8,7 +8,7 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from resources.store.errors import ArtifactError, DamageError
 from resources.store.hashes import HASHES, read_sha256sums, sha256_of_file
 from resources.store.manifests import NAME_DIGITS, ForeignManifestError, Manifest
-from resources.store.objects import Objects
+from resources.store.objects.base import Objects
 from resources.store.tables import digest_in_name
 
 log = logging.getLogger(__name__)

@@ -52,7 +52,7 @@ def test_of_a_whole_store_it_says_how_many_files_it_checked_and_where(home):
 
 
 @pytest.mark.parametrize("command", ["verify", "run", "report", "sql", "page"])
-@pytest.mark.parametrize("root", ["gs://bucket/prefix", "S3://", "s3://", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("root", ["gcs://bucket/prefix", "S3://", "s3://", "~nobody-of-this-name/x"])
 def test_a_root_that_is_none_is_refused_by_every_command(home, tmp_path, monkeypatch, command, root):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GSR_ARTIFACTS", root)

@@ -65,15 +65,14 @@ def test_folders_are_named_from_the_root_for_every_process(tmp_path, monkeypatch
 
 
 def test_a_bucket_stays_one_and_what_is_no_folder_is_refused_before_a_home_is_made(home, monkeypatch):
-    monkeypatch.setenv("GSR_ARTIFACTS", "gs://bucket/prefix")
-    with pytest.raises(
-        UserError, match="GSR_ARTIFACTS: gs://bucket/prefix: artifacts lie in a local folder or under s3"
-    ):
+    monkeypatch.setenv("GSR_ARTIFACTS", "gcs://bucket/prefix")
+    with pytest.raises(UserError, match="GSR_ARTIFACTS: gcs://bucket/prefix: write it as gs://bucket/prefix"):
         prepare_instance()
     assert not home.exists()
-    monkeypatch.setenv("GSR_ARTIFACTS", "s3://bucket/prefix/")
-    prepare_instance()
-    assert os.environ["GSR_ARTIFACTS"] == "s3://bucket/prefix"
+    for root in ("s3://bucket/prefix", "gs://bucket/prefix", "az://container/prefix"):
+        monkeypatch.setenv("GSR_ARTIFACTS", f"{root}/")
+        prepare_instance()
+        assert os.environ["GSR_ARTIFACTS"] == root
 
 
 PREPARE = """

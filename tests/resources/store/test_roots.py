@@ -11,12 +11,23 @@ from resources.store.artifacts import open_objects
 from resources.store.roots import artifact_root
 
 REFUSED = {
-    "gs://b/p": "artifacts lie in a local folder or under s3://BUCKET/PREFIX",
-    "gs:/b/p": "Buckets of Google and Azure, and other addresses, are not supported",
-    "gcs://b": "not supported",
-    "az://container/p": "not supported",
-    "abfss://c@account.dfs.core.windows.net/p": "not supported",
-    "hdfs://host:9000/x": "not supported",
+    "gs:/b/p": "write it as gs://b/p",
+    "GS://b/p": "write it as gs://b/p",
+    "gcs://b": "write it as gs://b",
+    "gs://": "it names no bucket; write gs://BUCKET/PREFIX",
+    "gs://my bucket/p": "it names no bucket",
+    "gs://b//p": "no part of the prefix may be empty",
+    "az://c/../p": "no part of the prefix may be empty, . or ..",
+    "https://storage.googleapis.com/b/p": "write it as gs://b/p",
+    "az:container/p": "write it as az://container/p",
+    "az:///p": "it names no bucket; write az://CONTAINER/PREFIX",
+    "azure://c/p": "write it as az://c/p",
+    "abfs://c/p": "write it as az://c/p",
+    "abfss://c@me.dfs.core.windows.net/p": "write it as az://c/p, and set AZURE_STORAGE_ACCOUNT_NAME=me",
+    "wasbs://c@me.blob.core.windows.net": "write it as az://c, and set AZURE_STORAGE_ACCOUNT_NAME=me",
+    "https://me.blob.core.windows.net/c/p?sv=1": "write it as az://c/p, and set AZURE_STORAGE_ACCOUNT_NAME=me",
+    "https://me.blob.core.windows.net/": "it names no bucket; write az://CONTAINER/PREFIX",
+    "hdfs://host:9000/x": "under s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX. Other addresses are",
     "S3://": "it names no bucket; write s3://BUCKET/PREFIX",
     "s3://": "it names no bucket",
     "s3:///prefix": "it names no bucket",
@@ -61,12 +72,13 @@ def test_a_folder_is_named_from_the_root_and_home_is_expanded(tmp_path, monkeypa
 
 
 @given(
+    st.sampled_from(["s3", "gs", "az"]),
     st.from_regex(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", fullmatch=True),
-    st.from_regex(r"(/[\w.=-]{1,8}){0,3}/?", fullmatch=True),
+    st.from_regex(r"(/[\w=-][\w.=-]{0,7}){0,3}/?", fullmatch=True),
 )
-def test_a_bucket_with_or_without_a_prefix_stays_what_it_is(bucket, prefix):
-    root = artifact_root(f"s3://{bucket}{prefix}")
-    assert root == f"s3://{bucket}{prefix}".rstrip("/")
+def test_a_bucket_with_or_without_a_prefix_stays_what_it_is(scheme, bucket, prefix):
+    root = artifact_root(f"{scheme}://{bucket}{prefix}")
+    assert root == f"{scheme}://{bucket}{prefix}".rstrip("/")
     assert artifact_root(root) == root
 
 
@@ -74,6 +86,6 @@ def test_a_bucket_with_or_without_a_prefix_stays_what_it_is(bucket, prefix):
 def test_no_address_is_taken_for_a_folder(scheme, rest):
     text = f"{scheme}:{rest}"
     try:
-        assert artifact_root(text).startswith("s3://")
+        assert artifact_root(text).startswith(("s3://", "gs://", "az://"))
     except UserError:
         assert not Path(text).exists()

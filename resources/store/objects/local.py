@@ -11,7 +11,7 @@ from resources.store.files import (
     write_atomically,
     written_whole,
 )
-from resources.store.objects import ConflictError
+from resources.store.objects.base import ConflictError
 
 
 class LocalObjects:

@@ -6,9 +6,15 @@ Names are relative, with "/", and lead nowhere else.
 from pathlib import Path
 from typing import Protocol
 
+from gsr_dagster.experiment.errors import UserError
+
 
 class ConflictError(RuntimeError):
     """Another writer replaced an object since it was read."""
+
+
+class UnfitStoreError(UserError, RuntimeError):
+    """An object store that artifacts cannot lie in; the message says what it lacks."""
 
 
 class Objects(Protocol):

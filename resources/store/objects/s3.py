@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.experiment.errors import UserError
 from resources.store.files import scratch_folder
-from resources.store.objects import ConflictError
+from resources.store.objects.base import ConflictError, UnfitStoreError
 
 # What S3 says where another writer was first, or writes at this moment.
 CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
@@ -16,10 +15,6 @@ NO_CONDITIONS = (
     "this object store has no conditional writes (If-None-Match, If-Match), without which one run would overwrite "
     "what another published. Amazon S3, MinIO and Cloudflare R2 have them; or use a local folder"
 )
-
-
-class UnfitStoreError(UserError, RuntimeError):
-    """An object store that artifacts cannot lie in; the message says what it lacks."""
 
 
 class S3Objects:

@@ -1,4 +1,4 @@
-"""The same tiny experiment with its artifacts in a bucket, of moto's server on loopback."""
+"""The same tiny experiment with its artifacts in a bucket: of moto's server, and of those of tests/emulators.py."""
 
 import shutil
 import uuid
@@ -10,17 +10,12 @@ from gsr_dagster.experiment.keys import ArtifactKey
 POOL = ArtifactKey("base/candidate_pools", "sums|llama-tiny")
 
 
-@pytest.fixture(scope="module")
-def journey(tmp_path_factory, start_journey, s3_endpoint):
-    folder = tmp_path_factory.mktemp("journey-s3")
-    environment = {
-        "GSR_ARTIFACTS": f"s3://artifacts/{uuid.uuid4()}",
-        "GSR_CACHE": str(folder / "cache"),
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+@pytest.fixture(scope="module", params=["s3", "gs", "az"])
+def journey(request, tmp_path_factory, start_journey, bucket_server):
+    server = bucket_server(request.param)
+    folder = tmp_path_factory.mktemp(f"journey-{request.param}")
+    root = f"{request.param}://artifacts/{uuid.uuid4()}"
+    environment = {**server, "GSR_ARTIFACTS": root, "GSR_CACHE": str(folder / "cache")}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
