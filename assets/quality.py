@@ -108,9 +108,15 @@ def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], ma
 
     def tokens(row: Row) -> int:
         sample = teacher_samples[row["teacher_sample_id"]]
-        return sample["prompt_tokens"] + sample["generated_tokens"]
+        return student_prompt_tokens(sample) + sample["generated_tokens"]
 
     return share_of(training_set, lambda row: tokens(row) > max_length, "row_id")
+
+
+def student_prompt_tokens(sample: Row) -> int:
+    """Return the tokens of the prompt that a student sees, which may be without the teacher's worked examples."""
+    plain = sample.get("student_prompt_tokens")
+    return sample["prompt_tokens"] if plain is None else plain
 
 
 def surplus_texts(

@@ -60,8 +60,8 @@ def draw_candidates(run: EvaluationRun, recipe: Recipe, engines: Engines) -> Art
     """
     if run.key.is_student:
         refuse_broken_chain(run.store, run.subject)
-    benchmark = run.experiment.benchmarks[run.key.benchmark]
-    examples = [(example.problem, example.solution) for example in benchmark.worked_examples]
+    benchmark = run.benchmark
+    examples = benchmark.examples(run.key.is_student)
     there = run.available
     prompts = [
         Prompt(

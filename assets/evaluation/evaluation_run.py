@@ -9,6 +9,7 @@ from assets.grading import scored
 from assets.recorded_pools import Available, available
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
+from gsr_dagster.experiment.problem_sets import Benchmark
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
@@ -33,6 +34,10 @@ class EvaluationRun:
     def model(self) -> Model:
         """The subject's model; a student's is its base, with the student's way to end its thinking."""
         return self.experiment.subject_model(self.subject)
+
+    @property
+    def benchmark(self) -> Benchmark:
+        return self.experiment.benchmarks[self.key.benchmark]
 
     def rollout(self, stage: Stage) -> RolloutSettings:
         return self.experiment.rollout(stage, self.subject)

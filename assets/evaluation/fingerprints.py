@@ -9,7 +9,7 @@ from assets.steps import Step
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.experiment.keys import CONTAMINATION, ArtifactKey, EvaluationKey, LaneName
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from resources.grading.grader import grader_version
 from resources.models.weights import weights_identity
@@ -36,6 +36,9 @@ class EvaluationStep(Step):
     def of(self, partition: str) -> EvaluationKey:
         return EvaluationKey.parse(self.lane, partition)
 
+    def benchmark(self, partition: str) -> Benchmark:
+        return self.experiment.benchmarks[self.of(partition).benchmark]
+
     def checkpoint(self, partition: str) -> tuple[ArtifactKey, ...]:
         """Return the checkpoint of a student; a base model has none."""
         return (checkpoint_key(self.of(partition).subject),) if self.lane == "student" else ()
@@ -58,7 +61,7 @@ class CandidatePools(SampledStep):
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         evaluation = self.of(partition)
         return {
-            **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark]),
+            **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark], evaluation.is_student),
             "rollout": self.experiment.rollout("direct", evaluation.subject).model_dump(),
             "problems": store.content(evaluation.problems),
             "model": subject_settings(self.experiment, store, evaluation),
@@ -105,6 +108,7 @@ class SelfRefinements(SampledStep):
             "k": self.experiment.k,
             "prompt": PROMPT_VERSION,
             "seed": self.experiment.seed,
+            **refinement_prompt_settings(self.benchmark(partition), self.lane == "student"),
         }
 
     def wanted(self, partition: str) -> dict[str, Any]:
@@ -163,12 +167,21 @@ def checkpoint_key(student: str) -> ArtifactKey:
     return ArtifactKey("lora_checkpoints", student)
 
 
-def direct_prompt_settings(problem_set: ProblemSet) -> dict[str, Any]:
+def direct_prompt_settings(problem_set: ProblemSet, of_student: bool = False) -> dict[str, Any]:
     """Return what shapes the prompts of direct samples, beside the problems."""
+    shown = problem_set.examples(of_student)
     return {
         "prompt": PROMPT_VERSION,
-        "worked_examples": [example.model_dump() for example in problem_set.worked_examples],
+        "worked_examples": [{"problem": problem, "solution": solution} for problem, solution in shown],
     }
+
+
+def refinement_prompt_settings(problem_set: ProblemSet, of_student: bool) -> dict[str, Any]:
+    """Return what stands before the prompts of refinements; nothing where nothing does."""
+    shown = problem_set.refinements(of_student)
+    return (
+        {"worked_refinements": [[problem, [*candidates], text] for problem, candidates, text in shown]} if shown else {}
+    )
 
 
 def subject_settings(experiment: Experiment, store: ArtifactStore, evaluation: EvaluationKey) -> dict[str, Any]:

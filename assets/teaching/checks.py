@@ -135,7 +135,7 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     found = quality.surplus_texts(
         artifact.rows,
         {row["problem_id"]: row for row in store.read(TRAINING_PROBLEMS)},
-        [(example.problem, example.solution) for example in problem_set.worked_examples],
+        problem_set.examples(of_student=True),
         {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
     )
     with_gold = sum(surplus.holds_gold for surplus in found)

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from assets.evaluation.fingerprints import checkpoint_key, direct_prompt_settings, model_settings, sampled_weights
+from assets.evaluation.fingerprints import (
+    checkpoint_key,
+    direct_prompt_settings,
+    model_settings,
+    refinement_prompt_settings,
+    sampled_weights,
+)
 from assets.problems.fingerprints import TrainingProblems
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
@@ -44,12 +50,18 @@ class TeachingSamples(TeachingStep):
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
         return {
-            **direct_prompt_settings(TrainingProblems(self.experiment).problem_set),
+            **self.prompt_settings(),
             "rollout": self.rollouts(student).model_dump(exclude={"samples"}),
             "model": model_settings(self.experiment, self.sampler(student)),
             "seed": self.experiment.seed,
             "upstream": [store.content(key) for key in self.upstream(partition)],
         }
+
+    def prompt_settings(self) -> dict[str, Any]:
+        """Return what shapes the prompts, and the plain ones that stand beside them for the student."""
+        problem_set = TrainingProblems(self.experiment).problem_set
+        plain = {} if problem_set.students_see_examples else {"students_see_examples": False}
+        return {**direct_prompt_settings(problem_set), **plain}
 
     def wanted(self, partition: str) -> dict[str, Any]:
         return {"samples": self.rollouts(self.student(partition)).samples}
@@ -80,6 +92,7 @@ class TeacherRefinements(TeachingSamples):
             **super().settings(store, partition),
             "k": self.experiment.k,
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
+            **refinement_prompt_settings(TrainingProblems(self.experiment).problem_set, of_student=False),
             "grader": grader_version(self.experiment.evaluation.grader),
         }
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -18,7 +18,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.method.candidate_pool import by_problem
 from gsr_dagster.method.groups import choose_for_training
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -74,14 +74,14 @@ def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines)
     refuse_untrainable(str(base.source), base.chat_template_kwargs)
     model, rollouts = run.student.sampler, run.student.candidates
     load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts), "candidate_id", rollouts, load)
+    return run.draw(recipe, direct_prompts(run, model, rollouts, load), "candidate_id", rollouts, load)
 
 
 def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw the teacher's direct solutions of the training problems."""
     model, rollouts = run.student.teacher, run.student.solutions
     load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts), "solution_id", rollouts, load)
+    return run.draw(recipe, direct_prompts(run, model, rollouts, load), "solution_id", rollouts, load)
 
 
 def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines, grader: Grader) -> ArtifactContents:
@@ -95,12 +95,14 @@ def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines,
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
 
 
-def direct_prompts(run: TeachingRun, model: str, rollouts: Rollouts) -> list[Prompt]:
-    """Return the direct prompts of the training problems; their rows carry the chat."""
+def direct_prompts(run: TeachingRun, model: str, rollouts: Rollouts, load: Callable[[], Engine]) -> list[Prompt]:
+    """Return the direct prompts of the training problems; their rows carry the chat that the student sees."""
+    shown, of_student = run.problem_set.examples(False), run.problem_set.examples(True)
     prompts = []
     for row in run.problems():
-        messages = direct_messages(row["problem"], run.worked_examples)
-        columns = {"problem_id": row["problem_id"], "messages": json.dumps(messages)}
+        messages = direct_messages(row["problem"], shown)
+        plain = direct_messages(row["problem"], of_student)
+        columns = {"problem_id": row["problem_id"], **as_the_student_sees(plain, messages, load)}
         prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, rollouts.samples, columns))
     return prompts
 
@@ -111,21 +113,30 @@ def refinement_prompts(
     """Return one refinement prompt a problem, and counts of all-wrong groups and shortened candidates."""
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
+    before = refinement_turns(run.problem_set.refinements(of_student=False))
     prompts, shortened, all_wrong = [], 0, 0
     for problem_id, samples in by_problem(scored(graded)).items():
         rows = samples[: student.candidates.samples]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
         chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
         summaries = [row["summary"] for row in chosen]
-        messages, cut = candidates_chat(experiment, engine, student.refinements, texts[problem_id], summaries)
+        messages, cut = candidates_chat(
+            experiment, engine, student.refinements, texts[problem_id], summaries, before=before
+        )
         n_correct = sum(row["correct"] for row in chosen)
         shortened += cut
         all_wrong += n_correct == 0
         columns = {
             "problem_id": problem_id,
-            "messages": json.dumps(messages),
+            **as_the_student_sees(messages[len(before) :], messages, lambda: engine),
             "candidate_ids": [row["candidate_id"] for row in chosen],
             "n_correct": n_correct,
         }
         prompts.append(Prompt(f"{student.teacher}/{problem_id}/g0", messages, student.refinements.samples, columns))
     return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
+
+
+def as_the_student_sees(plain: list[Message], asked: list[Message], load: Callable[[], Engine]) -> dict[str, Any]:
+    """Return the columns of the chat that a row is trained with, and of its tokens where the teacher was shown more."""
+    shown = {"messages": json.dumps(plain)}
+    return shown if plain == asked else {**shown, "student_prompt_tokens": load().prompt_tokens(plain)}

@@ -8,6 +8,7 @@ from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row
@@ -30,9 +31,8 @@ class TeachingRun:
         return self.experiment.students[self.name]
 
     @property
-    def worked_examples(self) -> list[tuple[str, str]]:
-        examples = TrainingProblems(self.experiment).problem_set.worked_examples
-        return [(example.problem, example.solution) for example in examples]
+    def problem_set(self) -> ProblemSet:
+        return TrainingProblems(self.experiment).problem_set
 
     def key(self, asset: str) -> ArtifactKey:
         return ArtifactKey(asset, self.name)

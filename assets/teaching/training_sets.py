@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets import quality
 from assets.grading import graded_rows, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
@@ -76,7 +77,7 @@ def training_rows(
     A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
     (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
     """
-    short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
+    short = [row for row in refinements if quality.student_prompt_tokens(row) <= student.prompt_tokens]
     kept, from_all_wrong = list[Row](), 0
     for outputs in by_problem(short).values():  # one prompt each
         rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")

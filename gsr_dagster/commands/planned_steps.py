@@ -17,7 +17,7 @@ from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problem_sets import ProblemSet
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
 
 # A rate is that of a model of so many parameters; others are slower in proportion.
@@ -191,12 +191,12 @@ class Planned:
 
     def direct(self, name: str) -> int:
         """Return the tokens of a direct prompt."""
-        examples = [(example.problem, example.solution) for example in self.sets[name].worked_examples]
-        return self.lengths[name] + _tokens(direct_messages("", examples))
+        return self.lengths[name] + _tokens(direct_messages("", self.sets[name].examples(of_student=False)))
 
     def refinement(self, name: str) -> int:
         """Return the tokens of a prompt with candidates, which have their whole budget."""
-        written = _tokens(refinement_messages("", [""] * self.experiment.k))
+        before = refinement_turns(self.sets[name].refinements(of_student=False))
+        written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k)])
         return self.lengths[name] + written + self.experiment.evaluation.candidate_tokens
 
 

@@ -51,6 +51,7 @@ def whole() -> dict[str, Any]:
         }
         document["aggregations"][kind_of(kind)] = {"kind": kind_of(kind), **needed}
     document["benchmarks"]["own"]["worked_examples"] = [{"problem": "1 + 1?", "solution": "2"}]
+    document["benchmarks"]["own"]["worked_refinements"] = [{"problem": "1?", "candidates": ["1"], "refinement": "1"}]
     document["students"]["qwen-gsr"] |= {"base": "qwen-vllm", "teacher": "qwen-openai", "lora": {}}
     document["students"]["qwen-gsr"]["training"]["trainer"] = {"packing": True}
     document["checks"] = {}
