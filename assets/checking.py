@@ -64,8 +64,8 @@ class CheckedArtifact:
         if self.key.lane:
             return self.experiment.thinking_end(subject_of(self.key.partition))
         student = self.experiment.students[self.key.partition]
-        sampler = student.sampler if self.key.name == "training_candidates" else student.teacher
-        return self.experiment.models[sampler].thinking_end
+        samplers = {"training_candidates": student.sampler, "teacher_solutions": student.solver}
+        return self.experiment.models[samplers.get(self.key.name, student.refiner)].thinking_end
 
     def once(self, measure: "Callable[[CheckedArtifact], Measured]") -> Measured:
         """Return what a function measures of this artifact, measured once for all its checks."""

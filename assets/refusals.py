@@ -39,8 +39,8 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
         problems = _problems(store, TRAINING_PROBLEMS)
         rollouts, model, group = {
             "training_candidates": (student.candidates, student.sampler, ""),
-            "teacher_refinements": (student.refinements, student.teacher, "/g0"),
-            "teacher_solutions": (student.solutions, student.teacher, ""),
+            "teacher_refinements": (student.refinements, student.refiner, "/g0"),
+            "teacher_solutions": (student.solutions, student.solver, ""),
         }[key.name]
         # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
         asked = [problem for problem in problems if not (group and problem in unscored)]

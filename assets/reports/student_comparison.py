@@ -80,7 +80,7 @@ def student_facts(experiment: Experiment, store: ArtifactStore) -> list[StudentF
             StudentFacts(
                 student=name,
                 base=student.base,
-                teacher=student.teacher,
+                teacher=student.teachers_in_words,
                 sampler=student.sampler,
                 relation=relation(experiment, student),
                 mixture=student.rows,

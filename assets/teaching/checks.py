@@ -42,7 +42,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     reports = [
         EvaluationKey("base", benchmark, model)
         for benchmark in experiment.benchmarks
-        for model in dict.fromkeys((student.teacher, student.base))
+        for model in dict.fromkeys((student.refiner, student.base))
     ]
     gaps = {
         report: store.summary(report.artifact("gap_reports"), MeasuredGap)
@@ -54,7 +54,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         for report, gap in gaps.items()
     }
     missing = [report.partition for report in reports if report not in gaps]
-    if student.teacher == student.base:
+    if student.refiner == student.base:
         lead = 0.0
         text = (
             "teacher − base, +0.0 points of Refinement Gap: the teacher is the student's own base, only its correct "
@@ -65,10 +65,10 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
             metadata=metadata
         )
     else:
-        ahead = [g.refinement_gap * (1 if r.subject == student.teacher else -1) for r, g in gaps.items()]
+        ahead = [g.refinement_gap * (1 if r.subject == student.refiner else -1) for r, g in gaps.items()]
         lead = sum(ahead) / len(experiment.benchmarks)
         text = (
-            f"{student.teacher} − {student.base}, {100 * lead:+.1f} points of Refinement Gap in the mean over "
+            f"{student.refiner} − {student.base}, {100 * lead:+.1f} points of Refinement Gap in the mean over "
             f"{len(experiment.benchmarks)} benchmarks; more than checks.least_gap_lead, {100 * line:+.1f}, is wanted"
         )
         text += "" if lead > line else ": choose a teacher that gains more by refining, or measure with more problems"

@@ -39,7 +39,7 @@ class TeachingSamples(TeachingStep):
 
     def sampler(self, student: Student) -> str:
         """Return the model that writes the samples."""
-        return student.teacher
+        raise NotImplementedError
 
     def sampled(self, partition: str) -> str | None:
         return self.sampler(self.student(partition))
@@ -84,6 +84,9 @@ class TeacherRefinements(TeachingSamples):
     def rollouts(self, student: Student) -> Rollouts:
         return student.refinements
 
+    def sampler(self, student: Student) -> str:
+        return student.refiner
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         return (TRAINING_PROBLEMS, ArtifactKey(TrainingCandidates.asset, partition))
 
@@ -103,6 +106,9 @@ class TeacherSolutions(TeachingSamples):
 
     def rollouts(self, student: Student) -> Rollouts:
         return student.solutions
+
+    def sampler(self, student: Student) -> str:
+        return student.solver
 
 
 class TrainingSets(TeachingStep):

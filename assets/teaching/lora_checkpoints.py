@@ -76,7 +76,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
 
 def cluster(run: TeachingRun) -> str | None:
     """Return the address of the Ray cluster that samples the student's base or its teacher, None for a local Ray."""
-    engines = [run.experiment.models[name].engine for name in (run.student.base, run.student.teacher)]
+    engines = [run.experiment.models[name].engine for name in (run.student.base, *run.student.teachers)]
     return next((engine.address for engine in engines if isinstance(engine, Ray)), None)
 
 
@@ -85,8 +85,8 @@ def made_from(run: TeachingRun) -> dict[str, Any]:
     versions = recorded_versions(run.store, run.key(LoraCheckpoints.asset))
     parts = {
         "training set": ("training_sets", ""),
-        "teacher's refinements": ("teacher_refinements", run.student.teacher),
-        "teacher's solutions": ("teacher_solutions", run.student.teacher),
+        "teacher's refinements": ("teacher_refinements", run.student.refiner),
+        "teacher's solutions": ("teacher_solutions", run.student.solver),
         "candidates": ("training_candidates", run.student.sampler),
     }
     rows = []

@@ -79,7 +79,7 @@ def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines)
 
 def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw the teacher's direct solutions of the training problems."""
-    model, rollouts = run.student.teacher, run.student.solutions
+    model, rollouts = run.student.solver, run.student.solutions
     load = engines.loader(run.experiment.models[model])
     return run.draw(recipe, direct_prompts(run, model, rollouts, load), "solution_id", rollouts, load)
 
@@ -90,7 +90,7 @@ def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines,
     problems, models = run.problems(), run.experiment.models
     candidates = run.read("training_candidates")
     graded = graded_rows(grader, str(recipe.key), problems, candidates, models[run.student.sampler])
-    load = engines.loader(models[run.student.teacher])
+    load = engines.loader(models[run.student.refiner])
     prompts, counts = refinement_prompts(run, problems, graded, load())
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
 
@@ -132,7 +132,7 @@ def refinement_prompts(
             "candidate_ids": [row["candidate_id"] for row in chosen],
             "n_correct": n_correct,
         }
-        prompts.append(Prompt(f"{student.teacher}/{problem_id}/g0", messages, student.refinements.samples, columns))
+        prompts.append(Prompt(f"{student.refiner}/{problem_id}/g0", messages, student.refinements.samples, columns))
     return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
 
 

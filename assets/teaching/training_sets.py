@@ -60,11 +60,11 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
     """Grade the teacher's samples and choose the training rows. Raises ArtifactError where samples are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("teacher_refinements"), run.key("teacher_solutions"))
     problems, student = run.problems(), run.student
-    teacher = run.experiment.models[student.teacher]
+    models = run.experiment.models
     refinements = run.read_wanted("teacher_refinements", student.refinements)
     solutions = run.read_wanted("teacher_solutions", student.solutions)
-    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, teacher)
-    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, teacher)
+    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, models[student.refiner])
+    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, models[student.solver])
     rows, counts = training_rows(student, run.experiment.seed, graded, direct)
     return ArtifactContents(rows, summary=dataclasses.asdict(counts))
 

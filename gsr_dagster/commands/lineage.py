@@ -122,7 +122,8 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
     yield _problem(problem)
     refined = row["kind"] == "refinement"
     drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
-    samples = _graded(experiment, store, drawn, student.teacher, problem)
+    teacher = student.refiner if refined else student.solver
+    samples = _graded(experiment, store, drawn, teacher, problem)
     column = "refinement_id" if refined else "solution_id"
     sample = next((s for s in samples if s[column] == row["teacher_sample_id"]), None)
     if sample is None:
@@ -135,7 +136,7 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
             found = candidates.get(candidate_id)
             yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
     yield (
-        f"the teacher {student.teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
+        f"the teacher {teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
         f"{problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
     )
     good = sum(teaches(s) for s in samples)

@@ -158,8 +158,8 @@ class Planned:
             self.refinement("training_problems"),
         )
         candidates = ("training_candidates", student.sampler, student.candidates)
-        refinements = ("teacher_refinements", student.teacher, student.refinements)
-        solutions = ("teacher_solutions", student.teacher, student.solutions)
+        refinements = ("teacher_refinements", student.refiner, student.refinements)
+        solutions = ("teacher_solutions", student.solver, student.solutions)
         for settings, length in (
             (candidates, direct),
             ((*refinements, candidates), refinement),

@@ -185,7 +185,8 @@ class Experiment(Section):
         if subject in self.models:
             return self.models[subject].thinking_end
         student = self.students[subject]
-        return self.models[student.teacher].thinking_end or self.models[student.base].thinking_end
+        ends = [self.models[teacher].thinking_end for teacher in (*student.teachers, student.base)]
+        return next(filter(None, ends), None)
 
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""

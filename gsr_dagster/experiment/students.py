@@ -1,21 +1,37 @@
 """Students of the experiment file: whose candidates they learn from, from which teacher, and how they are trained."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
 
 from gsr_dagster.experiment.settings import Count, Rollouts, Section
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
 from gsr_dagster.method.mixture import Kind
 
 
+class Teachers(Section):
+    """Two teachers: one writes the refinements, the other the direct solutions."""
+
+    refinements: str
+    solutions: str
+
+
+def _form(teacher: Any) -> str:
+    """Return which of the two forms a teacher has in the file: a name, or one for each kind of row."""
+    return "section" if isinstance(teacher, dict | Teachers) else "text"
+
+
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
+
+    ``teacher`` is one model, or ``{refinements: A, solutions: B}``.
 
     ``rows`` chooses the mixture, ``most_rows`` how many training rows at most: the same
     number makes ablations comparable. ``lora: null`` trains all weights.
     """
 
     base: str
-    teacher: str
+    teacher: Annotated[Annotated[str, Tag("text")] | Annotated[Teachers, Tag("section")], Discriminator(_form)]
     candidates_from: str | None = None
     candidates: Rollouts
     refinements: Rollouts
@@ -31,3 +47,25 @@ class Student(Section):
     def sampler(self) -> str:
         """The model whose candidates the teacher refines: the base unless another is named."""
         return self.candidates_from or self.base
+
+    @property
+    def refiner(self) -> str:
+        """The teacher that writes the refinements."""
+        return self.teacher if isinstance(self.teacher, str) else self.teacher.refinements
+
+    @property
+    def solver(self) -> str:
+        """The teacher that writes the direct solutions."""
+        return self.teacher if isinstance(self.teacher, str) else self.teacher.solutions
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The teachers whose texts it learns from, each once."""
+        of_kind = {"refinement": (self.refiner,), "direct": (self.solver,)}
+        return of_kind.get(self.rows, tuple(dict.fromkeys((self.refiner, self.solver))))
+
+    @property
+    def teachers_in_words(self) -> str:
+        return (
+            self.refiner if self.refiner == self.solver else f"{self.refiner} (refinements), {self.solver} (solutions)"
+        )

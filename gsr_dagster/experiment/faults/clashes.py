@@ -7,6 +7,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.likeness import which
 from gsr_dagster.experiment.line_numbers import Fault, Place
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.experiment.students import Student
 
 
 def clashes(experiment: Experiment) -> Iterator[Fault]:
@@ -76,10 +77,9 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         )
     for name, student in experiment.students.items():
         place = ("students", name)
-        for role in ("base", "teacher", "candidates_from"):
-            model = getattr(student, role)
-            if model is not None and model not in models:
-                yield (*place, role), _known(experiment, model)
+        for role, model in _roles(student):
+            if model not in models:
+                yield (*place, *role), _known(experiment, model)
         if name in models:
             yield place, f"a model has this key already: write another one, as in {name}-gsr"
         base = models.get(student.base)
@@ -90,10 +90,14 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         served = base and isinstance(base.engine, VLLM | Ray)
         if served and student.lora and student.lora.rank > LORA_RANKS[-1]:
             yield (*place, "lora", "rank"), f"vLLM serves an adapter of a rank up to {LORA_RANKS[-1]}"
-        for role in ("teacher", "sampler"):
-            model = models.get(getattr(student, role))
-            if model and isinstance(model.engine, RecordedSamples):
-                yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
+        for role, name_of_model in _roles(student):
+            model = models.get(name_of_model)
+            if role != ("base",) and model and isinstance(model.engine, RecordedSamples):
+                yield (*place, *role), "recorded samples are of benchmarks: nothing can be drawn for training"
+        ends = {models[teacher].thinking_end for teacher in student.teachers if teacher in models}
+        if len(ends) > 1:
+            what = f"{' and '.join(student.teachers)} end their thinking in different ways, and a student has one: "
+            yield (*place, "teacher"), f"{what}take two that both think, with the same thinking_end, or two that do not"
         if base and not name.startswith(f"{experiment.family(student.base)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
         training = student.training
@@ -113,6 +117,18 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             )
 
 
+def _roles(student: Student) -> Iterator[tuple[Place, str]]:
+    """Yield the models that a student names, each by its place within the student."""
+    yield ("base",), student.base
+    if isinstance(student.teacher, str):
+        yield ("teacher",), student.teacher
+    else:
+        yield ("teacher", "refinements"), student.teacher.refinements
+        yield ("teacher", "solutions"), student.teacher.solutions
+    if student.candidates_from is not None:
+        yield ("candidates_from",), student.candidates_from
+
+
 def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     """Yield the settings that bound thinking where no model that is sampled with them thinks first, or has room to."""
     for place, settings, sampled in _sampled(experiment):
@@ -121,8 +137,8 @@ def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         models = {name: experiment.models[name] for name in sampled if name in experiment.models}
         ends = [model.thinking_end for model in models.values()]
         if place[0] == "evaluation":  # a student ends its thinking as its teacher does
-            taught = [student for student in experiment.students.values() if student.teacher in experiment.models]
-            ends += [experiment.models[student.teacher].thinking_end for student in taught]
+            teachers = [teacher for student in experiment.students.values() for teacher in student.teachers]
+            ends += [experiment.models[name].thinking_end for name in teachers if name in experiment.models]
         if not any(ends):
             named = f": none of {', '.join(models)} has a thinking_end" if models else ""
             yield (*place, "thinking_tokens"), f"no model that is sampled with them thinks first{named}"
@@ -142,8 +158,8 @@ def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, l
     yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
-        yield ("students", name, "refinements"), student.refinements, [student.teacher]
-        yield ("students", name, "solutions"), student.solutions, [student.teacher]
+        yield ("students", name, "refinements"), student.refinements, [student.refiner]
+        yield ("students", name, "solutions"), student.solutions, [student.solver]
 
 
 def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:

@@ -63,6 +63,8 @@ EXAMPLES: dict[tuple[str, str], str] = {
     ("Rollouts", "max_new_tokens"): "4096",
     ("Student", "base"): "qwen2.5-7b",
     ("Student", "teacher"): "qwen2.5-72b",
+    ("Teachers", "refinements"): "qwen2.5-72b",
+    ("Teachers", "solutions"): "qwen2.5-7b",
     ("Student", "candidates_from"): "qwen2.5-7b",
     ("Student", "candidates"): "{samples: 6, temperature: 1.0, max_new_tokens: 4096}",
     ("Student", "refinements"): "{samples: 4, temperature: 0.7, max_new_tokens: 4096}",

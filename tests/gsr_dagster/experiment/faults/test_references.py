@@ -82,6 +82,36 @@ MISTAKES = [
         ],
     ),
     (
+        "one of two teachers that is not there",
+        changed("teacher: qwen-served", "teacher: {refinements: qwen-7b, solutions: qwen-srved}"),
+        [
+            "line 23, students.qwen-gsr.teacher.solutions: no model 'qwen-srved': did you mean qwen-served? There are qwen-7b, qwen-served"
+        ],
+    ),
+    (
+        "one teacher of two",
+        changed("teacher: qwen-served", "teacher: {refinements: qwen-7b}"),
+        [
+            "line 23, students.qwen-gsr.teacher.solutions: this key is missing: a text is wanted, as in solutions: qwen2.5-7b"
+        ],
+    ),
+    (
+        "a list of teachers",
+        changed("teacher: qwen-served", "teacher: [qwen-7b, qwen-served]"),
+        [
+            "line 23, students.qwen-gsr.teacher: a text or a section is wanted, as in teacher: qwen2.5-72b, and a list stands there"
+        ],
+    ),
+    (
+        "two teachers of whom one thinks",
+        changed("engine: {kind: openai", 'thinking_end: "</think>"\n      engine: {kind: openai').replace(
+            "teacher: qwen-served", "teacher: {refinements: qwen-7b, solutions: qwen-served}"
+        ),
+        [
+            "line 24, students.qwen-gsr.teacher: qwen-7b and qwen-served end their thinking in different ways, and a student has one: take two that both think, with the same thinking_end, or two that do not"
+        ],
+    ),
+    (
         "a student of another family",
         changed("qwen-gsr", "mine"),
         ["line 21, students.mine: must start with its base's family, as in qwen-mine"],
