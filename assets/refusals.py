@@ -37,14 +37,14 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
         student = experiment.students[key.partition]
         unscored = set(store.existing(TRAINING_PROBLEMS).summary.get("unreadable_golds", ()))
         problems = _problems(store, TRAINING_PROBLEMS)
-        rollouts, model, group = {
-            "training_candidates": (student.candidates, student.sampler, ""),
-            "teacher_refinements": (student.refinements, student.refiner, "/g0"),
-            "teacher_solutions": (student.solutions, student.solver, ""),
+        model, group = {
+            "training_candidates": (student.sampler, ""),
+            "teacher_refinements": (student.refiner, "/g0"),
+            "teacher_solutions": (student.solver, ""),
         }[key.name]
         # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
         asked = [problem for problem in problems if not (group and problem in unscored)]
-        prompts = {f"{model}/{problem}{group}": rollouts.samples for problem in asked}
+        prompts = {f"{model}/{problem}{group}": student.samples(key.name) for problem in asked}
     return [f"{prompt}/{index}" for prompt, samples in prompts.items() for index in range(samples)]
 
 

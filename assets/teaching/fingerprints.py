@@ -64,7 +64,7 @@ class TeachingSamples(TeachingStep):
         return {**direct_prompt_settings(problem_set), **plain}
 
     def wanted(self, partition: str) -> dict[str, Any]:
-        return {"samples": self.rollouts(self.student(partition)).samples}
+        return {"samples": self.student(partition).samples(self.asset)}
 
 
 class TrainingCandidates(TeachingSamples):

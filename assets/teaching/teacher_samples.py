@@ -15,7 +15,6 @@ from assets.sampling import candidates_chat
 from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.method.candidate_pool import by_problem
 from gsr_dagster.method.groups import choose_for_training
 from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
@@ -74,36 +73,42 @@ def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines)
     refuse_untrainable(str(base.source), base.chat_template_kwargs)
     model, rollouts = run.student.sampler, run.student.candidates
     load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts, load), "candidate_id", rollouts, load)
+    prompts = direct_prompts(run, model, run.student.samples("training_candidates"), load)
+    return run.draw(recipe, prompts, "candidate_id", rollouts, load)
 
 
 def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw the teacher's direct solutions of the training problems."""
     model, rollouts = run.student.solver, run.student.solutions
     load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts, load), "solution_id", rollouts, load)
+    prompts = direct_prompts(run, model, run.student.samples("teacher_solutions"), load)
+    return run.draw(recipe, prompts, "solution_id", rollouts, load)
 
 
 def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines, grader: Grader) -> ArtifactContents:
     """Draw the teacher's refinements of graded candidates. Raises ArtifactError where candidates are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("training_candidates"))
+    load = engines.loader(run.experiment.models[run.student.refiner])
+    if not run.student.samples("teacher_refinements"):
+        return run.draw(recipe, [], "refinement_id", run.student.refinements, load)
     problems, models = run.problems(), run.experiment.models
     candidates = run.read("training_candidates")
     graded = graded_rows(grader, str(recipe.key), problems, candidates, models[run.student.sampler])
-    load = engines.loader(models[run.student.refiner])
     prompts, counts = refinement_prompts(run, problems, graded, load())
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
 
 
-def direct_prompts(run: TeachingRun, model: str, rollouts: Rollouts, load: Callable[[], Engine]) -> list[Prompt]:
+def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[], Engine]) -> list[Prompt]:
     """Return the direct prompts of the training problems; their rows carry the chat that the student sees."""
+    if not samples:
+        return []
     shown, of_student = run.problem_set.examples(False), run.problem_set.examples(True)
     prompts = []
     for row in run.problems():
         messages = direct_messages(row["problem"], shown)
         plain = direct_messages(row["problem"], of_student)
         columns = {"problem_id": row["problem_id"], **as_the_student_sees(plain, messages, load)}
-        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, rollouts.samples, columns))
+        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, samples, columns))
     return prompts
 
 

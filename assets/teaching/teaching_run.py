@@ -45,9 +45,10 @@ class TeachingRun:
         """Return the rows of one of this student's artifacts."""
         return self.store.read(self.key(asset))
 
-    def read_wanted(self, asset: str, rollouts: Rollouts) -> list[Row]:
+    def read_wanted(self, asset: str) -> list[Row]:
         """Return the samples that the student asks for: it may share more with another."""
-        return [row for row in self.store.rows(self.key(asset)) if row["sample_index"] < rollouts.samples]
+        wanted = self.student.samples(asset)
+        return [row for row in self.store.rows(self.key(asset)) if row["sample_index"] < wanted]
 
     def draw(
         self,
@@ -58,6 +59,10 @@ class TeachingRun:
         load: Callable[[], Engine],
         **counted: int,
     ) -> ArtifactContents:
-        """Draw a recipe's samples. Students with one teacher's settings share what was drawn."""
-        adopt_shards(self.store, recipe, self.experiment.students)
+        """Draw a recipe's samples. Students with one teacher's settings share what was drawn.
+
+        Without prompts nothing is drawn or shared.
+        """
+        if prompts:
+            adopt_shards(self.store, recipe, self.experiment.students)
         return draw_samples(self.store, recipe, prompts, id_column, rollouts, load, **counted)

@@ -61,8 +61,8 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
     refuse_incomplete(run.experiment, run.store, run.key("teacher_refinements"), run.key("teacher_solutions"))
     problems, student = run.problems(), run.student
     models = run.experiment.models
-    refinements = run.read_wanted("teacher_refinements", student.refinements)
-    solutions = run.read_wanted("teacher_solutions", student.solutions)
+    refinements = run.read_wanted("teacher_refinements")
+    solutions = run.read_wanted("teacher_solutions")
     graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, models[student.refiner])
     direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, models[student.solver])
     rows, counts = training_rows(student, run.experiment.seed, graded, direct)

@@ -165,10 +165,10 @@ class Planned:
             ((*refinements, candidates), refinement),
             (solutions, direct),
         ):
-            if settings in drawn:
+            what, model, rollouts = settings[:3]
+            if settings in drawn or not student.samples(what):
                 continue
             drawn.add(settings)
-            what, model, rollouts = settings[:3]
             asked = [(problems, problems * rollouts.samples, length)]
             yield self.step(what, model, model, asked, rollouts.max_new_tokens)
         solved, refined = student.solutions.samples, student.refinements.samples

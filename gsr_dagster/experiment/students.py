@@ -26,8 +26,8 @@ class Student(Section):
 
     ``teacher`` is one model, or ``{refinements: A, solutions: B}``.
 
-    ``rows`` chooses the mixture, ``most_rows`` how many training rows at most: the same
-    number makes ablations comparable. ``lora: null`` trains all weights.
+    ``rows`` chooses the mixture, and what it does not hold is not drawn. ``most_rows`` is how
+    many training rows at most: the same number makes ablations comparable. ``lora: null`` trains all weights.
     """
 
     base: str
@@ -69,3 +69,13 @@ class Student(Section):
         return (
             self.refiner if self.refiner == self.solver else f"{self.refiner} (refinements), {self.solver} (solutions)"
         )
+
+    def samples(self, asset: str) -> int:
+        """Return how many samples a prompt are drawn for an asset of its teaching; none for rows that it does not learn."""
+        refined = 0 if self.rows == "direct" else 1
+        wanted = {
+            "training_candidates": refined * self.candidates.samples,
+            "teacher_refinements": refined * self.refinements.samples,
+            "teacher_solutions": 0 if self.rows == "refinement" else self.solutions.samples,
+        }
+        return wanted[asset]

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gsr_dagster.commands.planned_steps import plan
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
+from gsr_dagster.operations.lanes import lanes
 from tests import school
 from tests.running import recipe_of
 from tests.school import STUDENT, School
@@ -59,3 +61,42 @@ def test_a_plain_name_is_both_and_has_the_fingerprints_of_before(taught, finishe
             for experiment in (finished_school.experiment, Experiment.model_validate(both))
         }
         assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn"),
+    [
+        ("direct", {"training_candidates": 0, "teacher_refinements": 0, "teacher_solutions": 40}),
+        ("refinement", {"training_candidates": 60, "teacher_refinements": 60, "teacher_solutions": 0}),
+        ("hybrid", {"training_candidates": 60, "teacher_refinements": 60, "teacher_solutions": 40}),
+    ],
+)
+def test_what_a_student_does_not_learn_from_is_not_drawn(taught, kind, drawn):
+    made = taught.with_student(rows=kind)
+    assert {asset: made.store.existing(ArtifactKey(asset, STUDENT)).rows for asset in drawn} == drawn
+    kinds = {row["kind"] for row in rows(made, "training_sets")}
+    assert kinds == ({"direct", "refinement"} if kind == "hybrid" else {kind})
+    failed = {
+        name
+        for asset in (*drawn, "training_sets", "lora_checkpoints")
+        for name, check in made.checks(asset).items()
+        if not check.passed
+    }
+    assert failed <= {"all_wrong_kept", "teacher_gap_leads"}
+    planned = {step.what: step.samples for step in plan(made.experiment) if step.what in drawn}
+    assert planned == {asset: samples for asset, samples in drawn.items() if samples}
+    assert lanes_are_current(made)
+
+
+def test_a_student_that_drew_more_before_keeps_it_and_shares_nothing_new(taught):
+    hybrid = taught.with_student()
+    before = hybrid.store.existing(ArtifactKey("teacher_refinements", STUDENT)).content
+    direct = taught.with_student(rows="direct")
+    assert direct.store.existing(ArtifactKey("teacher_refinements", STUDENT)).content == before
+    assert direct.store.existing(ArtifactKey("training_sets", STUDENT)).summary["teacher_refinements"] == 0
+
+
+def lanes_are_current(made: School) -> bool:
+    return not any(
+        lane.stale(made.store, partition) for lane in lanes(made.experiment) for partition in lane.partitions
+    )
