@@ -19,6 +19,9 @@ from resources.grading.grader import grader_version
 from resources.store.artifacts import ArtifactStore
 from resources.training.targets import TARGET_VERSION
 
+# Settings that choose among the kept rows: they stand in a fingerprint where they are set.
+CHOSEN = {"identical_rows", "rows_a_problem", "hard_share"}
+
 
 class TeachingStep(Step):
     """A step whose partitions are the students."""
@@ -91,8 +94,10 @@ class TeacherRefinements(TeachingSamples):
         return (TRAINING_PROBLEMS, ArtifactKey(TrainingCandidates.asset, partition))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        groups = self.student(partition).groups
         return {
             **super().settings(store, partition),
+            **({"groups": groups} if groups > 1 else {}),
             "k": self.experiment.k,
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
             **refinement_prompt_settings(TrainingProblems(self.experiment).problem_set, of_student=False),
@@ -116,7 +121,9 @@ class TrainingSets(TeachingStep):
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         samples = (TeacherRefinements.asset, TeacherSolutions.asset)
-        return (TRAINING_PROBLEMS, *(ArtifactKey(asset, partition) for asset in samples))
+        hard = self.student(partition).hard_share is not None  # the candidates' answers say what their vote is
+        candidates = [ArtifactKey(TrainingCandidates.asset, partition)] if hard else []
+        return (TRAINING_PROBLEMS, *(ArtifactKey(asset, partition) for asset in samples), *candidates)
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
@@ -126,6 +133,7 @@ class TrainingSets(TeachingStep):
             "prompt_tokens": student.prompt_tokens,
             "rows": student.rows,
             "most_rows": student.most_rows,
+            **student.model_dump(include=CHOSEN, exclude_defaults=True),
             "grader": grader_version(self.experiment.evaluation.grader),
             "seed": self.experiment.seed,
             "upstream": [store.content(key) for key in self.upstream(partition)],

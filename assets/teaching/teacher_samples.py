@@ -16,7 +16,7 @@ from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, T
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.candidate_pool import by_problem
-from gsr_dagster.method.groups import choose_for_training
+from gsr_dagster.method.groups import groups_for_training
 from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
@@ -49,7 +49,7 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
     def teacher_refinements(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
     ) -> dg.MaterializeResult:
-        """The teacher's refinements of k candidates a problem: correct ones first, all-wrong groups kept."""
+        """The teacher's refinements of k candidates a group: correct ones first, all-wrong groups kept."""
         run = TeachingRun(experiment, store, context.partition_key)
         recipe = refining.recipe(store, run.name)
         return materialize(context, store, recipe, lambda: draw_teacher_refinements(run, recipe, engines, grader))
@@ -115,7 +115,7 @@ def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[]
 def refinement_prompts(
     run: TeachingRun, problems: Sequence[Row], graded: Sequence[Row], engine: Engine
 ) -> tuple[list[Prompt], dict[str, int]]:
-    """Return one refinement prompt a problem, and counts of all-wrong groups and shortened candidates."""
+    """Return a refinement prompt for each group of a problem, and counts of all-wrong groups and shortened candidates."""
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
     before = refinement_turns(run.problem_set.refinements(of_student=False))
@@ -123,21 +123,24 @@ def refinement_prompts(
     for problem_id, samples in by_problem(scored(graded)).items():
         rows = samples[: student.candidates.samples]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
-        chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
-        summaries = [row["summary"] for row in chosen]
-        messages, cut = candidates_chat(
-            experiment, engine, student.refinements, texts[problem_id], summaries, before=before
-        )
-        n_correct = sum(row["correct"] for row in chosen)
-        shortened += cut
-        all_wrong += n_correct == 0
-        columns = {
-            "problem_id": problem_id,
-            **as_the_student_sees(messages[len(before) :], messages, lambda: engine),
-            "candidate_ids": [row["candidate_id"] for row in chosen],
-            "n_correct": n_correct,
-        }
-        prompts.append(Prompt(f"{student.refiner}/{problem_id}/g0", messages, student.refinements.samples, columns))
+        groups = groups_for_training([row["correct"] for row in rows], experiment.k, student.groups, rng)
+        for number, indices in enumerate(groups):
+            chosen = [rows[index] for index in indices]
+            summaries = [row["summary"] for row in chosen]
+            messages, cut = candidates_chat(
+                experiment, engine, student.refinements, texts[problem_id], summaries, before=before
+            )
+            n_correct = sum(row["correct"] for row in chosen)
+            shortened += cut
+            all_wrong += n_correct == 0
+            columns = {
+                "problem_id": problem_id,
+                **as_the_student_sees(messages[len(before) :], messages, lambda: engine),
+                "candidate_ids": [row["candidate_id"] for row in chosen],
+                "n_correct": n_correct,
+            }
+            name = f"{student.refiner}/{problem_id}/g{number}"
+            prompts.append(Prompt(name, messages, student.refinements.samples, columns))
     return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
 
 

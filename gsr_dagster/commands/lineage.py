@@ -126,7 +126,9 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
     samples = _graded(experiment, store, drawn, teacher, problem)
     column = "refinement_id" if refined else "solution_id"
     sample = next((s for s in samples if s[column] == row["teacher_sample_id"]), None)
-    if sample is None:
+    if sample is not None:  # a problem may have several groups
+        samples = [s for s in samples if s["prompt_id"] == sample["prompt_id"]]
+    else:
         raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
     if refined:
         pool = ArtifactKey("training_candidates", name)
@@ -159,11 +161,18 @@ def _mixture(student: Student, counts: TrainingSetCounts) -> str:
     """Say how many of what was kept stand in the training set."""
     refinements = f"{counts.refinement_rows:,} of {counts.kept_refinements:,} kept refinements"
     solutions = f"{counts.direct_rows:,} of {counts.kept_solutions:,} kept solutions"
-    return {
+    mixture = {
         "hybrid": f"in the mixture of one to one, {refinements} and {solutions}",
         "refinement": f"in a set of refinements alone, {refinements}; the {counts.kept_solutions:,} kept solutions are left out",
         "direct": f"in a set of direct solutions alone, {solutions}; the {counts.kept_refinements:,} kept refinements are left out",
     }[student.rows]
+    left_out = {
+        "with the text of another": counts.left_out_identical,
+        f"over {student.rows_a_problem} a problem": counts.left_out_of_a_problem,
+        "of easy groups": counts.left_out_easy,
+    }
+    said = ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
+    return f"{mixture}; left out by choice {said}" if said else mixture
 
 
 def _learners(experiment: Experiment, store: ArtifactStore, problem_id: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from gsr_dagster.experiment.datasets import REGISTRY
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
@@ -162,16 +163,19 @@ class Planned:
         solutions = ("teacher_solutions", student.solver, student.solutions)
         for settings, length in (
             (candidates, direct),
-            ((*refinements, candidates), refinement),
+            ((*refinements, candidates, student.groups), refinement),
             (solutions, direct),
         ):
             what, model, rollouts = settings[:3]
             if settings in drawn or not student.samples(what):
                 continue
             drawn.add(settings)
-            asked = [(problems, problems * rollouts.samples, length)]
+            prompts = problems * (student.groups if what == "teacher_refinements" else 1)
+            asked = [(prompts, prompts * rollouts.samples, length)]
             yield self.step(what, model, model, asked, rollouts.max_new_tokens)
-        solved, refined = student.solutions.samples, student.refinements.samples
+        most = student.rows_a_problem or MOST
+        solved = min(student.solutions.samples, most)
+        refined = min(student.refinements.samples * student.groups, most)
         rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
         rows = min(rows, student.most_rows or rows)
         longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)

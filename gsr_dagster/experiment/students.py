@@ -1,10 +1,10 @@
 """Students of the experiment file: whose candidates they learn from, from which teacher, and how they are trained."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from gsr_dagster.experiment.settings import Count, Rollouts, Section
+from gsr_dagster.experiment.settings import Count, Fraction, Rollouts, Section
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
 from gsr_dagster.method.mixture import Kind
 
@@ -27,7 +27,13 @@ class Student(Section):
     ``teacher`` is one model, or ``{refinements: A, solutions: B}``.
 
     ``rows`` chooses the mixture, and what it does not hold is not drawn. ``most_rows`` is how
-    many training rows at most: the same number makes ablations comparable. ``lora: null`` trains all weights.
+    many training rows at most: the same number makes ablations comparable.
+
+    ``groups`` refinement prompts a training problem, whose k candidates are others in each.
+    ``identical_rows: once`` keeps one of the rows with the same prompt and answer, and
+    ``rows_a_problem`` so many rows of each kind a problem. ``hard_share`` leaves out refinements
+    of easy groups until so large a share are of hard ones, in which the vote is wrong.
+    ``lora: null`` trains all weights.
     """
 
     base: str
@@ -36,10 +42,14 @@ class Student(Section):
     candidates: Rollouts
     refinements: Rollouts
     solutions: Rollouts
+    groups: Count = 1
     keep_when_all_correct: Count = 4
     prompt_tokens: Count = 8192
     rows: Kind = "hybrid"
     most_rows: int | None = Field(default=None, ge=2)
+    identical_rows: Literal["keep", "once"] = "keep"
+    rows_a_problem: Count | None = None
+    hard_share: Fraction | None = None
     lora: Lora | None = Lora()
     training: Training = Training()
 

@@ -110,11 +110,14 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 f"{training.batch_size} rows a step do not divide into {training.processes} processes "
                 f"of {training.rows_at_once} rows at once",
             )
-        if student.candidates.samples < experiment.k:
+        if student.candidates.samples < experiment.k * student.groups and student.rows != "direct":
+            of = f"{student.groups} groups" if student.groups > 1 else "a group"
             yield (
                 (*place, "candidates", "samples"),
-                f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
+                f"{student.candidates.samples} samples cannot fill {of} of k={experiment.k} candidates",
             )
+        if student.hard_share is not None and student.rows == "direct":
+            yield (*place, "hard_share"), "rows: direct has no refinements, of hard groups or easy ones: leave it out"
 
 
 def _roles(student: Student) -> Iterator[tuple[Place, str]]:

@@ -70,6 +70,8 @@ EXAMPLES: dict[tuple[str, str], str] = {
     ("Student", "refinements"): "{samples: 4, temperature: 0.7, max_new_tokens: 4096}",
     ("Student", "solutions"): "{samples: 2, temperature: 0.7, max_new_tokens: 4096}",
     ("Student", "most_rows"): "20000",
+    ("Student", "rows_a_problem"): "2",
+    ("Student", "hard_share"): "0.8",
     ("Student", "lora"): "{rank: 16, alpha: 32}",
     ("Student", "training"): "{epochs: 2, learning_rate: 1.0e-4}",
     ("Training", "accelerate"): "fsdp.yaml",

@@ -41,7 +41,7 @@ def test_all_wrong_groups_that_teach_nothing_are_a_warning(school):
     check = school.checks("training_sets")["all_wrong_kept"]
     assert (check.passed, check.severity) == (False, WARN)
     all_wrong = {
-        r["problem_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
+        r["prompt_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
     }
     assert f"0 of {len(all_wrong)}" in check.description
     assert set(check.metadata["such_as"].value) <= all_wrong

@@ -100,3 +100,40 @@ def lanes_are_current(made: School) -> bool:
     return not any(
         lane.stale(made.store, partition) for lane in lanes(made.experiment) for partition in lane.partitions
     )
+
+
+def test_several_groups_of_a_problem_are_refined_each(taught):
+    made = taught.with_student(groups=2, candidates={"samples": 5, **school.ROLLOUT})
+    refinements = rows(made, "teacher_refinements")
+    by_group = {row["prompt_id"]: row["candidate_ids"] for row in refinements}
+    assert len(refinements) == len(school.TRAINING) * 2 * 3
+    for problem in {row["problem_id"] for row in refinements}:
+        first, second = (by_group[f"llama-big/{problem}/g{number}"] for number in range(2))
+        assert len(first) == len(second) == 2
+        assert not set(first) & set(second)
+    checks = made.checks("teacher_refinements")
+    assert checks["samples_complete"].passed
+    assert {row["teacher_sample_id"].split("/")[-2] for row in rows(made, "training_sets") if row["candidate_ids"]} == {
+        "g0",
+        "g1",
+    }
+    steps = {step.what: step.prompts for step in plan(made.experiment)}
+    assert steps["teacher_refinements"] == len(school.TRAINING) * 2
+
+
+def test_the_share_of_hard_groups_is_reached_and_counted(taught):
+    key = ArtifactKey("training_sets", STUDENT)
+    before = taught.with_student(rows="refinement").store.existing(key).summary
+    chosen = taught.with_student(rows="refinement", hard_share=0.9, rows_a_problem=2, identical_rows="once")
+    after = chosen.store.existing(key).summary
+    assert "hard_rows" not in before
+    assert after["left_out_identical"] == 0
+    assert after["left_out_of_a_problem"] > 0
+    assert after["left_out_easy"] > 0
+    assert after["hard_rows"] >= 0.9 * after["refinement_rows"]
+    assert (
+        after["refinement_rows"] == after["kept_refinements"] - after["left_out_of_a_problem"] - after["left_out_easy"]
+    )
+    n_correct = {row["refinement_id"]: row["n_correct"] for row in rows(chosen, "teacher_refinements")}
+    hard = sum(n_correct[row["teacher_sample_id"]] == 0 for row in rows(chosen, "training_sets"))
+    assert hard == after["hard_rows"]  # of two candidates one right is a tie
