@@ -91,7 +91,7 @@ def against_base(
 ) -> dg.AssetCheckResult:
     """Return a judgement on the difference of a student to its base, paired over the problems of a benchmark."""
     experiment, store, student = artifact.experiment, artifact.store, EvaluationKey.of(artifact.key)
-    base = EvaluationKey("base", student.benchmark, experiment.students[student.subject].base)
+    base = experiment.evaluation_of(student.benchmark, experiment.students[student.subject].base)
     if store.manifest(base.artifact(asset)) is None:
         return unmeasured(f"{base.artifact(asset)} is missing, materialize it")
     try:
@@ -120,10 +120,11 @@ EVALUATION: dict[str, list[Check]] = {
 AGAINST_BASE: list[Check] = [pass_at_1_held, gap_gained]
 
 
-def evaluation_checks(experiment: Experiment, partitions: Partitions, lane: LaneName) -> list[dg.AssetChecksDefinition]:
+def evaluation_checks(experiment: Experiment, lane: LaneName, round_number: int = 1) -> list[dg.AssetChecksDefinition]:
     """Return the checks of a lane; a student's gap reports are also held against its base."""
     further = {"gap_reports": AGAINST_BASE} if lane == "student" else {}
+    partitions = Partitions.of(experiment, round_number).lane(lane)
     return [
-        asset_checks(experiment, partitions.lane(lane), f"{lane}/{name}", [*checks, *further.get(name, [])])
+        asset_checks(experiment, partitions, f"{lane}/{name}", [*checks, *further.get(name, [])], round_number)
         for name, checks in EVALUATION.items()
     ]

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from assets.evaluation.fingerprints import checkpoint_key
 from assets.grading import scored
 from assets.recorded_pools import Available, available
+from assets.subjects import loader_of
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.problem_sets import Benchmark
@@ -57,11 +56,7 @@ class EvaluationRun:
 
     def engine(self, engines: Engines) -> Callable[[], Engine]:
         """Return what loads the subject's engine, a student's with its checkpoint."""
-
-        def checkpoint() -> Path:
-            return self.store.local_files(checkpoint_key(self.subject))
-
-        return engines.loader(self.model, checkpoint if self.key.is_student else None)
+        return loader_of(self.experiment, self.store, engines, self.subject)
 
     def pool(self, graded: Sequence[Row], k: int | None = None) -> CandidatePool:
         """Return graded candidates in their groups; those of a further size ``k`` carry it in their ids."""

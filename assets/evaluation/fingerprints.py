@@ -31,7 +31,9 @@ class EvaluationStep(Step):
 
     @property
     def partitions(self) -> list[str]:
-        return [evaluation.partition for evaluation in self.experiment.evaluations(self.lane)]
+        subjects = self.of_this_round(self.experiment.students) if self.lane == "student" else None
+        evaluations = self.experiment.evaluations(self.lane)
+        return [one.partition for one in evaluations if subjects is None or one.subject in subjects]
 
     def of(self, partition: str) -> EvaluationKey:
         return EvaluationKey.parse(self.lane, partition)
@@ -40,8 +42,8 @@ class EvaluationStep(Step):
         return self.experiment.benchmarks[self.of(partition).benchmark]
 
     def checkpoint(self, partition: str) -> tuple[ArtifactKey, ...]:
-        """Return the checkpoint of a student; a base model has none."""
-        return (checkpoint_key(self.of(partition).subject),) if self.lane == "student" else ()
+        """Return the checkpoints that a student's weights are made from, its own first; a base model has none."""
+        return tuple(map(checkpoint_key, self.experiment.trained_on(self.of(partition).subject)))
 
 
 class SampledStep(EvaluationStep):
@@ -64,7 +66,7 @@ class CandidatePools(SampledStep):
             **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark], evaluation.is_student),
             "rollout": self.experiment.rollout("direct", evaluation.subject).model_dump(),
             "problems": store.content(evaluation.problems),
-            "model": subject_settings(self.experiment, store, evaluation),
+            "model": subject_settings(self.experiment, store, evaluation.subject),
             "seed": self.experiment.seed,
         }
 
@@ -184,15 +186,16 @@ def refinement_prompt_settings(problem_set: ProblemSet, of_student: bool) -> dic
     )
 
 
-def subject_settings(experiment: Experiment, store: ArtifactStore, evaluation: EvaluationKey) -> dict[str, Any]:
-    """Return what pins the weights of a model, or of a student: its base and its checkpoint."""
-    subject = evaluation.subject
-    if not evaluation.is_student:
+def subject_settings(experiment: Experiment, store: ArtifactStore, subject: str) -> dict[str, Any]:
+    """Return what pins the weights of a model, or of a student: the model it is trained from, and its checkpoints."""
+    if subject in experiment.models:
         return model_settings(experiment, subject)
+    own, *earlier = [store.content(checkpoint_key(student)) for student in experiment.trained_on(subject)]
     return {
-        **model_settings(experiment, experiment.students[subject].base),
+        **model_settings(experiment, experiment.root(subject)),
         "thinking_end": experiment.thinking_end(subject),
-        "checkpoint": store.content(checkpoint_key(subject)),
+        "checkpoint": own,
+        **({"earlier_checkpoints": earlier} if earlier else {}),
     }
 
 

@@ -11,14 +11,14 @@ from assets.checking import GIVEN_UP_ADVICE, WARN, Check, CheckedArtifact, asset
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
+from assets.subjects import weights_of
 from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.method.mixture import is_mixed
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
-from resources.models.weights import fetch
 from resources.store.lineage import broken_links
 from resources.training.weight_change import WeightChange, adapter_change, full_change
 
@@ -42,7 +42,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     if not student.samples("teacher_refinements"):
         return dg.AssetCheckResult(passed=True, severity=WARN, description="rows: direct, nobody refines for it")
     reports = [
-        EvaluationKey("base", benchmark, model)
+        experiment.evaluation_of(benchmark, model)
         for benchmark in experiment.benchmarks
         for model in dict.fromkeys((student.refiner, student.base))
     ]
@@ -63,7 +63,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
             "answers teach; name another teacher, or allow it with a checks.least_gap_lead below 0"
         )
     elif missing:
-        return unmeasured(f"{', '.join(missing)} of base/gap_reports are missing, materialize them")._replace(
+        return unmeasured(f"{', '.join(missing)} of the gap reports are missing, materialize them")._replace(
             metadata=metadata
         )
     else:
@@ -132,7 +132,7 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     experiment, store = artifact.experiment, artifact.store
     student = experiment.students[artifact.key.partition]
     problem_set = TrainingProblems(experiment).problem_set
-    thinking_end = experiment.models[student.sampler].thinking_end
+    thinking_end = experiment.thinking_end(student.sampler)
     candidates = artifact.of_student("training_candidates")
     found = quality.surplus_texts(
         artifact.rows,
@@ -153,7 +153,7 @@ def weight_change(artifact: CheckedArtifact) -> WeightChange:
     folder = artifact.store.local_files(artifact.key)
     if student.lora:
         return adapter_change(folder)
-    return full_change(folder, fetch(str(artifact.experiment.models[student.base].source)))
+    return full_change(folder, weights_of(artifact.experiment, artifact.store, student.base))
 
 
 def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -217,6 +217,7 @@ TEACHING: dict[str, list[Check]] = {
 }
 
 
-def teaching_checks(experiment: Experiment, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of all that makes a student."""
-    return [asset_checks(experiment, partitions.student, name, checks) for name, checks in TEACHING.items()]
+def teaching_checks(experiment: Experiment, round_number: int) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of all that makes the students of a round."""
+    partitions = Partitions.of(experiment, round_number).student
+    return [asset_checks(experiment, partitions, name, checks, round_number) for name, checks in TEACHING.items()]

@@ -69,10 +69,10 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
 def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw candidates of the training problems, the first work for a student that could not be trained in the end."""
-    base = run.experiment.models[run.student.base]
+    base = run.experiment.models[run.experiment.root(run.student.base)]
     refuse_untrainable(str(base.source), base.chat_template_kwargs)
     model, rollouts = run.student.sampler, run.student.candidates
-    load = engines.loader(run.experiment.models[model])
+    load = run.loader(engines, model)
     prompts = direct_prompts(run, model, run.student.samples("training_candidates"), load)
     return run.draw(recipe, prompts, "candidate_id", rollouts, load)
 
@@ -80,7 +80,7 @@ def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines)
 def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw the teacher's direct solutions of the training problems."""
     model, rollouts = run.student.solver, run.student.solutions
-    load = engines.loader(run.experiment.models[model])
+    load = run.loader(engines, model)
     prompts = direct_prompts(run, model, run.student.samples("teacher_solutions"), load)
     return run.draw(recipe, prompts, "solution_id", rollouts, load)
 
@@ -88,12 +88,12 @@ def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -
 def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines, grader: Grader) -> ArtifactContents:
     """Draw the teacher's refinements of graded candidates. Raises ArtifactError where candidates are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("training_candidates"))
-    load = engines.loader(run.experiment.models[run.student.refiner])
+    load = run.loader(engines, run.student.refiner)
     if not run.student.samples("teacher_refinements"):
         return run.draw(recipe, [], "refinement_id", run.student.refinements, load)
-    problems, models = run.problems(), run.experiment.models
+    problems, sampler = run.problems(), run.experiment.subject_model(run.student.sampler)
     candidates = run.read("training_candidates")
-    graded = graded_rows(grader, str(recipe.key), problems, candidates, models[run.student.sampler])
+    graded = graded_rows(grader, str(recipe.key), problems, candidates, sampler)
     prompts, counts = refinement_prompts(run, problems, graded, load())
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
 
@@ -102,7 +102,7 @@ def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[]
     """Return the direct prompts of the training problems; their rows carry the chat that the student sees."""
     if not samples:
         return []
-    shown, of_student = run.problem_set.examples(False), run.problem_set.examples(True)
+    shown, of_student = run.problem_set.examples(model in run.experiment.students), run.problem_set.examples(True)
     prompts = []
     for row in run.problems():
         messages = direct_messages(row["problem"], shown)
@@ -118,7 +118,7 @@ def refinement_prompts(
     """Return a refinement prompt for each group of a problem, and counts of all-wrong groups and shortened candidates."""
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
-    before = refinement_turns(run.problem_set.refinements(of_student=False))
+    before = refinement_turns(run.problem_set.refinements(student.refiner in experiment.students))
     prompts, shortened, all_wrong = [], 0, 0
     for problem_id, samples in by_problem(scored(graded)).items():
         rows = samples[: student.candidates.samples]

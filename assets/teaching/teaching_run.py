@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from assets.materializing import ArtifactContents
 from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
+from assets.subjects import loader_of
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.experiment.problem_sets import ProblemSet
@@ -13,6 +14,7 @@ from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
+from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt, adopt_shards
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -36,6 +38,10 @@ class TeachingRun:
 
     def key(self, asset: str) -> ArtifactKey:
         return ArtifactKey(asset, self.name)
+
+    def loader(self, engines: Engines, name: str) -> Callable[[], Engine]:
+        """Return what loads the engine of a model, or of a student that was trained before."""
+        return loader_of(self.experiment, self.store, engines, name)
 
     def problems(self) -> list[Row]:
         """Return the training problems."""

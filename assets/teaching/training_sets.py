@@ -71,11 +71,11 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
     """Grade the teacher's samples and choose the training rows. Raises ArtifactError where samples are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("teacher_refinements"), run.key("teacher_solutions"))
     problems, student = run.problems(), run.student
-    models = run.experiment.models
+    model_of = run.experiment.subject_model
     refinements = run.read_wanted("teacher_refinements")
     solutions = run.read_wanted("teacher_solutions")
-    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, models[student.refiner])
-    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, models[student.solver])
+    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, model_of(student.refiner))
+    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, model_of(student.solver))
     hard = None if student.hard_share is None else hard_groups(run, recipe, grader, graded)
     rows, counts = training_rows(student, run.experiment.seed, graded, direct, hard)
     asked = {name: count for name, count in dataclasses.asdict(counts).items() if count is not None}
@@ -84,7 +84,7 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
 
 def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader, refinements: Sequence[Row]) -> set[str]:
     """Return the prompts whose candidates vote for a wrong answer."""
-    candidates, model = run.read_wanted("training_candidates"), run.experiment.models[run.student.sampler]
+    candidates, model = run.read_wanted("training_candidates"), run.experiment.subject_model(run.student.sampler)
     graded = graded_rows(grader, f"{recipe.key}: candidates", run.problems(), candidates, model)
     of = {row["candidate_id"]: row for row in graded}
     found = set[str]()

@@ -210,7 +210,7 @@ def _graded(experiment: Experiment, store: ArtifactStore, key: ArtifactKey, mode
     """Return an artifact's samples of one problem, graded, by sample index."""
     samples = [row for row in store.read(key) if row["problem_id"] == problem["problem_id"]]
     grader = Grader(name=experiment.evaluation.grader)
-    graded = graded_rows(grader, str(key), [problem], samples, experiment.models[model])
+    graded = graded_rows(grader, str(key), [problem], samples, experiment.subject_model(model))
     return by_problem(graded).get(problem["problem_id"], [])
 
 

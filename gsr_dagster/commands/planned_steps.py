@@ -77,10 +77,10 @@ def plan(experiment: Experiment) -> list[Step]:
     for name in experiment.models:
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
-    for name, student in experiment.students.items():
-        steps += planned.teaching(name, student, drawn)
-        steps += planned.evaluation(name, student.base)
-        steps += planned.aggregations(name, student.base)
+    for name in [name for of_round in experiment.rounds.values() for name in of_round]:
+        steps += planned.teaching(name, experiment.students[name], drawn)
+        steps += planned.evaluation(name, name)
+        steps += planned.aggregations(name, name)
     return steps
 
 
@@ -117,7 +117,7 @@ class Planned:
 
     def evaluation(self, subject: str, model: str) -> Iterator[Step]:
         """Yield the direct samples and the refinements of a subject over all benchmarks."""
-        if isinstance(self.experiment.models[model].engine, RecordedSamples):
+        if isinstance(self.experiment.subject_model(model).engine, RecordedSamples):
             return
         direct = self.experiment.rollout("direct", subject).max_new_tokens
         refinement = self.experiment.rollout("refinement", subject).max_new_tokens
@@ -179,13 +179,13 @@ class Planned:
         rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
         rows = min(rows, student.most_rows or rows)
         longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
-        parameters = self.experiment.models[student.base].parameters
+        parameters = self.experiment.subject_model(student.base).parameters
         tokens = int(rows * student.training.epochs * longest)
         yield Step("lora_checkpoints", name, student.base, parameters, rows, rows, tokens)
 
     def step(self, what: str, subject: str, sampler: str, asked: list[tuple[int, int, int]], limit: int) -> Step:
         """Return a step that asks for so many (prompts, samples), with so many tokens a prompt."""
-        model = self.experiment.models[sampler]
+        model = self.experiment.subject_model(sampler)
         server = model.engine if isinstance(model.engine, OpenAI) else None
         prompts, samples = sum(p for p, _, _ in asked), sum(s for _, s, _ in asked)
         # A request for several samples pays its prompt once.

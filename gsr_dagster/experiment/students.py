@@ -24,7 +24,8 @@ def _form(teacher: Any) -> str:
 class Student(Section):
     """A student: its base, whose candidates it learns from, its teacher, and the settings of each step.
 
-    ``teacher`` is one model, or ``{refinements: A, solutions: B}``.
+    ``teacher`` is one model, or ``{refinements: A, solutions: B}``. Wherever a model is named,
+    another student can be: it is trained first.
 
     ``rows`` chooses the mixture, and what it does not hold is not drawn. ``most_rows`` is how
     many training rows at most: the same number makes ablations comparable.
@@ -89,3 +90,13 @@ class Student(Section):
             "teacher_solutions": 0 if self.rows == "refinement" else self.solutions.samples,
         }
         return wanted[asset]
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The models or students that it is made with, by their place within the student."""
+        found = {"base": self.base}
+        if isinstance(self.teacher, str):
+            found["teacher"] = self.teacher
+        else:
+            found |= {"teacher.refinements": self.teacher.refinements, "teacher.solutions": self.teacher.solutions}
+        return found | ({"candidates_from": self.candidates_from} if self.candidates_from else {})
