@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from assets.evaluation.subjects import loader_of
 from assets.grading import scored
 from assets.recorded_pools import Available, available
-from assets.subjects import loader_of
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.problem_sets import Benchmark

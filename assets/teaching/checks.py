@@ -8,10 +8,10 @@ import dagster as dg
 
 from assets import quality
 from assets.checking import GIVEN_UP_ADVICE, WARN, Check, CheckedArtifact, asset_checks, unmeasured, within, wrong
+from assets.evaluation.subjects import weights_of
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
-from assets.subjects import weights_of
 from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS

@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.fingerprints import checkpoint_key
+from assets.evaluation.subjects import weights_of
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
-from assets.subjects import weights_of
 from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.engines import Ray

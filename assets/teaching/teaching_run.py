@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from assets.evaluation.subjects import loader_of
 from assets.materializing import ArtifactContents
 from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
-from assets.subjects import loader_of
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.experiment.problem_sets import ProblemSet
