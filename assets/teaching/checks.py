@@ -55,7 +55,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         f"{report.subject} on {report.benchmark}": in_points(gap.intervals["refinement_gap"])
         for report, gap in gaps.items()
     }
-    missing = [report.partition for report in reports if report not in gaps]
+    missing = [f"{report.partition} of {report.lane}/gap_reports" for report in reports if report not in gaps]
     if student.refiner == student.base:
         lead = 0.0
         text = (
@@ -63,9 +63,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
             "answers teach; name another teacher, or allow it with a checks.least_gap_lead below 0"
         )
     elif missing:
-        return unmeasured(f"{', '.join(missing)} of the gap reports are missing, materialize them")._replace(
-            metadata=metadata
-        )
+        return unmeasured(f"{', '.join(missing)} are missing, materialize them")._replace(metadata=metadata)
     else:
         ahead = [g.refinement_gap * (1 if r.subject == student.refiner else -1) for r, g in gaps.items()]
         lead = sum(ahead) / len(experiment.benchmarks)
