@@ -127,11 +127,20 @@ def test_a_loss_that_is_not_finite_is_an_error_and_one_that_rose_a_warning(schoo
     school.rewrite("lora_checkpoints", STUDENT, lambda rows: [{**r, "loss": r["step"] * 1.0} for r in rows])
     check = school.checks("lora_checkpoints")["loss_fell"]
     assert (check.passed, check.severity) == (False, WARN)
-    assert "1.5, then 3.5" in check.description
+    assert "first and last 2 of 4 steps: 1.5, then 3.5" in check.description
     school.rewrite("lora_checkpoints", STUDENT, every(2, loss=math.inf))
     checks = school.checks("lora_checkpoints")
     assert checks["training_finite"].metadata["steps"].value == [1, 2]
     assert not checks["training_finite"].passed
+
+
+def test_a_loss_is_judged_by_the_first_and_last_fifth_of_its_steps(school):
+    losses = [3.0] * 4 + [1.0] * 12 + [2.0, 2.0, 2.0, 3.5]  # the last step alone, and the second half, say otherwise
+    history = [{"step": n, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for n, loss in enumerate(losses, 1)]
+    school.rewrite("lora_checkpoints", STUDENT, lambda rows: history)
+    check = school.checks("lora_checkpoints")["loss_fell"]
+    assert check.passed
+    assert "first and last 4 of 20 steps: 3, then 2.375" in check.description
 
 
 def test_a_chain_that_is_broken_far_up_is_an_error(school):
