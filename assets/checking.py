@@ -83,8 +83,8 @@ class CheckedArtifact:
         if self.key.lane:
             return self.experiment.thinking_end(subject_of(self.key.partition))
         student = self.experiment.students[self.key.partition]
-        sampler = student.sampler if self.key.name == "training_candidates" else student.teacher
-        return self.experiment.models[sampler].thinking_end
+        samplers = {"training_candidates": student.sampler, "teacher_solutions": student.solver}
+        return self.experiment.thinking_end(samplers.get(self.key.name, student.refiner))
 
     def once(self, measure: "Callable[[CheckedArtifact], Measured]") -> Measured:
         """Return what a function measures of this artifact, measured once for all its checks."""
@@ -175,17 +175,22 @@ def counted(number: int, name: str) -> str:
 
 
 def asset_checks(
-    experiment: Experiment, partitions: dg.PartitionsDefinition, asset: str, checks: Sequence[Check]
+    experiment: Experiment,
+    partitions: dg.PartitionsDefinition,
+    asset: str,
+    checks: Sequence[Check],
+    round_number: int = 1,
 ) -> dg.AssetChecksDefinition:
     """Return the checks of an asset, one a function, whose name and docstring are the check's."""
-    asset_key = page_key(experiment.name, asset)
+    asset_key = page_key(experiment.name, asset, round_number)
+    of_round = f"round_{round_number}_" if round_number > 1 else ""
     named = {check.__name__: check for check in checks}
     specs = [
         dg.AssetCheckSpec(name, asset=asset_key, description=check.__doc__, partitions_def=partitions)
         for name, check in named.items()
     ]
 
-    @dg.multi_asset_check(name=f"{re.sub('[^A-Za-z0-9_]', '_', asset)}_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{of_round}{re.sub('[^A-Za-z0-9_]', '_', asset)}_checks", specs=specs, can_subset=True)
     def run_checks(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> Iterator[dg.AssetCheckResult]:
         artifact = CheckedArtifact(experiment, store, ArtifactKey(asset, context.partition_key))
         selected = {key.name for key in context.selected_asset_check_keys}

@@ -38,9 +38,15 @@ class ArtifactContents:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def asset_of(step: Step, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Return Dagster's decorator for the asset of a step: its key and what must be there first are the step's."""
-    return dg.asset(key=step.page_key, deps=step.dependencies, **options)
+def asset_of(
+    step: Step, round_number: int | None = None, **options: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return Dagster's decorator for the asset of a step: its key and what must be there first are the step's.
+
+    Of a step of students it is the asset of one round.
+    """
+    of_round = step.of_round(round_number)
+    return dg.asset(key=of_round.page_key, deps=of_round.dependencies, **options)
 
 
 def materialize(

@@ -22,7 +22,9 @@ def with_nearest_upstream(assets: Sequence[dg.AssetsDefinition]) -> list[dg.Asse
         return above[key]
 
     def nearest(spec: dg.AssetSpec) -> dg.AssetSpec:
-        implied: set[dg.AssetKey] = set().union(*(all_above(dep.asset_key) for dep in spec.deps))
+        # What is of another round implies nothing: each partition waits for some of its partitions only.
+        of_round = [dep.asset_key for dep in spec.deps if dep.partition_mapping is None]
+        implied: set[dg.AssetKey] = set().union(*map(all_above, of_round))
         return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key not in implied])
 
     return [asset.map_asset_specs(nearest) for asset in assets]

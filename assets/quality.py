@@ -98,9 +98,9 @@ def with_verdict(rows: Iterable[Row], id_column: str, *verdicts: str) -> Share:
 
 def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> Share:
     """Return of the groups without a correct candidate those with a row in the training set; the others as worst."""
-    all_wrong = sorted({row["problem_id"] for row in refinements if row["n_correct"] == 0})
-    kept = {row["problem_id"] for row in training_set if row["kind"] == "refinement"}
-    lost = [problem_id for problem_id in all_wrong if problem_id not in kept]
+    all_wrong = sorted({row["prompt_id"] for row in refinements if row["n_correct"] == 0})
+    kept = {row["teacher_sample_id"].rpartition("/")[0] for row in training_set if row["kind"] == "refinement"}
+    lost = [prompt_id for prompt_id in all_wrong if prompt_id not in kept]
     return Share(len(all_wrong) - len(lost), len(all_wrong), tuple(lost[:WORST]), of="all-wrong groups")
 
 
@@ -109,9 +109,15 @@ def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], ma
 
     def tokens(row: Row) -> int:
         sample = teacher_samples[row["teacher_sample_id"]]
-        return sample["prompt_tokens"] + sample["generated_tokens"]
+        return student_prompt_tokens(sample) + sample["generated_tokens"]
 
     return share_of(training_set, lambda row: tokens(row) > max_length, "row_id", of="training rows")
+
+
+def student_prompt_tokens(sample: Row) -> int:
+    """Return the tokens of the prompt that a student sees, which may be without the teacher's worked examples."""
+    plain = sample.get("student_prompt_tokens")
+    return sample["prompt_tokens"] if plain is None else plain
 
 
 def surplus_texts(

@@ -46,14 +46,14 @@ def wanted_samples(experiment: Experiment, store: ArtifactStore, key: ArtifactKe
         student = experiment.students[key.partition]
         unscored = set(store.existing(TRAINING_PROBLEMS).summary.get("unreadable_golds", ()))
         problems = _problems(store, TRAINING_PROBLEMS)
-        rollouts, model, group = {
-            "training_candidates": (student.candidates, student.sampler, ""),
-            "teacher_refinements": (student.refinements, student.teacher, "/g0"),
-            "teacher_solutions": (student.solutions, student.teacher, ""),
+        model, groups = {
+            "training_candidates": (student.sampler, [""]),
+            "teacher_refinements": (student.refiner, [f"/g{number}" for number in range(student.groups)]),
+            "teacher_solutions": (student.solver, [""]),
         }[key.name]
         # A problem whose gold cannot be read has candidates, but no group: none of them is right or wrong.
-        asked = [problem for problem in problems if not (group and problem in unscored)]
-        prompts = {f"{model}/{problem}{group}": rollouts.samples for problem in asked}
+        asked = [problem for problem in problems if not (groups[0] and problem in unscored)]
+        prompts = {f"{model}/{problem}{group}": student.samples(key.name) for problem in asked for group in groups}
     return [f"{prompt}/{index}" for prompt, samples in prompts.items() for index in range(samples)]
 
 

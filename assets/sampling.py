@@ -98,8 +98,11 @@ def candidates_chat(
     problem: str,
     summaries: Sequence[str | None],
     write: PromptWriter = REFINE,
+    before: Sequence[Message] = (),
 ) -> tuple[list[Message], int]:
     """Return the chat that shows candidates in their order, and how many were shortened.
+
+    It begins with the turns ``before``, of worked refinements.
 
     They are within the token budget, and leave the context room for an answer of the
     token limit. Where that room is more than half of what the problem leaves, candidates
@@ -109,12 +112,13 @@ def candidates_chat(
 
     def within(tokens: int) -> tuple[list[Message], int]:
         shown, cut = fit_candidates(summaries, tokens, engine.tokenize, engine.detokenize)
-        return write(problem, shown), cut
+        return [*before, *write(problem, shown)], cut
 
     messages, cut = within(budget)
     if context is None or surely_within(messages, context - rollout.max_new_tokens):
         return messages, cut
-    rest = engine.prompt_tokens(write(problem, [CUT_MARK if summary else NO_ANSWER for summary in summaries]))
+    marks = [CUT_MARK if summary else NO_ANSWER for summary in summaries]
+    rest = engine.prompt_tokens([*before, *write(problem, marks)])
     most = max(context - rollout.max_new_tokens, (context + rest) // 2)
     for _ in range(MOST_CUTS):
         over = engine.prompt_tokens(messages) - most

@@ -4,15 +4,17 @@ Dagster's dependencies and the artifacts' recipes both come from here, so that w
 upstream of an asset is said once. Each stage declares its steps in its fingerprints.py.
 """
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import dagster as dg
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.experiment import Experiment, Model
-from gsr_dagster.experiment.keys import ArtifactKey, page_key
+from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, page_key
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -30,8 +32,20 @@ class Step(ABC):
     # What must be there first, though nothing of it is read into the artifact: a gate.
     gates: ClassVar[tuple[str, ...]] = ()
 
+    # The round whose students the partitions are, None where they are all, or no students.
+    round: int | None = None
+
     def __init__(self, experiment: Experiment):
         self.experiment = experiment
+
+    def of_round(self, round_number: int | None) -> Self:
+        """Return the step of the students of one round, or of all."""
+        step = copy.copy(self)
+        step.round = round_number
+        return step
+
+    def of_this_round(self, students: Iterable[str]) -> list[str]:
+        return [name for name in students if self.round in (None, self.experiment.round(name))]
 
     @property
     @abstractmethod
@@ -41,6 +55,10 @@ class Step(ABC):
     @abstractmethod
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         """Return what a partition's artifact is made from."""
+
+    def awaited(self, partition: str) -> tuple[ArtifactKey, ...]:
+        """Return what must be there before a partition's artifact is made."""
+        return self.upstream(partition)
 
     @abstractmethod
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
@@ -63,19 +81,31 @@ class Step(ABC):
             self.key(partition), self.settings(store, partition), self.wanted(partition), self.upstream(partition)
         )
         model = self.sampled(partition)
-        context = None if model is None else _context_to_ask_in(self.experiment.models[model], store, recipe)
+        context = None if model is None else _context_to_ask_in(self.experiment.subject_model(model), store, recipe)
         return recipe if context is None else replace(recipe, wanted={**recipe.wanted, "context": context})
 
     @property
     def page_key(self) -> dg.AssetKey:
         """The asset's key in Dagster."""
-        return page_key(self.experiment.name, self.asset)
+        return page_key(self.experiment.name, self.asset, self.round or 1)
 
     @property
-    def dependencies(self) -> list[dg.AssetKey]:
-        """The assets that Dagster materializes before this one: all that is upstream of any partition, and the gates."""
-        upstream = [key.asset for partition in self.partitions for key in self.upstream(partition)]
-        return [page_key(self.experiment.name, asset) for asset in dict.fromkeys([*upstream, *self.gates])]
+    def dependencies(self) -> list[dg.AssetDep]:
+        """What Dagster materializes before this one: all that is upstream of any partition, and the gates.
+
+        Of what another round's students have to be, each partition waits for those that it is made from.
+        """
+        found: dict[dg.AssetKey, dict[str, set[str]]] = {}
+        for partition in self.partitions:
+            for key in self.awaited(partition):
+                waiting = found.setdefault(self.experiment.page_key(key), {})
+                if self.round and key.asset in TEACHING and self.experiment.round(key.partition) < self.round:
+                    waiting.setdefault(key.partition, set()).add(partition)
+        gates = {page_key(self.experiment.name, gate): {} for gate in self.gates}
+        return [
+            dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping(waiting) if waiting else None)
+            for key, waiting in {**found, **gates}.items()
+        ]
 
 
 def _context_to_ask_in(model: Model, store: ArtifactStore, recipe: Recipe) -> int | None:

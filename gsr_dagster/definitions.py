@@ -46,16 +46,11 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
     """
     partitions = Partitions.of(experiment)
     store = artifact_store(experiment)
-    evaluated: tuple[LaneName, ...] = ("base", "student") if experiment.students else ("base",)
     parts = [*problem_assets(experiment, partitions), *contamination_assets(experiment)]
-    for lane in evaluated:
-        parts += evaluation_assets(experiment, partitions, lane)
-        parts += evaluation_checks(experiment, partitions, lane)
-        parts += aggregation_assets(experiment, partitions, lane)
-        parts += aggregation_checks(experiment, partitions, lane)
-    if experiment.students:
-        parts += teaching_assets(experiment, partitions)
-        parts += teaching_checks(experiment, partitions)
+    parts += of_lane(experiment, "base", 1)
+    for round_number in experiment.rounds if experiment.students else ():
+        parts += [*teaching_assets(experiment, round_number), *teaching_checks(experiment, round_number)]
+        parts += of_lane(experiment, "student", round_number)
     parts += report_assets(experiment)
     assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
     return dg.Definitions(
@@ -73,6 +68,18 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
         # One model at a time: two that share a machine's cores or its GPU slow each other.
         executor=dg.in_process_executor,
     )
+
+
+def of_lane(
+    experiment: Experiment, lane: LaneName, round_number: int
+) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Return the assets and checks of an evaluation lane, of the students of one round."""
+    return [
+        *evaluation_assets(experiment, lane, round_number),
+        *evaluation_checks(experiment, lane, round_number),
+        *aggregation_assets(experiment, lane, round_number),
+        *aggregation_checks(experiment, lane, round_number),
+    ]
 
 
 def definitions_of(path: Path, with_alerts: bool = True) -> dg.Definitions:

@@ -8,10 +8,10 @@ from pathlib import Path
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.materializing import ArtifactContents
 from assets.sampling import candidates_chat, draw_samples
-from gsr_dagster.experiment.aggregations.base import Aggregation, GroupPrompt, PromptWriter
+from gsr_dagster.experiment.aggregations.base import REFINE, Aggregation, GroupPrompt, PromptWriter
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import NO_ANSWER, Message
+from gsr_dagster.method.prompts import NO_ANSWER, Message, refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -46,10 +46,15 @@ class AggregationRun:
         """Draw answers to the groups, by the subject or by the model that the aggregation names."""
         load, rollout = self._refiner()
         engine = load()
+        # A student that refines sees the plain prompt; a choice among candidates has a prompt of its own.
+        plain = write is not REFINE or (self.aggregation.refiner is None and self.run.key.is_student)
+        before = refinement_turns(self.run.benchmark.refinements(of_student=plain))
         written, shortened = [], 0
         for prompt in prompts:
             problem = self._problems[prompt.problem_id]
-            messages, cut = candidates_chat(self.run.experiment, engine, rollout, problem, prompt.summaries, write)
+            messages, cut = candidates_chat(
+                self.run.experiment, engine, rollout, problem, prompt.summaries, write, before
+            )
             columns = {"problem_id": prompt.problem_id, "candidate_ids": list(prompt.shown_ids)}
             written.append(Prompt(prompt.id, messages, samples, columns))
             shortened += cut

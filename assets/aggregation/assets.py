@@ -17,17 +17,16 @@ from assets.evaluation.evaluation_run import EvaluationRun
 from assets.materializing import ArtifactContents, asset_of, materialize
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
-from gsr_dagster.experiment.partitions import Partitions
 from resources.engines.loading import Engines
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 
 
-def aggregation_assets(experiment: Experiment, partitions: Partitions, lane: LaneName) -> list[dg.AssetsDefinition]:
+def aggregation_assets(experiment: Experiment, lane: LaneName, round_number: int = 1) -> list[dg.AssetsDefinition]:
     """Return a lane's assets of the aggregations that the experiment names; none where it names none."""
     if not experiment.aggregations:
         return []
-    shared = lane_options(partitions, lane)
+    shared = lane_options(experiment, lane, round_number)
     table = Aggregations(experiment, lane)
 
     @asset_of(table, kinds={"python"}, **shared)

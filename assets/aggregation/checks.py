@@ -9,12 +9,11 @@ from gsr_dagster.experiment.keys import LaneName
 from gsr_dagster.experiment.partitions import Partitions
 
 
-def aggregation_checks(
-    experiment: Experiment, partitions: Partitions, lane: LaneName
-) -> list[dg.AssetChecksDefinition]:
+def aggregation_checks(experiment: Experiment, lane: LaneName, round_number: int = 1) -> list[dg.AssetChecksDefinition]:
     """Return the checks of a lane's aggregations that sample a model. Scores are no samples, and have none."""
+    partitions = Partitions.of(experiment, round_number).lane(lane)
     return [
-        asset_checks(experiment, partitions.lane(lane), f"{lane}/aggregation/{name}", HOW_DRAWN)
+        asset_checks(experiment, partitions, f"{lane}/aggregation/{name}", HOW_DRAWN, round_number)
         for name, aggregation in experiment.aggregations.items()
         if aggregation.draws
     ]

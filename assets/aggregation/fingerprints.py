@@ -3,9 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from assets.evaluation.fingerprints import EvaluationStep, GapReports, GradedCandidates, SelfRefinements, model_settings
+from assets.evaluation.fingerprints import (
+    EvaluationStep,
+    GapReports,
+    GradedCandidates,
+    SelfRefinements,
+    model_settings,
+    refinement_prompt_settings,
+)
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, LaneName
+from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey, LaneName
 from resources.grading.grader import grader_version
 from resources.models.weights import weights_identity
 from resources.store.artifacts import ArtifactStore
@@ -76,6 +83,7 @@ class StoredFingerprints:
     def __init__(self, experiment: Experiment, store: ArtifactStore, lane: LaneName, partition: str):
         self.experiment = experiment
         self.grader = grader_version(experiment.evaluation.grader)
+        self._benchmark = experiment.benchmarks[EvaluationKey.parse(lane, partition).benchmark]
         self._refinement = SelfRefinements(experiment, lane).settings(store, partition)
         self.pool: str = self._refinement["pool"]
 
@@ -84,7 +92,8 @@ class StoredFingerprints:
 
     def refiner(self, model: str) -> dict[str, Any]:
         rollout = self.experiment.rollout("refinement", model)
-        return {"model": model_settings(self.experiment, model), "rollout": rollout.model_dump()}
+        shown = refinement_prompt_settings(self._benchmark, of_student=False)
+        return {"model": model_settings(self.experiment, model), "rollout": rollout.model_dump(), **shown}
 
     def weights(self, source: str) -> str:
         return weights_identity(source)

@@ -59,7 +59,7 @@ def draw_candidates(run: EvaluationRun, recipe: Recipe, engines: Engines) -> Art
     """
     if run.key.is_student:
         refuse_broken_chain(run.store, run.subject)
-    benchmark = run.experiment.benchmarks[run.key.benchmark]
+    benchmark = run.benchmark
     there = run.available
     prompts = [
         Prompt(

@@ -107,7 +107,7 @@ def against_base(
     ``wanted`` is the line, for where there is no difference to judge.
     """
     experiment, store, student = artifact.experiment, artifact.store, EvaluationKey.of(artifact.key)
-    base = EvaluationKey("base", student.benchmark, experiment.students[student.subject].base)
+    base = experiment.evaluation_of(student.benchmark, experiment.students[student.subject].base)
     pair = f"{student.subject} − {base.subject}"
     if store.manifest(base.artifact(asset)) is None:
         return unmeasured(
@@ -142,11 +142,12 @@ FURTHER_KS: dict[str, list[Check]] = {"curve_refinements": REFINED}
 AGAINST_BASE: list[Check] = [pass_at_1_held, gap_gained]
 
 
-def evaluation_checks(experiment: Experiment, partitions: Partitions, lane: LaneName) -> list[dg.AssetChecksDefinition]:
+def evaluation_checks(experiment: Experiment, lane: LaneName, round_number: int = 1) -> list[dg.AssetChecksDefinition]:
     """Return the checks of a lane; a student's gap reports are also held against its base."""
     further = {"gap_reports": AGAINST_BASE} if lane == "student" else {}
     checked = {**EVALUATION, **(FURTHER_KS if experiment.further_ks else {})}
+    partitions = Partitions.of(experiment, round_number).lane(lane)
     return [
-        asset_checks(experiment, partitions.lane(lane), f"{lane}/{name}", [*checks, *further.get(name, [])])
+        asset_checks(experiment, partitions, f"{lane}/{name}", [*checks, *further.get(name, [])], round_number)
         for name, checks in checked.items()
     ]

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from assets.evaluation.fingerprints import checkpoint_key
+from assets.evaluation.subjects import loader_of
 from assets.grading import scored
 from assets.recorded_pools import Available, available
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
+from gsr_dagster.experiment.problem_sets import Benchmark
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.prompts import Message, direct_messages
@@ -35,6 +35,10 @@ class EvaluationRun:
         """The subject's model; a student's is its base, with the student's way to end its thinking."""
         return self.experiment.subject_model(self.subject)
 
+    @property
+    def benchmark(self) -> Benchmark:
+        return self.experiment.benchmarks[self.key.benchmark]
+
     def rollout(self, stage: Stage) -> RolloutSettings:
         return self.experiment.rollout(stage, self.subject)
 
@@ -52,17 +56,12 @@ class EvaluationRun:
         return self.store.read(self.key.artifact(name))
 
     def direct_chat(self, problem: Row) -> list[Message]:
-        """Return the chat that asks for a direct solution, after the benchmark's worked examples."""
-        examples = self.experiment.benchmarks[self.key.benchmark].worked_examples
-        return direct_messages(problem["problem"], [(example.problem, example.solution) for example in examples])
+        """Return the chat that asks for a direct solution, after the worked examples that the subject sees."""
+        return direct_messages(problem["problem"], self.benchmark.examples(self.key.is_student))
 
     def engine(self, engines: Engines) -> Callable[[], Engine]:
         """Return what loads the subject's engine, a student's with its checkpoint."""
-
-        def checkpoint() -> Path:
-            return self.store.local_files(checkpoint_key(self.subject))
-
-        return engines.loader(self.model, checkpoint if self.key.is_student else None)
+        return loader_of(self.experiment, self.store, engines, self.subject)
 
     def pool(self, graded: Sequence[Row], k: int | None = None) -> CandidatePool:
         """Return graded candidates in their groups; those of a further size ``k`` carry it in their ids."""

@@ -9,7 +9,7 @@ from assets.steps import Step
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.experiment.keys import CONTAMINATION, ArtifactKey, EvaluationKey, LaneName
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from resources.grading.grader import grader_version
 from resources.models.weights import weights_identity
@@ -31,14 +31,19 @@ class EvaluationStep(Step):
 
     @property
     def partitions(self) -> list[str]:
-        return [evaluation.partition for evaluation in self.experiment.evaluations(self.lane)]
+        subjects = self.of_this_round(self.experiment.students) if self.lane == "student" else None
+        evaluations = self.experiment.evaluations(self.lane)
+        return [one.partition for one in evaluations if subjects is None or one.subject in subjects]
 
     def of(self, partition: str) -> EvaluationKey:
         return EvaluationKey.parse(self.lane, partition)
 
+    def benchmark(self, partition: str) -> Benchmark:
+        return self.experiment.benchmarks[self.of(partition).benchmark]
+
     def checkpoint(self, partition: str) -> tuple[ArtifactKey, ...]:
-        """Return the checkpoint of a student; a base model has none."""
-        return (checkpoint_key(self.of(partition).subject),) if self.lane == "student" else ()
+        """Return the checkpoints that a student's weights are made from, its own first; a base model has none."""
+        return tuple(map(checkpoint_key, self.experiment.trained_on(self.of(partition).subject)))
 
 
 class SampledStep(EvaluationStep):
@@ -58,10 +63,10 @@ class CandidatePools(SampledStep):
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         evaluation = self.of(partition)
         return {
-            **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark]),
+            **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark], evaluation.is_student),
             "rollout": self.experiment.rollout("direct", evaluation.subject).model_dump(),
             "problems": store.content(evaluation.problems),
-            "model": subject_settings(self.experiment, store, evaluation),
+            "model": subject_settings(self.experiment, store, evaluation.subject),
             "seed": self.experiment.seed,
         }
 
@@ -105,6 +110,7 @@ class SelfRefinements(SampledStep):
             "k": self.experiment.k,
             "prompt": PROMPT_VERSION,
             "seed": self.experiment.seed,
+            **refinement_prompt_settings(self.benchmark(partition), self.lane == "student"),
         }
 
     def wanted(self, partition: str) -> dict[str, Any]:
@@ -163,23 +169,33 @@ def checkpoint_key(student: str) -> ArtifactKey:
     return ArtifactKey("lora_checkpoints", student)
 
 
-def direct_prompt_settings(problem_set: ProblemSet) -> dict[str, Any]:
+def direct_prompt_settings(problem_set: ProblemSet, of_student: bool = False) -> dict[str, Any]:
     """Return what shapes the prompts of direct samples, beside the problems."""
+    shown = problem_set.examples(of_student)
     return {
         "prompt": PROMPT_VERSION,
-        "worked_examples": [example.model_dump() for example in problem_set.worked_examples],
+        "worked_examples": [{"problem": problem, "solution": solution} for problem, solution in shown],
     }
 
 
-def subject_settings(experiment: Experiment, store: ArtifactStore, evaluation: EvaluationKey) -> dict[str, Any]:
-    """Return what pins the weights of a model, or of a student: its base and its checkpoint."""
-    subject = evaluation.subject
-    if not evaluation.is_student:
+def refinement_prompt_settings(problem_set: ProblemSet, of_student: bool) -> dict[str, Any]:
+    """Return what stands before the prompts of refinements; nothing where nothing does."""
+    shown = problem_set.refinements(of_student)
+    return (
+        {"worked_refinements": [[problem, [*candidates], text] for problem, candidates, text in shown]} if shown else {}
+    )
+
+
+def subject_settings(experiment: Experiment, store: ArtifactStore, subject: str) -> dict[str, Any]:
+    """Return what pins the weights of a model, or of a student: the model it is trained from, and its checkpoints."""
+    if subject in experiment.models:
         return model_settings(experiment, subject)
+    own, *earlier = [store.content(checkpoint_key(student)) for student in experiment.trained_on(subject)]
     return {
-        **model_settings(experiment, experiment.students[subject].base),
+        **model_settings(experiment, experiment.root(subject)),
         "thinking_end": experiment.thinking_end(subject),
-        "checkpoint": store.content(checkpoint_key(subject)),
+        "checkpoint": own,
+        **({"earlier_checkpoints": earlier} if earlier else {}),
     }
 
 

@@ -11,6 +11,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
+from gsr_dagster.method.prompts import refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -52,6 +53,7 @@ def refinement_prompts(
     """
     texts = {row["problem_id"]: row["problem"] for row in problems}
     pool, there, rollout = run.pool(graded, k), run.available, run.rollout("refinement")
+    before = refinement_turns(run.benchmark.refinements(run.key.is_student))
     prompts, shortened, left = [], 0, 0
     for own in pool.own_groups():
         if not there.is_refined(own.id, further_k=k is not None):
@@ -59,7 +61,9 @@ def refinement_prompts(
             continue
         group, members = pool.shown(own)
         summaries = [row["summary"] for row in members]
-        messages, cut = candidates_chat(run.experiment, engine, rollout, texts[group.problem_id], summaries)
+        messages, cut = candidates_chat(
+            run.experiment, engine, rollout, texts[group.problem_id], summaries, before=before
+        )
         shortened += cut
         columns = {"problem_id": group.problem_id, "candidate_ids": [row["candidate_id"] for row in members]}
         prompts.append(Prompt(group.id, messages, 1, columns))

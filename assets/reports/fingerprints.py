@@ -5,9 +5,10 @@ from typing import Any
 from assets.aggregation.fingerprints import Aggregations
 from assets.evaluation.fingerprints import REPORT_VERSION, EvaluationStep, GapCurves, GapReports, GradedCandidates
 from assets.steps import UnpartitionedStep
-from assets.teaching.fingerprints import LoraCheckpoints, TrainingSets
+from assets.teaching.fingerprints import CHOSEN, LoraCheckpoints, TrainingSets
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, LaneName
+from gsr_dagster.experiment.students import Student
 from resources.store.artifacts import ArtifactStore
 
 ROLES = {"base", "teacher", "candidates_from", "rows", "most_rows"}
@@ -50,7 +51,7 @@ class StudentComparison(ReportStep):
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         return {
-            "students": {name: s.model_dump(include=ROLES) for name, s in self.experiment.students.items()},
+            "students": {name: _roles(student) for name, student in self.experiment.students.items()},
             "out_of_distribution": {
                 name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
             },
@@ -64,3 +65,7 @@ def report_steps(experiment: Experiment) -> list[ReportStep]:
 
 def _all_of(steps: list) -> tuple[ArtifactKey, ...]:
     return tuple(step.key(partition) for step in steps for partition in step.partitions)
+
+
+def _roles(student: Student) -> dict[str, Any]:
+    return student.model_dump(include=ROLES) | student.model_dump(include=CHOSEN, exclude_defaults=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from assets.grading import per_problem, scored
 from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.experiment.training.fine_tuning import NOT_LEARNED
 from gsr_dagster.method.rows import Row
@@ -31,7 +31,7 @@ def compared_students(experiment: Experiment, store: ArtifactStore) -> list[Repo
     rows = []
     for evaluation in experiment.evaluations("student"):
         student = experiment.students[evaluation.subject]
-        base = EvaluationKey("base", evaluation.benchmark, student.base)
+        base = experiment.evaluation_of(evaluation.benchmark, student.base)
         changes, problems = {}, 0
         for score, (asset, value) in COMPARED.items():
             after, before = (values_by_problem(store, key.artifact(asset), value) for key in (evaluation, base))
@@ -80,7 +80,7 @@ def student_facts(experiment: Experiment, store: ArtifactStore) -> list[StudentF
             StudentFacts(
                 student=name,
                 base=student.base,
-                teacher=student.teacher,
+                teacher=student.teachers_in_words,
                 sampler=student.sampler,
                 relation=relation(experiment, student),
                 mixture=student.rows,

@@ -11,10 +11,9 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.partitions import Partitions
 
 
-def teaching_assets(experiment: Experiment, partitions: Partitions) -> list[dg.AssetsDefinition]:
-    """Return the assets of the group "teaching"; none without students."""
-    if not experiment.students:
-        return []
-    shared: dict[str, Any] = {"partitions_def": partitions.student, "group_name": "teaching"}
+def teaching_assets(experiment: Experiment, round_number: int) -> list[dg.AssetsDefinition]:
+    """Return the assets of the group "teaching" that make the students of a round."""
+    partitions = Partitions.of(experiment, round_number).student
+    shared: dict[str, Any] = {"partitions_def": partitions, "group_name": "teaching", "round_number": round_number}
     made = (teacher_sample_assets, training_set_assets, checkpoint_assets)
     return [asset for assets in made for asset in assets(experiment, shared)]

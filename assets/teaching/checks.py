@@ -20,17 +20,17 @@ from assets.checking import (
     unmeasured,
     within,
 )
+from assets.evaluation.subjects import weights_of
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
 from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, EvaluationKey
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.method.mixture import Kind, is_mixed
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
-from resources.models.weights import fetch
 from resources.store.lineage import walk
 from resources.training.weight_change import WeightChange, adapter_change, full_change
 
@@ -57,10 +57,12 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     experiment, store = artifact.experiment, artifact.store
     student = experiment.students[artifact.key.partition]
     line = experiment.checks.least_gap_lead
+    if not student.samples("teacher_refinements"):
+        return judged(True, "rows: direct, 0 refinements", "none is asked of a teacher", "")
     reports = [
-        EvaluationKey("base", benchmark, model)
+        experiment.evaluation_of(benchmark, model)
         for benchmark in experiment.benchmarks
-        for model in dict.fromkeys((student.teacher, student.base))
+        for model in dict.fromkeys((student.refiner, student.base))
     ]
     gaps = {
         report: store.summary(report.artifact("gap_reports"), MeasuredGap)
@@ -72,9 +74,9 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         for report, gap in gaps.items()
     }
     where = f"above {points(line)} (checks.least_gap_lead)"
-    pair = f"{student.teacher} − {student.base}"
-    missing = [report.partition for report in reports if report not in gaps]
-    if student.teacher == student.base:
+    pair = f"{student.refiner} − {student.base}"
+    missing = [f"{report.partition} of {report.lane}/gap_reports" for report in reports if report not in gaps]
+    if student.refiner == student.base:
         return judged(
             False,
             f"{pair}, +0.0 points of Refinement Gap, since the teacher is the student's own base",
@@ -87,11 +89,11 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
             f"{pair} in Refinement Gap, {len(missing)} of {counted(len(reports), 'gap report')} "
             f"{'is' if len(missing) == 1 else 'are'} missing",
             f"{where} is wanted",
-            f"materialize {', '.join(missing)} of base/gap_reports",
+            f"materialize {', '.join(missing)}",
             metadata,
         )
     lead = sum(
-        gap.refinement_gap * (1 if report.subject == student.teacher else -1) for report, gap in gaps.items()
+        gap.refinement_gap * (1 if report.subject == student.refiner else -1) for report, gap in gaps.items()
     ) / len(experiment.benchmarks)
     ahead = f"{100 * lead:+.1f}".replace("-", "−")
     return judged(
@@ -164,12 +166,12 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     experiment, store = artifact.experiment, artifact.store
     student = experiment.students[artifact.key.partition]
     problem_set = TrainingProblems(experiment).problem_set
-    thinking_end = experiment.models[student.sampler].thinking_end
+    thinking_end = experiment.thinking_end(student.sampler)
     candidates = artifact.of_student("training_candidates")
     found = quality.surplus_texts(
         artifact.rows,
         {row["problem_id"]: row for row in store.read(TRAINING_PROBLEMS)},
-        [(example.problem, example.solution) for example in problem_set.worked_examples],
+        problem_set.examples(of_student=True),
         {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
     )
     with_gold = sum(surplus.holds_gold for surplus in found)
@@ -194,7 +196,7 @@ def weight_change(artifact: CheckedArtifact) -> WeightChange:
     folder = artifact.store.local_files(artifact.key)
     if student.lora:
         return adapter_change(folder)
-    return full_change(folder, fetch(str(artifact.experiment.models[student.base].source)))
+    return full_change(folder, weights_of(artifact.experiment, artifact.store, student.base))
 
 
 def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
@@ -227,16 +229,17 @@ def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 
 def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """The mean loss of the second half of the steps is below that of the first half."""
+    """The mean loss of the last fifth of the steps, two at least, is below that of the first fifth."""
     losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
-    half = max(len(losses) // 2, 1)
-    first, second = sum(losses[:half]) / half, sum(losses[-half:]) / half
+    # A step is the loss of a few rows: one alone says little.
+    part = max(len(losses) // 5, min(2, len(losses) // 2), 1)
+    first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
     return judged(
-        second < first,
-        f"the mean loss of {counted(len(losses), 'step')} is {first:.4g} in the first half, {second:.4g} in the second",
-        "the second should be below the first",
+        last < first,
+        f"the mean loss of the first {part} of {counted(len(losses), 'step')} is {first:.4g}, of the last {part} {last:.4g}",
+        "the last should be below the first",
         "train longer, or change the learning rate",
-        metadata={"first_half": first, "second_half": second},
+        metadata={"first_fifth": first, "last_fifth": last},
     )
 
 
@@ -271,6 +274,7 @@ TEACHING: dict[str, list[Check]] = {
 }
 
 
-def teaching_checks(experiment: Experiment, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of all that makes a student."""
-    return [asset_checks(experiment, partitions.student, name, checks) for name, checks in TEACHING.items()]
+def teaching_checks(experiment: Experiment, round_number: int) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of all that makes the students of a round."""
+    partitions = Partitions.of(experiment, round_number).student
+    return [asset_checks(experiment, partitions, name, checks, round_number) for name, checks in TEACHING.items()]

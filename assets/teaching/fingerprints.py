@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from assets.evaluation.fingerprints import checkpoint_key, direct_prompt_settings, model_settings, sampled_weights
+from assets.evaluation.fingerprints import (
+    checkpoint_key,
+    direct_prompt_settings,
+    refinement_prompt_settings,
+    sampled_weights,
+    subject_settings,
+)
 from assets.problems.fingerprints import TrainingProblems
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
@@ -13,13 +19,20 @@ from resources.grading.grader import grader_version
 from resources.store.artifacts import ArtifactStore
 from resources.training.targets import TARGET_VERSION
 
+# Settings that choose among the kept rows: they stand in a fingerprint where they are set.
+CHOSEN = {"identical_rows", "rows_a_problem", "hard_share"}
+
 
 class TeachingStep(Step):
     """A step whose partitions are the students."""
 
     @property
     def partitions(self) -> list[str]:
-        return list(self.experiment.students)
+        return self.of_this_round(self.experiment.students)
+
+    def checkpoints(self, name: str) -> tuple[ArtifactKey, ...]:
+        """Return the checkpoints of a student that another one learns from, or begins as; none of a model."""
+        return tuple(map(checkpoint_key, self.experiment.trained_on(name)))
 
     def student(self, partition: str) -> Student:
         return self.experiment.students[partition]
@@ -33,26 +46,36 @@ class TeachingSamples(TeachingStep):
 
     def sampler(self, student: Student) -> str:
         """Return the model that writes the samples."""
-        return student.teacher
+        raise NotImplementedError
 
     def sampled(self, partition: str) -> str | None:
         return self.sampler(self.student(partition))
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
-        return (TRAINING_PROBLEMS,)
+        return (TRAINING_PROBLEMS, *self.checkpoints(self.sampler(self.student(partition))))
+
+    def awaited(self, partition: str) -> tuple[ArtifactKey, ...]:
+        """Return what is read, and every student that is needed later: so a student's teaching is one run."""
+        return (*self.upstream(partition), *map(checkpoint_key, self.experiment.earlier(partition)))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
         return {
-            **direct_prompt_settings(TrainingProblems(self.experiment).problem_set),
+            **self.prompt_settings(self.sampler(student)),
             "rollout": self.rollouts(student).model_dump(exclude={"samples"}),
-            "model": model_settings(self.experiment, self.sampler(student)),
+            "model": subject_settings(self.experiment, store, self.sampler(student)),
             "seed": self.experiment.seed,
             "upstream": [store.content(key) for key in self.upstream(partition)],
         }
 
+    def prompt_settings(self, sampler: str) -> dict[str, Any]:
+        """Return what shapes the prompts, and the plain ones that stand beside them for the student."""
+        problem_set = TrainingProblems(self.experiment).problem_set
+        plain = {} if problem_set.students_see_examples else {"students_see_examples": False}
+        return {**direct_prompt_settings(problem_set, sampler in self.experiment.students), **plain}
+
     def wanted(self, partition: str) -> dict[str, Any]:
-        return {"samples": self.rollouts(self.student(partition)).samples}
+        return {"samples": self.student(partition).samples(self.asset)}
 
 
 class TrainingCandidates(TeachingSamples):
@@ -72,14 +95,22 @@ class TeacherRefinements(TeachingSamples):
     def rollouts(self, student: Student) -> Rollouts:
         return student.refinements
 
+    def sampler(self, student: Student) -> str:
+        return student.refiner
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
-        return (TRAINING_PROBLEMS, ArtifactKey(TrainingCandidates.asset, partition))
+        return (*super().upstream(partition), ArtifactKey(TrainingCandidates.asset, partition))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        groups, refiner = self.student(partition).groups, self.student(partition).refiner
         return {
             **super().settings(store, partition),
+            **({"groups": groups} if groups > 1 else {}),
             "k": self.experiment.k,
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
+            **refinement_prompt_settings(
+                TrainingProblems(self.experiment).problem_set, refiner in self.experiment.students
+            ),
             "grader": grader_version(self.experiment.evaluation.grader),
         }
 
@@ -91,13 +122,18 @@ class TeacherSolutions(TeachingSamples):
     def rollouts(self, student: Student) -> Rollouts:
         return student.solutions
 
+    def sampler(self, student: Student) -> str:
+        return student.solver
+
 
 class TrainingSets(TeachingStep):
     asset = "training_sets"
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         samples = (TeacherRefinements.asset, TeacherSolutions.asset)
-        return (TRAINING_PROBLEMS, *(ArtifactKey(asset, partition) for asset in samples))
+        hard = self.student(partition).hard_share is not None  # the candidates' answers say what their vote is
+        candidates = [ArtifactKey(TrainingCandidates.asset, partition)] if hard else []
+        return (TRAINING_PROBLEMS, *(ArtifactKey(asset, partition) for asset in samples), *candidates)
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
@@ -107,6 +143,7 @@ class TrainingSets(TeachingStep):
             "prompt_tokens": student.prompt_tokens,
             "rows": student.rows,
             "most_rows": student.most_rows,
+            **student.model_dump(include=CHOSEN, exclude_defaults=True),
             "grader": grader_version(self.experiment.evaluation.grader),
             "seed": self.experiment.seed,
             "upstream": [store.content(key) for key in self.upstream(partition)],
@@ -117,21 +154,22 @@ class LoraCheckpoints(TeachingStep):
     asset = checkpoint_key("").asset
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
-        return (ArtifactKey(TrainingSets.asset, partition),)
+        return (ArtifactKey(TrainingSets.asset, partition), *self.checkpoints(self.student(partition).base))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
-        base = self.experiment.models[student.base]
-        (rows,) = self.upstream(partition)
+        base = self.experiment.subject_model(student.base)
+        rows, *earlier = [store.content(key) for key in self.upstream(partition)]
         template = {"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {}
         return {
             "base": sampled_weights(base),
+            **({"earlier_checkpoints": earlier} if earlier else {}),
             **template,
             "lora": student.lora and student.lora.model_dump(),
             "training": student.training.learned,
             "tokens": TARGET_VERSION,
             "seed": self.experiment.seed,
-            "training_set": store.content(rows),
+            "training_set": rows,
         }
 
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import dagster as dg
 
+from assets.evaluation.fingerprints import checkpoint_key
+from assets.evaluation.subjects import weights_of
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
 from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import page_key
 from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
@@ -45,19 +46,22 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
     """Train a student on its rows. Raises ArtifactError where these are of another mixture than is wanted."""
     student, rows = run.student, run.read("training_sets")
     refuse_unbalanced(run.key("training_sets"), rows, student.rows)
-    base = run.experiment.models[student.base]
+    base = run.experiment.subject_model(student.base)
+    earlier = student.base in run.experiment.students
+    weights = weights_of(run.experiment, run.store, student.base) if earlier else None
     engines.release()
     with scratch_folder() as scratch:
         folder, history, facts = trainer.train(
             str(recipe.key),
             student,
-            str(base.source),
+            f"the student {student.base}" if earlier else str(base.source),
             rows,
             run.experiment.seed,
             scratch,
             template_kwargs=base.chat_template_kwargs,
             saves=saves_of(recipe.fingerprint),
             address=cluster(run),
+            folder=weights,
         )
         files = run.store.put_files(recipe, folder)
     return ArtifactContents(
@@ -76,7 +80,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
 
 def cluster(run: TeachingRun) -> str | None:
     """Return the address of the Ray cluster that samples the student's base or its teacher, None for a local Ray."""
-    engines = [run.experiment.models[name].engine for name in (run.student.base, run.student.teacher)]
+    engines = [run.experiment.subject_model(name).engine for name in (run.student.base, *run.student.teachers)]
     return next((engine.address for engine in engines if isinstance(engine, Ray)), None)
 
 
@@ -85,14 +89,23 @@ def made_from(run: TeachingRun) -> dict[str, Any]:
     versions = recorded_versions(run.store, run.key(LoraCheckpoints.asset))
     parts = {
         "training set": ("training_sets", ""),
-        "teacher's refinements": ("teacher_refinements", run.student.teacher),
-        "teacher's solutions": ("teacher_solutions", run.student.teacher),
+        "teacher's refinements": ("teacher_refinements", run.student.refiner),
+        "teacher's solutions": ("teacher_solutions", run.student.solver),
         "candidates": ("training_candidates", run.student.sampler),
     }
     rows = []
+    for earlier in run.experiment.earlier(run.name):
+        key = str(checkpoint_key(earlier))
+        rows.append(
+            dg.TableRecord(
+                {"part": "earlier student", "artifact": key, "model": earlier, "data version": versions.get(key, "")}
+            )
+        )
     for part, (asset, model) in parts.items():
         key = str(run.key(asset))
         version = versions.get(key, "not known: what was made from it is missing")
         rows.append(dg.TableRecord({"part": part, "artifact": key, "model": model, "data version": version}))
-    links = {part: dg.MetadataValue.asset(page_key(run.experiment.name, asset)) for part, (asset, _) in parts.items()}
+    links = {
+        part: dg.MetadataValue.asset(run.experiment.page_key(run.key(asset))) for part, (asset, _) in parts.items()
+    }
     return {"made_from": dg.MetadataValue.table(rows), **links}

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -15,10 +15,9 @@ from assets.sampling import candidates_chat
 from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.method.candidate_pool import by_problem
-from gsr_dagster.method.groups import choose_for_training
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.groups import groups_for_training
+from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -50,7 +49,7 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
     def teacher_refinements(
         context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
     ) -> dg.MaterializeResult:
-        """The teacher's refinements of k candidates a problem: correct ones first, all-wrong groups kept."""
+        """The teacher's refinements of k candidates a group: correct ones first, all-wrong groups kept."""
         run = TeachingRun(experiment, store, context.partition_key)
         recipe = refining.recipe(store, run.name)
         return materialize(context, store, recipe, lambda: draw_teacher_refinements(run, recipe, engines, grader))
@@ -70,62 +69,82 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
 def draw_training_candidates(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw candidates of the training problems, the first work for a student that could not be trained in the end."""
-    base = run.experiment.models[run.student.base]
+    base = run.experiment.models[run.experiment.root(run.student.base)]
     refuse_untrainable(str(base.source), base.chat_template_kwargs)
     model, rollouts = run.student.sampler, run.student.candidates
-    load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts), "candidate_id", rollouts, load)
+    load = run.loader(engines, model)
+    prompts = direct_prompts(run, model, run.student.samples("training_candidates"), load)
+    return run.draw(recipe, prompts, "candidate_id", rollouts, load)
 
 
 def draw_teacher_solutions(run: TeachingRun, recipe: Recipe, engines: Engines) -> ArtifactContents:
     """Draw the teacher's direct solutions of the training problems."""
-    model, rollouts = run.student.teacher, run.student.solutions
-    load = engines.loader(run.experiment.models[model])
-    return run.draw(recipe, direct_prompts(run, model, rollouts), "solution_id", rollouts, load)
+    model, rollouts = run.student.solver, run.student.solutions
+    load = run.loader(engines, model)
+    prompts = direct_prompts(run, model, run.student.samples("teacher_solutions"), load)
+    return run.draw(recipe, prompts, "solution_id", rollouts, load)
 
 
 def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines, grader: Grader) -> ArtifactContents:
     """Draw the teacher's refinements of graded candidates. Raises ArtifactError where candidates are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("training_candidates"))
-    problems, models = run.problems(), run.experiment.models
+    load = run.loader(engines, run.student.refiner)
+    if not run.student.samples("teacher_refinements"):
+        return run.draw(recipe, [], "refinement_id", run.student.refinements, load)
+    problems, sampler = run.problems(), run.experiment.subject_model(run.student.sampler)
     candidates = run.read("training_candidates")
-    graded = graded_rows(grader, str(recipe.key), problems, candidates, models[run.student.sampler])
-    load = engines.loader(models[run.student.teacher])
+    graded = graded_rows(grader, str(recipe.key), problems, candidates, sampler)
     prompts, counts = refinement_prompts(run, problems, graded, load())
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
 
 
-def direct_prompts(run: TeachingRun, model: str, rollouts: Rollouts) -> list[Prompt]:
-    """Return the direct prompts of the training problems; their rows carry the chat."""
+def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[], Engine]) -> list[Prompt]:
+    """Return the direct prompts of the training problems; their rows carry the chat that the student sees."""
+    if not samples:
+        return []
+    shown, of_student = run.problem_set.examples(model in run.experiment.students), run.problem_set.examples(True)
     prompts = []
     for row in run.problems():
-        messages = direct_messages(row["problem"], run.worked_examples)
-        columns = {"problem_id": row["problem_id"], "messages": json.dumps(messages)}
-        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, rollouts.samples, columns))
+        messages = direct_messages(row["problem"], shown)
+        plain = direct_messages(row["problem"], of_student)
+        columns = {"problem_id": row["problem_id"], **as_the_student_sees(plain, messages, load)}
+        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, samples, columns))
     return prompts
 
 
 def refinement_prompts(
     run: TeachingRun, problems: Sequence[Row], graded: Sequence[Row], engine: Engine
 ) -> tuple[list[Prompt], dict[str, int]]:
-    """Return one refinement prompt a problem, and counts of all-wrong groups and shortened candidates."""
+    """Return a refinement prompt for each group of a problem, and counts of all-wrong groups and shortened candidates."""
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
+    before = refinement_turns(run.problem_set.refinements(student.refiner in experiment.students))
     prompts, shortened, all_wrong = [], 0, 0
     for problem_id, samples in by_problem(scored(graded)).items():
         rows = samples[: student.candidates.samples]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
-        chosen = [rows[i] for i in choose_for_training([row["correct"] for row in rows], experiment.k, rng)]
-        summaries = [row["summary"] for row in chosen]
-        messages, cut = candidates_chat(experiment, engine, student.refinements, texts[problem_id], summaries)
-        n_correct = sum(row["correct"] for row in chosen)
-        shortened += cut
-        all_wrong += n_correct == 0
-        columns = {
-            "problem_id": problem_id,
-            "messages": json.dumps(messages),
-            "candidate_ids": [row["candidate_id"] for row in chosen],
-            "n_correct": n_correct,
-        }
-        prompts.append(Prompt(f"{student.teacher}/{problem_id}/g0", messages, student.refinements.samples, columns))
+        groups = groups_for_training([row["correct"] for row in rows], experiment.k, student.groups, rng)
+        for number, indices in enumerate(groups):
+            chosen = [rows[index] for index in indices]
+            summaries = [row["summary"] for row in chosen]
+            messages, cut = candidates_chat(
+                experiment, engine, student.refinements, texts[problem_id], summaries, before=before
+            )
+            n_correct = sum(row["correct"] for row in chosen)
+            shortened += cut
+            all_wrong += n_correct == 0
+            columns = {
+                "problem_id": problem_id,
+                **as_the_student_sees(messages[len(before) :], messages, lambda: engine),
+                "candidate_ids": [row["candidate_id"] for row in chosen],
+                "n_correct": n_correct,
+            }
+            name = f"{student.refiner}/{problem_id}/g{number}"
+            prompts.append(Prompt(name, messages, student.refinements.samples, columns))
     return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
+
+
+def as_the_student_sees(plain: list[Message], asked: list[Message], load: Callable[[], Engine]) -> dict[str, Any]:
+    """Return the columns of the chat that a row is trained with, and of its tokens where the teacher was shown more."""
+    shown = {"messages": json.dumps(plain)}
+    return shown if plain == asked else {**shown, "student_prompt_tokens": load().prompt_tokens(plain)}

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from assets.evaluation.subjects import loader_of
 from assets.materializing import ArtifactContents
 from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
+from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt, adopt_shards
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -30,12 +33,15 @@ class TeachingRun:
         return self.experiment.students[self.name]
 
     @property
-    def worked_examples(self) -> list[tuple[str, str]]:
-        examples = TrainingProblems(self.experiment).problem_set.worked_examples
-        return [(example.problem, example.solution) for example in examples]
+    def problem_set(self) -> ProblemSet:
+        return TrainingProblems(self.experiment).problem_set
 
     def key(self, asset: str) -> ArtifactKey:
         return ArtifactKey(asset, self.name)
+
+    def loader(self, engines: Engines, name: str) -> Callable[[], Engine]:
+        """Return what loads the engine of a model, or of a student that was trained before."""
+        return loader_of(self.experiment, self.store, engines, name)
 
     def problems(self) -> list[Row]:
         """Return the training problems."""
@@ -45,9 +51,10 @@ class TeachingRun:
         """Return the rows of one of this student's artifacts."""
         return self.store.read(self.key(asset))
 
-    def read_wanted(self, asset: str, rollouts: Rollouts) -> list[Row]:
+    def read_wanted(self, asset: str) -> list[Row]:
         """Return the samples that the student asks for: it may share more with another."""
-        return [row for row in self.store.rows(self.key(asset)) if row["sample_index"] < rollouts.samples]
+        wanted = self.student.samples(asset)
+        return [row for row in self.store.rows(self.key(asset)) if row["sample_index"] < wanted]
 
     def draw(
         self,
@@ -58,6 +65,10 @@ class TeachingRun:
         load: Callable[[], Engine],
         **counted: int,
     ) -> ArtifactContents:
-        """Draw a recipe's samples. Students with one teacher's settings share what was drawn."""
-        adopt_shards(self.store, recipe, self.experiment.students)
+        """Draw a recipe's samples. Students with one teacher's settings share what was drawn.
+
+        Without prompts nothing is drawn or shared.
+        """
+        if prompts:
+            adopt_shards(self.store, recipe, self.experiment.students)
         return draw_samples(self.store, recipe, prompts, id_column, rollouts, load, **counted)

@@ -2,12 +2,15 @@
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
 
+from assets import quality
 from assets.grading import graded_rows, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
@@ -15,9 +18,10 @@ from assets.teaching.fingerprints import TrainingSets
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.candidate_pool import by_problem, in_order
-from gsr_dagster.method.mixture import mixed_rows
+from gsr_dagster.method.candidate_pool import in_order
+from gsr_dagster.method.mixture import mixed_rows, refinements_taken
 from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
+from gsr_dagster.method.row_selection import at_most_a_problem, distinct, is_hard, with_hard_share
 from gsr_dagster.method.rows import Row
 from resources.grading.grader import GAVE_UP, Grader
 from resources.store.artifacts import ArtifactStore
@@ -26,7 +30,11 @@ from resources.store.manifests import Recipe
 
 @dataclass(frozen=True)
 class TrainingSetCounts:
-    """What a training set was chosen from; ``timed_out`` is None in sets that were made before it was counted."""
+    """What a training set was chosen from; ``timed_out`` is None in sets that were made before it was counted.
+
+    What a student does not ask for is None too: rows left out since another has their text, since
+    their problem has enough, or as of easy groups; and the rows of hard groups.
+    """
 
     teacher_refinements: int
     correct_refinements: int
@@ -39,6 +47,10 @@ class TrainingSetCounts:
     refinement_rows: int
     direct_rows: int
     timed_out: int | None = None
+    left_out_identical: int | None = None
+    left_out_of_a_problem: int | None = None
+    left_out_easy: int | None = None
+    hard_rows: int | None = None
 
 
 def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -59,32 +71,54 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
     """Grade the teacher's samples and choose the training rows. Raises ArtifactError where samples are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("teacher_refinements"), run.key("teacher_solutions"))
     problems, student = run.problems(), run.student
-    teacher = run.experiment.models[student.teacher]
-    refinements = run.read_wanted("teacher_refinements", student.refinements)
-    solutions = run.read_wanted("teacher_solutions", student.solutions)
-    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, teacher)
-    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, teacher)
-    rows, counts = training_rows(student, run.experiment.seed, graded, direct)
-    return ArtifactContents(rows, summary=dataclasses.asdict(counts))
+    model_of = run.experiment.subject_model
+    refinements = run.read_wanted("teacher_refinements")
+    solutions = run.read_wanted("teacher_solutions")
+    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, model_of(student.refiner))
+    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, model_of(student.solver))
+    hard = None if student.hard_share is None else hard_groups(run, recipe, grader, graded)
+    rows, counts = training_rows(student, run.experiment.seed, graded, direct, hard)
+    asked = {name: count for name, count in dataclasses.asdict(counts).items() if count is not None}
+    return ArtifactContents(rows, summary=asked)
+
+
+def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader, refinements: Sequence[Row]) -> set[str]:
+    """Return the prompts whose candidates vote for a wrong answer."""
+    candidates, model = run.read_wanted("training_candidates"), run.experiment.subject_model(run.student.sampler)
+    graded = graded_rows(grader, f"{recipe.key}: candidates", run.problems(), candidates, model)
+    of = {row["candidate_id"]: row for row in graded}
+    found = set[str]()
+    for prompt, shown in {row["prompt_id"]: row["candidate_ids"] for row in refinements}.items():
+        right = next((of[name]["answer_class"] for name in shown if of[name]["correct"]), None)
+        if is_hard([of[name]["answer_class"] for name in shown], right):
+            found.add(prompt)
+    return found
 
 
 def training_rows(
-    student: Student, seed: int, refinements: Sequence[Row], solutions: Sequence[Row]
+    student: Student,
+    seed: int,
+    refinements: Sequence[Row],
+    solutions: Sequence[Row],
+    hard: Collection[str] | None = None,
 ) -> tuple[list[Row], TrainingSetCounts]:
     """Return the training rows of the graded teacher samples, with what was kept and dropped.
+
+    ``hard`` are the prompts of hard groups, where the student asks for a share of them.
 
     A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
     (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
     """
-    short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
+    short = [row for row in refinements if quality.student_prompt_tokens(row) <= student.prompt_tokens]
     kept, from_all_wrong = list[Row](), 0
-    for outputs in by_problem(short).values():  # one prompt each
+    for outputs in by_prompt(short):
         rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")
         chosen = keep_refinements([teaches(row) for row in outputs], student.keep_when_all_correct, rng)
         kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
         from_all_wrong += len(chosen) * (outputs[0]["n_correct"] == 0)
     direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if teaches(row)]
-    rows = mixed_rows(kept, direct, student.rows, student.most_rows, seed)
+    choice = Choice(student, seed, kept, direct, hard)
+    rows = mixed_rows(choice.refinements, choice.direct, student.rows, student.most_rows, seed)
     counts = TrainingSetCounts(
         teacher_refinements=len(refinements),
         correct_refinements=sum(row["correct"] for row in refinements),
@@ -97,8 +131,50 @@ def training_rows(
         refinement_rows=sum(row["kind"] == "refinement" for row in rows),
         direct_rows=sum(row["kind"] == "direct" for row in rows),
         timed_out=sum(row["verdict"] in GAVE_UP for row in (*refinements, *solutions)),
+        **choice.left_out,
+        hard_rows=None if hard is None else sum(row["kind"] == "refinement" and choice.is_hard(row) for row in rows),
     )
     return rows, counts
+
+
+class Choice:
+    """The kept rows that a student asks for, and how many were left out for which reason."""
+
+    def __init__(
+        self,
+        student: Student,
+        seed: int,
+        refinements: list[Row],
+        direct: list[Row],
+        hard: Collection[str] | None,
+    ):
+        self.hard = hard
+        self.refinements, self.direct = refinements, direct
+        self.left_out = dict[str, int]()
+        if student.identical_rows == "once":
+            self._choose("left_out_identical", distinct)
+        if most := student.rows_a_problem:
+            self._choose("left_out_of_a_problem", partial(at_most_a_problem, most=most, seed=seed))
+        if student.hard_share is not None:
+            share, size = student.hard_share, refinements_taken(len(self.direct), student.rows, student.most_rows)
+            before = sum(not self.is_hard(row) for row in self.refinements)
+            self.refinements = with_hard_share(self.refinements, self.is_hard, share, size, seed)
+            self.left_out["left_out_easy"] = before - sum(not self.is_hard(row) for row in self.refinements)
+
+    def is_hard(self, row: Row) -> bool:
+        """Return whether the group of a refinement is hard."""
+        return row["teacher_sample_id"].rpartition("/")[0] in (self.hard or ())
+
+    def _choose(self, reason: str, choose: Callable[[list[Row]], list[Row]]) -> None:
+        before = len(self.refinements) + len(self.direct)
+        self.refinements, self.direct = choose(self.refinements), choose(self.direct)
+        self.left_out[reason] = before - len(self.refinements) - len(self.direct)
+
+
+def by_prompt(samples: Sequence[Row]) -> list[list[Row]]:
+    """Return the samples of each prompt by sample index, the prompts by problem."""
+    ordered = sorted(in_order(samples), key=lambda row: (row["problem_id"], row["prompt_id"]))
+    return [list(rows) for _, rows in groupby(ordered, lambda row: row["prompt_id"])]
 
 
 def training_row(kind: str, sample: Row, id_column: str) -> Row:

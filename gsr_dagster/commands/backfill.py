@@ -7,8 +7,9 @@ import click
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LaneName
-from gsr_dagster.operations.backfilling import Page, evaluation_lane, family_partitions, follow, to_launch
+from gsr_dagster.operations.backfilling import Page, evaluation_lanes, family_partitions, follow, to_launch
 from gsr_dagster.operations.home import artifact_store
+from gsr_dagster.operations.lanes import Lane
 from resources.progress import terminal_bars
 
 
@@ -22,13 +23,22 @@ from resources.progress import terminal_bars
 @with_experiment
 def command(experiment: Experiment, family, benchmarks, lane, only_missing, wait, address) -> None:
     """Launch the evaluation of a family's models, or of its students, on the page: a run a partition."""
-    page, chosen = Page(address.rstrip("/")), evaluation_lane(experiment, lane)
-    partitions = family_partitions(experiment, lane, family, benchmarks)
-    partitions, current = to_launch(artifact_store(experiment), chosen, partitions, only_missing)
-    if not partitions:
-        console.print(f"Nothing to do: {current} partitions of {family} are current.")
-        return
-    backfill_id = page.launch(experiment, chosen, family, partitions)
+    page, store = Page(address.rstrip("/")), artifact_store(experiment)
+    of_family = family_partitions(experiment, lane, family, benchmarks)
+    for chosen in evaluation_lanes(experiment, lane):
+        partitions = [partition for partition in chosen.partitions if partition in of_family]
+        partitions, current = to_launch(store, chosen, partitions, only_missing)
+        if partitions:
+            _launch(experiment, page, chosen, family, partitions, current, wait)
+        elif current:
+            console.print(f"Nothing to do: {current} partitions of {family} are current.")
+
+
+def _launch(
+    experiment: Experiment, page: Page, lane: Lane, family: str, partitions: list[str], current: int, wait: bool
+) -> None:
+    """Launch a lane's partitions on the page, and follow them where that is wanted."""
+    backfill_id = page.launch(experiment, lane, family, partitions)
     skipped = f", {current} are current" if current else ""
     console.print(f"Backfill {backfill_id}: {len(partitions)} partitions of {family}{skipped}.")
     console.print(page.link(backfill_id), soft_wrap=True)

@@ -122,10 +122,13 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
     yield _problem(problem)
     refined = row["kind"] == "refinement"
     drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
-    samples = _graded(experiment, store, drawn, student.teacher, problem)
+    teacher = student.refiner if refined else student.solver
+    samples = _graded(experiment, store, drawn, teacher, problem)
     column = "refinement_id" if refined else "solution_id"
     sample = next((s for s in samples if s[column] == row["teacher_sample_id"]), None)
-    if sample is None:
+    if sample is not None:  # a problem may have several groups
+        samples = [s for s in samples if s["prompt_id"] == sample["prompt_id"]]
+    else:
         raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
     if refined:
         pool = ArtifactKey("training_candidates", name)
@@ -135,7 +138,7 @@ def _why(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> I
             found = candidates.get(candidate_id)
             yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
     yield (
-        f"the teacher {student.teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
+        f"the teacher {teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
         f"{problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
     )
     good = sum(teaches(s) for s in samples)
@@ -158,11 +161,18 @@ def _mixture(student: Student, counts: TrainingSetCounts) -> str:
     """Say how many of what was kept stand in the training set."""
     refinements = f"{counts.refinement_rows:,} of {counts.kept_refinements:,} kept refinements"
     solutions = f"{counts.direct_rows:,} of {counts.kept_solutions:,} kept solutions"
-    return {
+    mixture = {
         "hybrid": f"in the mixture of one to one, {refinements} and {solutions}",
         "refinement": f"in a set of refinements alone, {refinements}; the {counts.kept_solutions:,} kept solutions are left out",
         "direct": f"in a set of direct solutions alone, {solutions}; the {counts.kept_refinements:,} kept refinements are left out",
     }[student.rows]
+    left_out = {
+        "with the text of another": counts.left_out_identical,
+        f"over {student.rows_a_problem} a problem": counts.left_out_of_a_problem,
+        "of easy groups": counts.left_out_easy,
+    }
+    said = ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
+    return f"{mixture}; left out by choice {said}" if said else mixture
 
 
 def _learners(experiment: Experiment, store: ArtifactStore, problem_id: str) -> Iterator[str]:
@@ -200,7 +210,7 @@ def _graded(experiment: Experiment, store: ArtifactStore, key: ArtifactKey, mode
     """Return an artifact's samples of one problem, graded, by sample index."""
     samples = [row for row in store.read(key) if row["problem_id"] == problem["problem_id"]]
     grader = Grader(name=experiment.evaluation.grader)
-    graded = graded_rows(grader, str(key), [problem], samples, experiment.models[model])
+    graded = graded_rows(grader, str(key), [problem], samples, experiment.subject_model(model))
     return by_problem(graded).get(problem["problem_id"], [])
 
 

@@ -72,6 +72,6 @@ def _print_students(experiment: Experiment, store: ArtifactStore, comparison: Ar
         return
     for table in comparison_tables(experiment, ReportedStudent.parse(store.read(comparison))):
         console.print(table)
-    if any(student.teacher == student.base for student in experiment.students.values()):
+    if any(student.teachers == (student.base,) for student in experiment.students.values()):
         note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
         console.print(f"\n{note}", soft_wrap=True)

@@ -16,11 +16,12 @@ Every other key is a partition key as it stands. experiments/demo.yaml shows all
 import re
 from typing import Annotated, Any, Literal, Self
 
+import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
 from gsr_dagster.experiment.engines import EngineSettings, OpenAI, RecordedSamples, Transformers
-from gsr_dagster.experiment.keys import EvaluationKey, LaneName
+from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
 from gsr_dagster.experiment.students import Student
@@ -162,7 +163,7 @@ class Experiment(Section):
         """Return the subjects of a lane, each with the model that it is, or is trained from."""
         if lane == "base":
             return {name: name for name in self.models}
-        return {name: student.base for name, student in self.students.items()}
+        return {name: self.root(name) for name in self.students}
 
     def evaluations(self, lane: LaneName) -> list[EvaluationKey]:
         """Return every subject of a lane on every benchmark, a benchmark's together."""
@@ -172,8 +173,47 @@ class Experiment(Section):
         """Return the model of a subject: itself, or a student's base, with the student's way to end its thinking."""
         if subject in self.models:
             return self.models[subject]
-        base = self.models[self.students[subject].base]
-        return base.model_copy(update={"thinking_end": self.thinking_end(subject)})
+        return self.models[self.root(subject)].model_copy(update={"thinking_end": self.thinking_end(subject)})
+
+    def root(self, subject: str) -> str:
+        """Return the model of the file that a subject is, or is trained from: of a student of a student the first one."""
+        for _ in self.students:  # a circle, which is refused, has no end
+            subject = self.students[subject].base if subject in self.students else subject
+        return subject
+
+    def trained_on(self, subject: str) -> list[str]:
+        """Return the students whose checkpoints make a subject's weights, its own first; none for a model."""
+        found = []
+        while subject in self.students:
+            found.append(subject)
+            subject = self.students[subject].base
+        return found
+
+    def earlier(self, student: str) -> list[str]:
+        """Return the students that must be trained before a student, since it learns from them or begins as one of them."""
+        named = self.students[student].models.values()
+        return list(dict.fromkeys(one for name in named for one in self.trained_on(name)))
+
+    def round(self, student: str) -> int:
+        """Return the round in which a student is trained: 1, or the one after those that it needs."""
+        return 1 + max(map(self.round, self.earlier(student)), default=0)
+
+    @property
+    def rounds(self) -> dict[int, list[str]]:
+        """The students by their round, ascending; without students an empty first one."""
+        found: dict[int, list[str]] = {1: []}
+        for student in self.students:
+            found.setdefault(self.round(student), []).append(student)
+        return dict(sorted(found.items()))
+
+    def evaluation_of(self, benchmark: str, subject: str) -> EvaluationKey:
+        """Return the evaluation of a model or a student."""
+        return EvaluationKey("student" if subject in self.students else "base", benchmark, subject)
+
+    def page_key(self, key: ArtifactKey) -> dg.AssetKey:
+        """Return the key in Dagster of the asset that an artifact is of."""
+        of_student = key.lane == "student" or key.asset in TEACHING
+        return page_key(self.name, key.asset, self.round(subject_of(key.partition)) if of_student else 1)
 
     @property
     def further_ks(self) -> list[int]:
@@ -185,7 +225,7 @@ class Experiment(Section):
         if subject in self.models:
             return self.models[subject].thinking_end
         student = self.students[subject]
-        return self.models[student.teacher].thinking_end or self.models[student.base].thinking_end
+        return next(filter(None, map(self.thinking_end, (*student.teachers, student.base))), None)
 
     def family(self, key: str) -> str:
         """Return the family of a model or student key."""

@@ -7,6 +7,7 @@
 True
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,13 +49,18 @@ class ArtifactKey:
         return f"{self.asset}[{self.partition}]" if self.partition else self.asset
 
 
-def page_key(experiment: str, asset: str) -> dg.AssetKey:
+def page_key(experiment: str, asset: str, round_number: int = 1) -> dg.AssetKey:
     """Return an asset's key in Dagster: it begins with the experiment's name, so that each has a place of its own.
+
+    What students of a later round are made and evaluated with are assets of their own there:
+    Dagster knows no asset of which a partition is made from another one.
 
     >>> page_key("demo", "base/gap_reports").path
     ['demo', 'base', 'gap_reports']
+    >>> page_key("demo", "lora_checkpoints", 2).path
+    ['demo', 'round_2', 'lora_checkpoints']
     """
-    return dg.AssetKey([experiment, *asset.split("/")])
+    return dg.AssetKey([experiment, *([f"round_{round_number}"] if round_number > 1 else []), *asset.split("/")])
 
 
 def asset_of(key: dg.AssetKey) -> str:
@@ -62,13 +68,18 @@ def asset_of(key: dg.AssetKey) -> str:
 
     >>> asset_of(page_key("demo", "base/gap_reports"))
     'base/gap_reports'
+    >>> asset_of(page_key("demo", "lora_checkpoints", 2))
+    'lora_checkpoints'
     """
-    return "/".join(key.path[1:])
+    _, *parts = key.path
+    return "/".join(parts[1:] if re.fullmatch(r"round_\d+", parts[0]) else parts)
 
 
 BENCHMARK_PROBLEMS = "benchmark_problems"
 TRAINING_PROBLEMS = ArtifactKey("training_problems")
 CONTAMINATION = ArtifactKey("contamination")
+# The assets whose partitions are the students.
+TEACHING = ("training_candidates", "teacher_refinements", "teacher_solutions", "training_sets", "lora_checkpoints")
 
 
 @dataclass(frozen=True, order=True)

@@ -10,7 +10,10 @@ from gsr_dagster.experiment.keys import LaneName
 
 @dataclass(frozen=True)
 class Partitions:
-    """Every partition definition of an experiment. A multi-partition's key is BENCHMARK|MODEL or BENCHMARK|STUDENT."""
+    """Every partition definition of an experiment. A multi-partition's key is BENCHMARK|MODEL or BENCHMARK|STUDENT.
+
+    Those of students are of the students of one round.
+    """
 
     benchmark: dg.StaticPartitionsDefinition
     student: dg.StaticPartitionsDefinition
@@ -18,10 +21,10 @@ class Partitions:
     trained: dg.MultiPartitionsDefinition
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Partitions":
+    def of(cls, experiment: Experiment, round_number: int = 1) -> "Partitions":
         benchmark = dg.StaticPartitionsDefinition(list(experiment.benchmarks))
         model = dg.StaticPartitionsDefinition(list(experiment.models))
-        student = dg.StaticPartitionsDefinition(list(experiment.students))
+        student = dg.StaticPartitionsDefinition(experiment.rounds[round_number])
         return cls(
             benchmark,
             student,

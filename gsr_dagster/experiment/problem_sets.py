@@ -60,12 +60,24 @@ class WorkedExample(Section):
     solution: str
 
 
+class WorkedRefinement(Section):
+    """A worked refinement: a problem with candidates, and the text that refines them, shown before the real one as a turn."""
+
+    problem: str
+    candidates: Annotated[tuple[str, ...], Field(min_length=1)]
+    refinement: str
+
+
 class ProblemSet(Section):
     """Where problems come from, how many, and how their answers are graded.
 
     ``options`` go to a reasoning-gym task; of a file they name the columns that are not
     called ``id``, ``problem`` and ``answer``. ``seed`` decides which problems, where they
     are fewer than the source has; without ``problems`` it is all of them.
+
+    ``worked_examples`` stand before every direct prompt. With ``students_see_examples: false``
+    students are trained and evaluated without them. ``worked_refinements`` stand before the
+    refinement prompts of models alone: what a student sees, and learns from, is the plain prompt.
     """
 
     source: Annotated[str, AfterValidator(_problem_source)]
@@ -74,6 +86,8 @@ class ProblemSet(Section):
     problems: Count | None = None
     domain: Domain | None = None
     worked_examples: tuple[WorkedExample, ...] = ()
+    worked_refinements: tuple[WorkedRefinement, ...] = ()
+    students_see_examples: bool = True
 
     @model_validator(mode="after")
     def _finite(self) -> Self:
@@ -85,6 +99,16 @@ class ProblemSet(Section):
         if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
             raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
         return self
+
+    def examples(self, of_student: bool) -> list[tuple[str, str]]:
+        """Return the (problem, solution) pairs that a model, or a student, is shown before a direct prompt."""
+        shown = self.worked_examples if self.students_see_examples or not of_student else ()
+        return [(example.problem, example.solution) for example in shown]
+
+    def refinements(self, of_student: bool) -> list[tuple[str, tuple[str, ...], str]]:
+        """Return the (problem, candidates, refinement) that a model is shown before a refinement prompt; a student none."""
+        shown = () if of_student else self.worked_refinements
+        return [(example.problem, example.candidates, example.refinement) for example in shown]
 
 
 class Benchmark(ProblemSet):

@@ -110,3 +110,13 @@ def choose_for_training(correct: Sequence[bool], k: int, rng: random.Random) -> 
     chosen = first[:k]
     rng.shuffle(chosen)
     return chosen
+
+
+def groups_for_training(correct: Sequence[bool], k: int, groups: int, rng: random.Random) -> list[list[int]]:
+    """Choose samples for several training prompts of k each, which share none: as for one prompt, then dealt out.
+
+    >>> groups_for_training([False, True, False, True], k=2, groups=2, rng=random.Random(0))
+    [[0, 2], [3, 1]]
+    """
+    chosen = choose_for_training(correct, k * groups, rng)
+    return [chosen[number * k : (number + 1) * k] for number in range(groups)]

@@ -30,6 +30,14 @@ def mixed_rows(
     return rows
 
 
+def refinements_taken(direct: int, kind: Kind, most_rows: int | None) -> int | None:
+    """Return how many refinements a mixture with so many direct rows takes at most, None where all of them."""
+    limits = [direct] if kind == "hybrid" else []
+    if most_rows is not None:
+        limits.append(most_rows // (2 if kind == "hybrid" else 1))
+    return min(limits, default=None)
+
+
 def is_mixed(kinds: Sequence[str], wanted: Kind) -> bool:
     """Return whether rows of these kinds are the mixture that is wanted, and not empty."""
     if wanted == "hybrid":

@@ -40,6 +40,14 @@ def refinement_messages(problem: str, summaries: Sequence[str]) -> list[Message]
     return [_user("\n\n".join([REFINE_ROLE, REFINE_RULES, direct_request(problem), *candidates]))]
 
 
+def refinement_turns(worked_refinements: Sequence[tuple[str, Sequence[str], str]]) -> list[Message]:
+    """Return the turns of (problem, candidates, refinement) examples, to stand before a refinement prompt."""
+    turns = []
+    for problem, candidates, refinement in worked_refinements:
+        turns += [*refinement_messages(problem, candidates), {"role": "assistant", "content": refinement}]
+    return turns
+
+
 def summarise(text: str, thinking_end: str | None) -> str | None:
     """Return what follows the model's thinking, or None where the thinking never ends.
 

@@ -138,7 +138,8 @@ def family_partitions(experiment: Experiment, lane: LaneName, family: str, bench
         raise BackfillError(f"no family {family!r}; there are: {', '.join(experiment.families)}")
     if unknown := [name for name in benchmarks if name not in experiment.benchmarks]:
         raise BackfillError(f"no benchmark {', '.join(unknown)}; there are: {', '.join(experiment.benchmarks)}")
-    evaluations = [EvaluationKey.parse(lane, partition) for partition in evaluation_lane(experiment, lane).partitions]
+    every = [partition for one in evaluation_lanes(experiment, lane) for partition in one.partitions]
+    evaluations = [EvaluationKey.parse(lane, partition) for partition in every]
     found = [
         evaluation.partition
         for evaluation in evaluations
@@ -149,12 +150,12 @@ def family_partitions(experiment: Experiment, lane: LaneName, family: str, bench
     return found
 
 
-def evaluation_lane(experiment: Experiment, name: LaneName) -> Lane:
-    """Return the lane "base" or "student". Raises BackfillError where the experiment has no student."""
-    for lane in lanes(experiment):
-        if lane.name == f"{name}_evaluation":
-            return lane
-    raise BackfillError(f"{experiment.name} has no student: --lane base evaluates its models")
+def evaluation_lanes(experiment: Experiment, name: LaneName) -> list[Lane]:
+    """Return the lane "base", or those of students, one a round. Raises BackfillError where the experiment has no student."""
+    found = [lane for lane in lanes(experiment) if lane.name.startswith(f"{name}_evaluation")]
+    if not found:
+        raise BackfillError(f"{experiment.name} has no student: --lane base evaluates its models")
+    return found
 
 
 def to_launch(store: ArtifactStore, lane: Lane, partitions: Sequence[str], only_missing: bool) -> tuple[list[str], int]:

@@ -29,7 +29,7 @@ def last_checks(definitions: dg.Definitions, instance: dg.DagsterInstance, lanes
     """Yield the last evaluation of every check of every artifact, in the order of the lanes."""
     keys = [key for checks in definitions.asset_checks or () for key in checks.check_keys]
     for lane in lanes:
-        of_lane = [key for asset in lane.assets for key in keys if asset_of(key.asset_key) == asset]
+        of_lane = [key for step in lane.steps for key in keys if key.asset_key == step.page_key]
         for partition in lane.partitions if of_lane else ():
             records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
                 of_lane, PartitionKeyFilter(key=partition or None)

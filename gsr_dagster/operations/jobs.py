@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import page_key, subject_of
+from gsr_dagster.experiment.keys import subject_of
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.operations.lanes import Lane, lanes
 from resources.store.artifacts import ArtifactStore
@@ -30,17 +30,13 @@ def name_in_dagster(experiment: Experiment, name: str) -> str:
 
 def lane_job(experiment: Experiment, lane: Lane):
     """Return the job that materializes a lane. Its runs carry the experiment and the family as tags."""
-    selection = dg.AssetSelection.assets(*(page_key(experiment.name, asset) for asset in lane.assets))
-    partitions = Partitions.of(experiment)
-    by_subject = {
-        "base_evaluation": partitions.base,
-        "teaching": partitions.student,
-        "student_evaluation": partitions.trained,
-    }
-    config = None
-    if lane.name in by_subject:
+    selection = dg.AssetSelection.assets(*(step.page_key for step in lane.steps))
+    partitions = Partitions.of(experiment, lane.round)
+    by_subject = {"base": partitions.base, "teaching": partitions.student, "student": partitions.trained}
+    config, kind = None, lane.name.split("_")[0]
+    if kind in by_subject:
         config = dg.PartitionedConfig(
-            partitions_def=by_subject[lane.name],
+            partitions_def=by_subject[kind],
             run_config_for_partition_key_fn=lambda partition: {},
             tags_for_partition_key_fn=lambda partition: {FAMILY_TAG: experiment.family(subject_of(partition))},
         )

@@ -10,7 +10,7 @@ from assets.reports.fingerprints import report_steps
 from assets.steps import Step
 from assets.teaching.fingerprints import teaching_steps
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, LaneName
+from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey, LaneName
 from resources.store.artifacts import ArtifactStore
 
 
@@ -21,6 +21,8 @@ class Lane:
     name: str
     steps: tuple[Step, ...]
     partitions: tuple[str, ...]
+    # The round of its students, 1 where it has none.
+    round: int = 1
 
     @property
     def assets(self) -> list[str]:
@@ -50,8 +52,7 @@ def lanes(experiment: Experiment) -> list[Lane]:
         Lane("benchmarks", (problems,), tuple(problems.partitions)),
         Lane("training_problem_set", tuple(training), ("",) if training else ()),
         _evaluation_lane(experiment, "base"),
-        Lane("teaching", tuple(teaching_steps(experiment)), tuple(experiment.students)),
-        _evaluation_lane(experiment, "student"),
+        *(lane for round_number in experiment.rounds for lane in _of_round(experiment, round_number)),
         Lane("reports", tuple(report_steps(experiment)), ("",)),
     ]
     return [lane for lane in every if lane.partitions]
@@ -59,12 +60,23 @@ def lanes(experiment: Experiment) -> list[Lane]:
 
 def all_steps(experiment: Experiment) -> dict[str, Step]:
     """Return every step of an experiment by its asset, upstream first."""
-    return {step.asset: step for lane in lanes(experiment) for step in lane.steps}
+    return {step.asset: step.of_round(None) for lane in lanes(experiment) for step in lane.steps}
 
 
-def _evaluation_lane(experiment: Experiment, lane: LaneName) -> Lane:
+def _of_round(experiment: Experiment, round_number: int) -> list[Lane]:
+    """Return the lanes of the students of a round: their teaching and their evaluation."""
+    steps = [step.of_round(round_number) for step in teaching_steps(experiment)]
+    name = "teaching" if round_number == 1 else f"teaching_round_{round_number}"
+    taught = Lane(name, tuple(steps), tuple(experiment.rounds[round_number]), round_number)
+    return [taught, _evaluation_lane(experiment, "student", round_number)]
+
+
+def _evaluation_lane(experiment: Experiment, lane: LaneName, round_number: int = 1) -> Lane:
     """Return an evaluation lane, a subject's partitions together: its model is loaded once for all of them."""
-    steps: Sequence[Step] = [*evaluation_steps(experiment, lane), *aggregation_steps(experiment, lane)]
+    every: Sequence[Step] = [*evaluation_steps(experiment, lane), *aggregation_steps(experiment, lane)]
+    steps = [step.of_round(round_number) for step in every]
     order = list(experiment.subjects(lane))
-    evaluations = sorted(experiment.evaluations(lane), key=lambda evaluation: order.index(evaluation.subject))
-    return Lane(f"{lane}_evaluation", tuple(steps), tuple(evaluation.partition for evaluation in evaluations))
+    evaluations = [EvaluationKey.parse(lane, partition) for partition in steps[0].partitions]
+    evaluations = sorted(evaluations, key=lambda evaluation: order.index(evaluation.subject))
+    name = f"{lane}_evaluation" if round_number == 1 else f"{lane}_evaluation_round_{round_number}"
+    return Lane(name, tuple(steps), tuple(evaluation.partition for evaluation in evaluations), round_number)

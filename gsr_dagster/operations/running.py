@@ -12,7 +12,7 @@ from dagster._core.execution.execute_in_process import merge_run_tags
 from rich.console import Console
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, page_key
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.failures import cause, root_error
 from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import Lane
@@ -72,7 +72,7 @@ class Run:
 
     def _materialize(self, lane: Lane, partition: str, keys: list[ArtifactKey]) -> None:
         job = self.definitions.resolve_job_def(name_in_dagster(self.experiment, lane.name))
-        assets = [page_key(self.experiment.name, key.asset) for key in keys]
+        assets = [self.experiment.page_key(key) for key in keys]
         tags = merge_run_tags(job, partition or None, FROM_COMMAND_LINE, assets, self.instance, QUIET)
         # Dagster's own execute_in_process makes a run of no code location.
         run = self.instance.create_run_for_job(

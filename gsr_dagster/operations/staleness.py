@@ -12,7 +12,7 @@ from datetime import datetime
 import dagster as dg
 
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, asset_of, page_key
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.jobs import EXPERIMENT_TAG, name_in_dagster
 from gsr_dagster.operations.lanes import lanes
 from resources.store.artifacts import ArtifactStore
@@ -33,7 +33,7 @@ def refreshable(
     for lane in lanes(experiment):
         for partition in lane.partitions:
             keys = lane.keys(partition)
-            if lane.name not in MADE_FOR_A_NEW_STUDENT and not any(store.manifest(key) for key in keys):
+            if not lane.name.startswith(MADE_FOR_A_NEW_STUDENT) and not any(store.manifest(key) for key in keys):
                 continue
             stale = lane.stale(store, partition)
             upstream = lane.upstream(partition)
@@ -45,7 +45,7 @@ def refreshable(
 
 def given_up(instance: dg.DagsterInstance, experiment: Experiment, key: ArtifactKey) -> bool:
     """Return whether the last run that was to make an artifact failed or was stopped before it did."""
-    asset, partition = page_key(experiment.name, key.asset), key.partition or None
+    asset, partition = experiment.page_key(key), key.partition or None
     planned = instance.get_latest_planned_materialization_info(asset, partition)
     run = instance.get_run_by_id(planned.run_id) if planned else None
     if planned is None or run is None or run.status not in LEFT_TO_PEOPLE:
@@ -72,8 +72,7 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
             instance = context.asset_graph_view.instance
             found = refreshable(self.experiment, self.store, lambda key: given_up(instance, self.experiment, key))
             self.looked_up = (context.evaluation_time, set(found))
-        asset = asset_of(context.key)
-        stale = {key.partition for key in self.looked_up[1] if key.asset == asset}
+        stale = {key.partition for key in self.looked_up[1] if self.experiment.page_key(key) == context.key}
         candidates = context.candidate_subset
         if context.partitions_def is not None:
             candidates = candidates.compute_intersection_with_partition_keys(stale)

@@ -79,7 +79,7 @@ DRAWN = {
     "generated_tokens": WHOLE,
     "drawn_with": TEXT,
 }
-TAUGHT = {"problem_id": TEXT, "messages": TEXT}
+TAUGHT = {"problem_id": TEXT, "messages": TEXT, "student_prompt_tokens": WHOLE}
 SHOWN = {"problem_id": TEXT, "candidate_ids": TEXTS}
 
 

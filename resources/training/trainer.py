@@ -64,16 +64,18 @@ class Trainer(dg.ConfigurableResource):
         template_kwargs: Mapping[str, Any] | None = None,
         saves: Saves | None = None,
         address: str | None = None,
+        folder: Path | None = None,
     ) -> Trained:
         """Return the folder of the checkpoint, the history (``step``, ``epoch``, ``loss``, ``learning_rate``), the facts.
 
         ``rows`` are training rows (assets/teaching/training_sets.py). It goes on from the newest
-        of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. Raises
+        of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. ``folder``
+        holds the weights where ``source`` only names them, as those of an earlier student. Raises
         TrainingError where the template cannot be trained on, where the process fails or the
         loss is not finite, TrainingDiedError where a signal ended it.
         """
-        refuse_untrainable(source, template_kwargs or {})
-        folder = weights.fetch(source)
+        refuse_untrainable(source, template_kwargs or {}, folder)
+        folder = folder or weights.fetch(source)
         with reserved(saves or Saves(scratch / "saves"), instead=scratch / "saves") as (own, lock):
             newest = own.newest()
             if newest:
@@ -149,10 +151,10 @@ class Trainer(dg.ConfigurableResource):
         ]
 
 
-def refuse_untrainable(source: str, template_kwargs: Mapping[str, Any]) -> None:
+def refuse_untrainable(source: str, template_kwargs: Mapping[str, Any], folder: Path | None = None) -> None:
     """Raise TrainingError, by the model's name, where its chat template cannot be trained on as it is asked."""
     try:
-        targets_of(source, weights.fetch_tokenizer(source), template_kwargs)
+        targets_of(source, folder or weights.fetch_tokenizer(source), template_kwargs)
     except TemplateError as error:
         raise TrainingError(str(error)) from None
 

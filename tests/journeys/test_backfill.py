@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from gsr_dagster.experiment.loading import load_experiment
-from gsr_dagster.operations.backfilling import BackfillError, evaluation_lane, to_launch
+from gsr_dagster.operations.backfilling import BackfillError, evaluation_lanes, to_launch
 from gsr_dagster.operations.home import artifact_store
 
 BY_PARTITION = """query {
@@ -34,7 +34,7 @@ def test_one_model_fails_alone_and_a_relaunch_does_only_what_is_missing(served):
     ended = dict(line.split() for line in second.stdout.splitlines() if "|" in line)
     assert ended == {f"{benchmark}|qwen2.5-14b": "success" for benchmark in served.family.benchmarks}
     experiment = load_experiment(served.family.path)
-    lane = evaluation_lane(experiment, "base")
+    lane = evaluation_lanes(experiment, "base")[0]
     assert to_launch(artifact_store(experiment), lane, list(ended), only_missing=True) == ([], 2)
     runs = served.page.ask(BY_PARTITION)["results"]
     assert len(runs) == 6

@@ -1,4 +1,4 @@
-"""What a run of an experiment costs before it starts: `gsr plan`. planned_steps.py counts it."""
+"""What a run of an experiment costs before it starts: `gsr plan`. steps.py counts it."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain

@@ -16,8 +16,9 @@ from gsr_dagster.experiment.datasets import REGISTRY
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
 
 # A rate is that of a model of so many parameters; others are slower in proportion.
@@ -76,10 +77,10 @@ def plan(experiment: Experiment) -> list[Step]:
     for name in experiment.models:
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
-    for name, student in experiment.students.items():
-        steps += planned.teaching(name, student, drawn)
-        steps += planned.evaluation(name, student.base)
-        steps += planned.aggregations(name, student.base)
+    for name in [name for of_round in experiment.rounds.values() for name in of_round]:
+        steps += planned.teaching(name, experiment.students[name], drawn)
+        steps += planned.evaluation(name, name)
+        steps += planned.aggregations(name, name)
     return steps
 
 
@@ -116,7 +117,7 @@ class Planned:
 
     def evaluation(self, subject: str, model: str) -> Iterator[Step]:
         """Yield the direct samples and the refinements of a subject over all benchmarks."""
-        if isinstance(self.experiment.models[model].engine, RecordedSamples):
+        if isinstance(self.experiment.subject_model(model).engine, RecordedSamples):
             return
         direct = self.experiment.rollout("direct", subject).max_new_tokens
         refinement = self.experiment.rollout("refinement", subject).max_new_tokens
@@ -158,30 +159,33 @@ class Planned:
             self.refinement("training_problems"),
         )
         candidates = ("training_candidates", student.sampler, student.candidates)
-        refinements = ("teacher_refinements", student.teacher, student.refinements)
-        solutions = ("teacher_solutions", student.teacher, student.solutions)
+        refinements = ("teacher_refinements", student.refiner, student.refinements)
+        solutions = ("teacher_solutions", student.solver, student.solutions)
         for settings, length in (
             (candidates, direct),
-            ((*refinements, candidates), refinement),
+            ((*refinements, candidates, student.groups), refinement),
             (solutions, direct),
         ):
-            if settings in drawn:
+            what, model, rollouts = settings[:3]
+            if settings in drawn or not student.samples(what):
                 continue
             drawn.add(settings)
-            what, model, rollouts = settings[:3]
-            asked = [(problems, problems * rollouts.samples, length)]
+            prompts = problems * (student.groups if what == "teacher_refinements" else 1)
+            asked = [(prompts, prompts * rollouts.samples, length)]
             yield self.step(what, model, model, asked, rollouts.max_new_tokens)
-        solved, refined = student.solutions.samples, student.refinements.samples
+        most = student.rows_a_problem or MOST
+        solved = min(student.solutions.samples, most)
+        refined = min(student.refinements.samples * student.groups, most)
         rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
         rows = min(rows, student.most_rows or rows)
         longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
-        parameters = self.experiment.models[student.base].parameters
+        parameters = self.experiment.subject_model(student.base).parameters
         tokens = int(rows * student.training.epochs * longest)
         yield Step("lora_checkpoints", name, student.base, parameters, rows, rows, tokens)
 
     def step(self, what: str, subject: str, sampler: str, asked: list[tuple[int, int, int]], limit: int) -> Step:
         """Return a step that asks for so many (prompts, samples), with so many tokens a prompt."""
-        model = self.experiment.models[sampler]
+        model = self.experiment.subject_model(sampler)
         server = model.engine if isinstance(model.engine, OpenAI) else None
         prompts, samples = sum(p for p, _, _ in asked), sum(s for _, s, _ in asked)
         # A request for several samples pays its prompt once.
@@ -191,12 +195,12 @@ class Planned:
 
     def direct(self, name: str) -> int:
         """Return the tokens of a direct prompt."""
-        examples = [(example.problem, example.solution) for example in self.sets[name].worked_examples]
-        return self.lengths[name] + _tokens(direct_messages("", examples))
+        return self.lengths[name] + _tokens(direct_messages("", self.sets[name].examples(of_student=False)))
 
     def refinement(self, name: str) -> int:
         """Return the tokens of a prompt with candidates, which have their whole budget."""
-        written = _tokens(refinement_messages("", [""] * self.experiment.k))
+        before = refinement_turns(self.sets[name].refinements(of_student=False))
+        written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k)])
         return self.lengths[name] + written + self.experiment.evaluation.candidate_tokens
 
 

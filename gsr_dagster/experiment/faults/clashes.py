@@ -1,6 +1,6 @@
 """What no single field of the experiment file can know: references, families and counts that do not fit together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gsr_dagster.experiment.engines import LORA_RANKS, VLLM, OpenAI, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
@@ -11,14 +11,47 @@ from gsr_dagster.experiment.settings import RolloutSettings
 
 def clashes(experiment: Experiment) -> Iterator[Fault]:
     """Yield every clash between sections of a file that is right section by section."""
+    circles = list(_of_circles(experiment))
+    for place, what in circles:
+        yield Fault(place, what)
+    if circles:  # what a student is trained from has no end, so that nothing else can be told of it
+        return
     for check in (_of_counts, _of_references, _of_students, _of_thinking, _of_recorded):
         for place, what in check(experiment):
             yield Fault(place, what)
 
 
-def _known(experiment: Experiment, name: str) -> str:
-    """Return the models that there are, and which of them may be meant."""
-    return f"no model {name!r}{which(name, list(experiment.models))}"
+def _known(experiment: Experiment, name: str, students: Iterable[str] = ()) -> str:
+    """Return the models that there are, and the students that can stand for one; and which of them may be meant."""
+    return f"no model {name!r}{which(name, [*experiment.models, *students])}"
+
+
+def _of_circles(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield every circle of students that are made with each other, at the first of them."""
+    told = set[str]()
+    for name in experiment.students:
+        if name in told:
+            continue
+        for step, chain in _chains(experiment, name):
+            told |= set(chain)
+            what = (
+                f"a student cannot be made with itself: {' → '.join(chain)}. Let one of them name a model in its stead"
+            )
+            yield ("students", name, *step.split(".")), what
+            break
+
+
+def _chains(experiment: Experiment, start: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the ways from a student back to itself, each with the key of the student at which it begins."""
+    seen = set[str]()
+    open_ends = [(step, [start, name]) for step, name in experiment.students[start].models.items()]
+    while open_ends:
+        step, chain = open_ends.pop(0)
+        if chain[-1] == start:
+            yield step, chain
+        elif chain[-1] in experiment.students and chain[-1] not in seen:
+            seen.add(chain[-1])
+            open_ends += [(step, [*chain, name]) for name in experiment.students[chain[-1]].models.values()]
 
 
 def _of_counts(experiment: Experiment) -> Iterator[tuple[Place, str]]:
@@ -76,13 +109,14 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         )
     for name, student in experiment.students.items():
         place = ("students", name)
-        for role in ("base", "teacher", "candidates_from"):
-            model = getattr(student, role)
-            if model is not None and model not in models:
-                yield (*place, role), _known(experiment, model)
+        for role, model in student.models.items():
+            if model not in models and model not in experiment.students:
+                others = [other for other in experiment.students if other != name]
+                yield (*place, *role.split(".")), _known(experiment, model, others)
         if name in models:
             yield place, f"a model has this key already: write another one, as in {name}-gsr"
-        base = models.get(student.base)
+        root = experiment.root(name)
+        base = models.get(root)
         if base and isinstance(base.engine, OpenAI | RecordedSamples):
             yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
         if base and base.trust_remote_code:
@@ -90,12 +124,19 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         served = base and isinstance(base.engine, VLLM | Ray)
         if served and student.lora and student.lora.rank > LORA_RANKS[-1]:
             yield (*place, "lora", "rank"), f"vLLM serves an adapter of a rank up to {LORA_RANKS[-1]}"
-        for role in ("teacher", "sampler"):
-            model = models.get(getattr(student, role))
-            if model and isinstance(model.engine, RecordedSamples):
-                yield (*place, role), "recorded samples are of benchmarks: nothing can be drawn for training"
-        if base and not name.startswith(f"{experiment.family(student.base)}-"):
-            yield place, f"must start with its base's family, as in {experiment.family(student.base)}-{name}"
+        for role, name_of_model in student.models.items():
+            model = models.get(name_of_model)
+            if role != "base" and model and isinstance(model.engine, RecordedSamples):
+                yield (
+                    (*place, *role.split(".")),
+                    "recorded samples are of benchmarks: nothing can be drawn for training",
+                )
+        ends = {experiment.thinking_end(teacher) for teacher in student.teachers if _is_there(experiment, teacher)}
+        if len(ends) > 1:
+            what = f"{' and '.join(student.teachers)} end their thinking in different ways, and a student has one: "
+            yield (*place, "teacher"), f"{what}take two that both think, with the same thinking_end, or two that do not"
+        if base and not name.startswith(f"{experiment.family(root)}-"):
+            yield place, f"must start with its base's family, as in {experiment.family(root)}-{name}"
         training = student.training
         if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:
             what = f"a weight of {training.refine_weight} gives rows: {student.rows} no weight at all"
@@ -106,11 +147,24 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 f"{training.batch_size} rows a step do not divide into {training.processes} processes "
                 f"of {training.rows_at_once} rows at once",
             )
-        if student.candidates.samples < experiment.k:
+        if student.candidates.samples < experiment.k * student.groups and student.rows != "direct":
+            of = f"{student.groups} groups" if student.groups > 1 else "a group"
             yield (
                 (*place, "candidates", "samples"),
-                f"{student.candidates.samples} samples cannot fill a group of k={experiment.k} candidates",
+                f"{student.candidates.samples} samples cannot fill {of} of k={experiment.k} candidates",
             )
+        if student.hard_share is not None and student.rows == "direct":
+            yield (*place, "hard_share"), "rows: direct has no refinements, of hard groups or easy ones: leave it out"
+
+
+def _is_there(experiment: Experiment, name: str) -> bool:
+    """Return whether a name is a model's, or a student's that can be followed back to models."""
+    student = experiment.students.get(name)
+    return (
+        name in experiment.models
+        if student is None
+        else all(_is_there(experiment, one) for one in student.models.values())
+    )
 
 
 def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
@@ -118,17 +172,17 @@ def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     for place, settings, sampled in _sampled(experiment):
         if settings.thinking_tokens is None:
             continue
-        models = {name: experiment.models[name] for name in sampled if name in experiment.models}
+        models = {name: experiment.subject_model(name) for name in sampled if _is_there(experiment, name)}
         ends = [model.thinking_end for model in models.values()]
         if place[0] == "evaluation":  # a student ends its thinking as its teacher does
-            taught = [student for student in experiment.students.values() if student.teacher in experiment.models]
-            ends += [experiment.models[student.teacher].thinking_end for student in taught]
+            teachers = [teacher for student in experiment.students.values() for teacher in student.teachers]
+            ends += [experiment.thinking_end(name) for name in teachers if _is_there(experiment, name)]
         if not any(ends):
             named = f": none of {', '.join(models)} has a thinking_end" if models else ""
             yield (*place, "thinking_tokens"), f"no model that is sampled with them thinks first{named}"
         for name, model in models.items():
             most = model.max_new_tokens if place[0] == "evaluation" else None
-            if model.thinking_end and most and most <= settings.thinking_tokens:
+            if name in experiment.models and model.thinking_end and most and most <= settings.thinking_tokens:
                 yield (
                     ("families", *_key_parts(experiment, name), "max_new_tokens"),
                     f"{most} leave no room for an answer after thinking_tokens of {settings.thinking_tokens}",
@@ -142,8 +196,8 @@ def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, l
     yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
-        yield ("students", name, "refinements"), student.refinements, [student.teacher]
-        yield ("students", name, "solutions"), student.solutions, [student.teacher]
+        yield ("students", name, "refinements"), student.refinements, [student.refiner]
+        yield ("students", name, "solutions"), student.solutions, [student.solver]
 
 
 def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:

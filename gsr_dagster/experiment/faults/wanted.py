@@ -1,7 +1,7 @@
 """What may stand at a place of the experiment file, read from the models that check it, in words and with an example."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,6 +74,8 @@ def spot_of(where: Sequence[str | int]) -> Spot:
             spot = Spot((*spot.place, step), get_args(annotation)[1])
         elif get_origin(annotation) is tuple:
             spot = Spot((*spot.place, step), get_args(annotation)[0])
+        elif is_union(annotation) and step in FORMS:
+            spot = Spot(spot.place, FORMS[step](annotation), metadata, spot.owner)
         elif is_union(annotation):
             spot = Spot(spot.place, _branch(annotation, str(step)), metadata, spot.owner, branch=str(step))
         else:
@@ -203,6 +205,9 @@ def every_section(annotation: Any = Experiment, place: str = "") -> Iterator[tup
         yield from every_section(get_args(annotation)[1], f"{place}.{name}")
     elif get_origin(annotation) is tuple:
         yield from every_section(get_args(annotation)[0], place)
+    elif is_union(annotation):
+        for member in get_args(annotation):
+            yield from every_section(member, place)
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
@@ -227,6 +232,15 @@ def _is_named(annotation: Any) -> bool:
     """Return whether this is a section in which each entry has a name of its own choice, and is a section in turn."""
     inner, _ = plain(get_args(annotation)[1])
     return bool(sections_of(inner)) or get_origin(inner) is dict
+
+
+def _section_in(annotation: Any) -> Any:
+    """Return the section among the members of a union."""
+    return next(one for member in get_args(annotation) for one in sections_of(member))
+
+
+# Where the form of a value says which member of a union is meant: what is wrong is told of that one, or of both forms.
+FORMS: dict[str | int, Callable[[Any], Any]] = {"section": _section_in, "text": lambda annotation: annotation}
 
 
 def _branch(annotation: Any, label: str) -> Any:

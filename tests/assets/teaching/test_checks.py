@@ -39,7 +39,7 @@ def test_all_wrong_groups_that_teach_nothing_are_a_warning(school):
     check = school.checks("training_sets")["all_wrong_kept"]
     assert (check.passed, check.severity) == (False, WARN)
     all_wrong = {
-        r["problem_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
+        r["prompt_id"] for r in school.store.read(ArtifactKey("teacher_refinements", STUDENT)) if not r["n_correct"]
     }
     assert f"0 of {len(all_wrong)}" in check.description
     assert set(check.metadata["such_as"].value) <= all_wrong
@@ -120,13 +120,22 @@ def test_a_loss_that_is_not_finite_is_an_error_and_one_that_rose_a_warning(schoo
     check = school.checks("lora_checkpoints")["loss_fell"]
     assert (check.passed, check.severity) == (False, WARN)
     assert (
-        "is 1.5 in the first half, 3.5 in the second: the second should be below the first; train longer"
+        "the mean loss of the first 2 of 4 steps is 1.5, of the last 2 3.5: the last should be below the first; train longer"
         in check.description
     )
     school.rewrite("lora_checkpoints", STUDENT, every(2, loss=math.inf))
     checks = school.checks("lora_checkpoints")
     assert checks["training_finite"].metadata["steps"].value == [1, 2]
     assert not checks["training_finite"].passed
+
+
+def test_a_loss_is_judged_by_the_first_and_last_fifth_of_its_steps(school):
+    losses = [3.0] * 4 + [1.0] * 12 + [2.0, 2.0, 2.0, 3.5]  # the last step alone, and the second half, say otherwise
+    history = [{"step": n, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for n, loss in enumerate(losses, 1)]
+    school.rewrite("lora_checkpoints", STUDENT, lambda rows: history)
+    check = school.checks("lora_checkpoints")["loss_fell"]
+    assert check.passed
+    assert "first and last 4 of 20 steps: 3, then 2.375" in check.description
 
 
 def test_a_chain_that_is_broken_far_up_is_an_error(school):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.test_utils import create_test_daemon_workspace_context, instance_for_test
@@ -81,6 +82,8 @@ def one_run_a_partition(chosen: list[Lane]) -> list[tuple[str, ...]]:
 
 @pytest.fixture(params=["recorded", "demo"])
 def experiment_file(request, recorded_family) -> Path:
+    if request.param == "rounds":
+        return request.getfixturevalue("with_rounds")
     return recorded_family.path if request.param == "recorded" else SHIPPED / "demo.yaml"
 
 
@@ -113,4 +116,37 @@ def test_materialize_all_is_one_run_a_partition_though_benchmarks_are_not_loaded
     begun.tick()
     begun.finish()
     *partitioned, reports = chosen  # the report of the base models does not wait for the students
+    assert [run for run in begun.runs if not set(run) & set(reports.assets)] == one_run_a_partition(partitioned)
+
+
+@pytest.fixture
+def with_rounds(tmp_path) -> Path:
+    """The demo with a student of its student, and one of that one."""
+    document = yaml.safe_load((SHIPPED / "demo.yaml").read_text())
+    ((first, student),) = document["students"].items()
+    document["students"] |= {
+        f"{first}-2": {**student, "base": first},
+        f"{first}-3": {**student, "teacher": f"{first}-2"},
+    }
+    path = tmp_path / "rounds.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("experiment_file", ["rounds"], indirect=True)
+def test_materialize_all_makes_the_rounds_in_their_order(backfill, experiment_file):
+    experiment = load_experiment(experiment_file)
+    begun = backfill(lanes(experiment))
+    order: list[str] = []
+    for _ in range(MOST_TICKS):
+        begun.tick()
+        runs = begun.instance.get_runs()
+        new = {partition_of(run) for run in runs if "lora_checkpoints" in map(asset_of, run.asset_selection or ())} - {
+            *order
+        }
+        assert len(new) <= 1  # a round has one student here, and waits for the one before
+        order += sorted(new)
+        begun.end()
+    assert order == [student for students in experiment.rounds.values() for student in students]
+    *partitioned, reports = lanes(experiment)
     assert [run for run in begun.runs if not set(run) & set(reports.assets)] == one_run_a_partition(partitioned)

@@ -14,7 +14,7 @@ import pytest
 
 from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.experiment.loading import load_experiment
-from gsr_dagster.operations.backfilling import evaluation_lane, family_partitions, to_launch
+from gsr_dagster.operations.backfilling import evaluation_lanes, family_partitions, to_launch
 from gsr_dagster.operations.home import artifact_store
 from tests.journeys.reliability.full_numbers import times
 
@@ -65,7 +65,7 @@ def victims(served, named: str, run: int) -> list[int]:
 def claims_without_an_artifact(served, instance: dg.DagsterInstance) -> list[ArtifactKey]:
     """Return what Dagster holds for materialized although no manifest says so."""
     experiment = load_experiment(served.family.path)
-    store, lane = artifact_store(experiment), evaluation_lane(experiment, "base")
+    store, lane = artifact_store(experiment), evaluation_lanes(experiment, "base")[0]
     claimed = [
         ArtifactKey(asset, partition)
         for asset in lane.assets
@@ -102,7 +102,7 @@ def test_a_backfill_goes_on_where_it_was_killed(served, victim):
         assert claims_without_an_artifact(served, instance) == []
         ended = Counter(run.status for run in instance.get_runs())
     experiment = load_experiment(served.family.path)
-    lane = evaluation_lane(experiment, "base")
+    lane = evaluation_lanes(experiment, "base")[0]
     partitions = family_partitions(experiment, "base", "qwen2.5", [])
     assert to_launch(artifact_store(experiment), lane, partitions, only_missing=True) == ([], 4)
     assert ended.keys() == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}

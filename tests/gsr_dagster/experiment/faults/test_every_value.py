@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gsr_dagster.experiment.aggregations import aggregation_kinds
-from gsr_dagster.experiment.faults.wanted import every_section, example_of, in_words, kind_of, plain, sections_of
+from gsr_dagster.experiment.faults.wanted import (
+    every_section,
+    example_of,
+    in_words,
+    is_union,
+    kind_of,
+    plain,
+    sections_of,
+)
 from gsr_dagster.experiment.settings import Section
 from tests.gsr_dagster.experiment.faults.refused import RIGHT, said
 
@@ -51,8 +59,11 @@ def whole() -> dict[str, Any]:
         }
         document["aggregations"][kind_of(kind)] = {"kind": kind_of(kind), **needed}
     document["benchmarks"]["own"]["worked_examples"] = [{"problem": "1 + 1?", "solution": "2"}]
+    document["benchmarks"]["own"]["worked_refinements"] = [{"problem": "1?", "candidates": ["1"], "refinement": "1"}]
     document["students"]["qwen-gsr"] |= {"base": "qwen-vllm", "teacher": "qwen-openai", "lora": {}}
     document["students"]["qwen-gsr"]["training"]["trainer"] = {"packing": True}
+    two = {"refinements": "qwen-openai", "solutions": "qwen-vllm"}
+    document["students"]["qwen-two"] = {**copy.deepcopy(document["students"]["qwen-gsr"]), "teacher": two}
     document["checks"] = {}
     return document
 
@@ -60,6 +71,8 @@ def whole() -> dict[str, Any]:
 def sections(data: Any, annotation: Any) -> Iterator[tuple[dict[str, Any], type[Section]]]:
     """Yield every section of a document with its class."""
     annotation, _ = plain(annotation)
+    if is_union(annotation) and not sections_of(annotation) and isinstance(data, dict):
+        annotation = next(member for member in get_args(annotation) if sections_of(member))
     members = sections_of(annotation)
     if isinstance(data, list):
         for one in data:

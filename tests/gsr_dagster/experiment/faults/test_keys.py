@@ -131,7 +131,9 @@ MISTAKES = [
     (
         "a student without a teacher",
         changed("    teacher: qwen-served\n", ""),
-        ["line 21, students.qwen-gsr.teacher: this key is missing: a text is wanted, as in teacher: qwen2.5-72b"],
+        [
+            "line 21, students.qwen-gsr.teacher: this key is missing: a text or a section is wanted, as in teacher: qwen2.5-72b"
+        ],
     ),
 ]
 

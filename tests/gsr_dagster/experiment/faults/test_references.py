@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gsr_dagster.experiment.faults.refused import changed, said, section
+from tests.gsr_dagster.experiment.faults.refused import RIGHT, changed, said, section
 
 # The mistake, the file with it, and every line that is said.
 MISTAKES = [
@@ -79,6 +79,68 @@ MISTAKES = [
         changed("teacher: qwen-served", "teacher: qwen-srved"),
         [
             "line 23, students.qwen-gsr.teacher: no model 'qwen-srved': did you mean qwen-served? There are qwen-7b, qwen-served"
+        ],
+    ),
+    (
+        "one of two teachers that is not there",
+        changed("teacher: qwen-served", "teacher: {refinements: qwen-7b, solutions: qwen-srved}"),
+        [
+            "line 23, students.qwen-gsr.teacher.solutions: no model 'qwen-srved': did you mean qwen-served? There are qwen-7b, qwen-served"
+        ],
+    ),
+    (
+        "one teacher of two",
+        changed("teacher: qwen-served", "teacher: {refinements: qwen-7b}"),
+        [
+            "line 23, students.qwen-gsr.teacher.solutions: this key is missing: a text is wanted, as in solutions: qwen2.5-7b"
+        ],
+    ),
+    (
+        "a list of teachers",
+        changed("teacher: qwen-served", "teacher: [qwen-7b, qwen-served]"),
+        [
+            "line 23, students.qwen-gsr.teacher: a text or a section is wanted, as in teacher: qwen2.5-72b, and a list stands there"
+        ],
+    ),
+    (
+        "two teachers of whom one thinks",
+        changed("engine: {kind: openai", 'thinking_end: "</think>"\n      engine: {kind: openai').replace(
+            "teacher: qwen-served", "teacher: {refinements: qwen-7b, solutions: qwen-served}"
+        ),
+        [
+            "line 24, students.qwen-gsr.teacher: qwen-7b and qwen-served end their thinking in different ways, and a student has one: take two that both think, with the same thinking_end, or two that do not"
+        ],
+    ),
+    (
+        "a student that is its own teacher",
+        changed("teacher: qwen-served", "teacher: qwen-gsr"),
+        [
+            "line 23, students.qwen-gsr.teacher: a student cannot be made with itself: qwen-gsr → qwen-gsr. Let one of them name a model in its stead"
+        ],
+    ),
+    (
+        "a circle of students",
+        changed(
+            "    base: qwen-7b\n    teacher: qwen-served",
+            "    base: qwen-7b\n    teacher: {refinements: qwen-two, solutions: qwen-7b}",
+        )
+        + section("students")
+        .replace("students:\n", "")
+        .replace("qwen-gsr:", "qwen-two:")
+        .replace("base: qwen-7b", "base: qwen-gsr"),
+        [
+            "line 23, students.qwen-gsr.teacher.refinements: a student cannot be made with itself: qwen-gsr → qwen-two → qwen-gsr. Let one of them name a model in its stead"
+        ],
+    ),
+    (
+        "a student that is not there",
+        RIGHT
+        + section("students")
+        .replace("students:\n", "")
+        .replace("qwen-gsr:", "qwen-two:")
+        .replace("base: qwen-7b", "base: qwen-gst"),
+        [
+            "line 29, students.qwen-two.base: no model 'qwen-gst': did you mean qwen-gsr? There are qwen-7b, qwen-served, qwen-gsr"
         ],
     ),
     (
