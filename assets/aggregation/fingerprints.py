@@ -83,7 +83,8 @@ class StoredFingerprints:
     def __init__(self, experiment: Experiment, store: ArtifactStore, lane: LaneName, partition: str):
         self.experiment = experiment
         self.grader = grader_version(experiment.evaluation.grader)
-        self._benchmark = experiment.benchmarks[EvaluationKey.parse(lane, partition).benchmark]
+        self._evaluation = EvaluationKey.parse(lane, partition)
+        self._benchmark = experiment.benchmarks[self._evaluation.benchmark]
         self._refinement = SelfRefinements(experiment, lane).settings(store, partition)
         self.pool: str = self._refinement["pool"]
 
@@ -94,6 +95,9 @@ class StoredFingerprints:
         rollout = self.experiment.rollout("refinement", model)
         shown = refinement_prompt_settings(self._benchmark, of_student=False)
         return {"model": model_settings(self.experiment, model), "rollout": rollout.model_dump(), **shown}
+
+    def direct_rollout(self) -> dict[str, Any]:
+        return self.experiment.rollout("direct", self._evaluation.subject).model_dump()
 
     def weights(self, source: str) -> str:
         return weights_identity(source)

@@ -97,8 +97,8 @@ def _students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataVal
 
 
 def students_table(comparison: Sequence[ReportedStudent]) -> str:
-    """Return every student's gap and pass@1 minus its base's as Markdown, no longer than the page shows unasked."""
-    lines = ["| benchmark, student | gap − base, points | pass@1 − base |", "|---|---|---|"]
+    """Return every student's gap and pass@1 minus its base's, in points, as Markdown, no longer than the page shows unasked."""
+    lines = ["| benchmark, student | gap − base | pass@1 − base |", "|---|---|---|"]
     for number, row in enumerate(comparison):
         line = f"| {row.benchmark}, {row.student} | {in_points(row.refinement_gap)} | {in_points(row.pass_at_1)} |"
         rest = f"\n{len(comparison) - number} more in report.html"

@@ -12,9 +12,10 @@ from resources.reporting.numbers import points
 
 MOST_UNASKED = 900  # characters; what has 1,000 or more hides behind a button
 LONGEST_LABEL = 24
-ROW, LEFT, WIDTH, VALUE = 20, 190, 250, 445  # pixels
+# In pixels; the page shows some 430 of them beside its list of keys.
+ROW, LEFT, WIDTH, VALUE = 20, 165, 185, 365
 FRAME = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="490" height="{height}" font-size="12" fill="#333">{inside}</svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" width="405" height="{height}" font-size="12" fill="#333">{inside}</svg>'
 )
 
 

@@ -58,7 +58,7 @@ def test_what_is_over_the_context_is_wrong_and_warned_of_and_a_longer_context_in
     check = school.checks(REFINED.asset, BASE)["few_unasked"]
     assert (check.passed, check.severity) == (False, WARN)
     assert (
-        "48 of 48 (100.0%) that could not be asked for; checks.most_unasked is 1.0%; serve the model"
+        "48 of 48 samples (100.0%) could not be asked for: at most 1% is allowed (checks.most_unasked); serve the model"
         in check.description
     )
     gap = school.store.existing(ArtifactKey("base/gap_reports", BASE)).summary

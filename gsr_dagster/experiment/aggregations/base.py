@@ -54,6 +54,10 @@ class Fingerprints(Protocol):
         """The ``model`` and ``rollout`` of another model of the file that refines."""
         ...
 
+    def direct_rollout(self) -> dict[str, Any]:
+        """The rollout settings of the subject's direct samples."""
+        ...
+
     def weights(self, source: str) -> str:
         """The identity of a model's weights."""
         ...

@@ -24,9 +24,12 @@ def linked(experiment: Experiment, assets: Sequence[dg.AssetsDefinition]) -> lis
     url, report = viewer_url(), StudentComparison(experiment).page_key
     if url is None:
         return list(assets)
-    link = {"report": dg.MetadataValue.url(f"{url}/{experiment.name}/report")}
+    address = f"{url}/{experiment.name}/report"
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return spec.merge_attributes(metadata=link) if spec.key == report else spec
+        if spec.key != report:
+            return spec
+        described = spec.replace_attributes(description=f"{spec.description}\n\n[Open report.html]({address})")
+        return described.merge_attributes(metadata={"report": dg.MetadataValue.url(address)})
 
     return [asset.map_asset_specs(add) for asset in assets]

@@ -135,7 +135,7 @@ def test_a_loss_is_judged_by_the_first_and_last_fifth_of_its_steps(school):
     school.rewrite("lora_checkpoints", STUDENT, lambda rows: history)
     check = school.checks("lora_checkpoints")["loss_fell"]
     assert check.passed
-    assert "first and last 4 of 20 steps: 3, then 2.375" in check.description
+    assert "first 4 of 20 steps is 3, of the last 4 2.375" in check.description
 
 
 def test_a_chain_that_is_broken_far_up_is_an_error(school):

@@ -215,7 +215,7 @@ def test_a_task_that_nobody_can_look_up_is_said(tmp_path, monkeypatch):
     document = yaml.safe_load(path.read_text())
     document["benchmarks"]["own"] = {"source": "reasoning-gym:chain_sums", "problems": 4, "samples": 4}
     path.write_text(yaml.safe_dump(document))
-    for module in ("gsr_dagster.experiment.faults.generated", "gsr_dagster.commands.plan"):
+    for module in ("gsr_dagster.experiment.faults.generated", "gsr_dagster.commands.plan.command"):
         monkeypatch.setattr(f"{module}.tasks", dict)
     assert (
         "reasoning-gym is not installed here, and a run needs it: whether it has chain_sums was not looked up"

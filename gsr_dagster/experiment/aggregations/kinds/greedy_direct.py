@@ -21,7 +21,7 @@ class GreedyDirect(Aggregation):
     kind: Literal["greedy_direct"]
 
     def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
-        return {"pool": fingerprints.pool, "temperature": 0}
+        return {"pool": fingerprints.pool, "rollout": {**fingerprints.direct_rollout(), "temperature": 0.0}}
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         return work.greedy_direct()
