@@ -6,22 +6,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gsr_dagster.method.rows import Row
-from resources.reporting.drawing import new_figure
+from resources.reporting.drawing import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def training_curve(history: Sequence[Row]) -> Figure:
-    """Return loss and learning rate by optimiser step. ``history`` rows: step, loss, learning_rate."""
-    figure, axes = new_figure(6, 3)
+    """Return loss, learning rate and, below, the gradient's norm by optimiser step.
+
+    ``history`` rows: step, loss, learning_rate, grad_norm; checkpoints from before have no norm.
+    """
+    normed = [row for row in history if row.get("grad_norm") is not None]
+    figure, (axes, *further) = panels(2 if normed else 1, 6, 3 if not normed else 2.5, columns=1)
     history = sorted(history, key=lambda row: row["step"])
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["loss"] for row in history], color="#2b5876", marker="o", markersize=3, label="loss")
-    axes.set(xlabel="optimiser step", ylabel="loss (nats per target token)")
+    axes.set(xlabel="optimiser step", ylabel="loss (nats a token)")
     rate = axes.twinx()
     rate.plot(steps, [row["learning_rate"] for row in history], color="#b5651d", linestyle="--", label="learning rate")
     rate.set_ylabel("learning rate (dashed)")
     rate.spines["top"].set_visible(False)
     rate.set_ylim(bottom=0)
+    for below in further:
+        normed.sort(key=lambda row: row["step"])
+        below.plot([row["step"] for row in normed], [row["grad_norm"] for row in normed], color="#2b5876")
+        below.set(xlabel="optimiser step", ylabel="norm of the gradient", yscale="log")
     return figure

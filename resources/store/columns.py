@@ -157,7 +157,7 @@ COLUMNS: dict[str, Columns] = {
         "messages": TEXT,
         "completion": TEXT,
     },
-    "lora_checkpoints": {"step": WHOLE, "epoch": NUMBER, "loss": NUMBER, "learning_rate": NUMBER},
+    "lora_checkpoints": {"step": WHOLE, "epoch": NUMBER, "loss": NUMBER, "learning_rate": NUMBER, "grad_norm": NUMBER},
     "refinement_gap_scaling": {
         "benchmark": TEXT,
         "subject": TEXT,

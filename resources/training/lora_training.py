@@ -159,7 +159,7 @@ def write_history(path: Path) -> Any:
     from transformers import TrainerCallback
 
     def row(logs: dict[str, Any], state: Any) -> str:
-        named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")}
+        named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")} | {"grad_norm": logs.get("grad_norm")}
         return json.dumps({**named, "step": logs.get("step", state.global_step), "steps": state.max_steps}) + "\n"
 
     class WriteHistory(TrainerCallback):

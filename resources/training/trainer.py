@@ -66,7 +66,7 @@ class Trainer(dg.ConfigurableResource):
         address: str | None = None,
         folder: Path | None = None,
     ) -> Trained:
-        """Return the folder of the checkpoint, the history (``step``, ``epoch``, ``loss``, ``learning_rate``), the facts.
+        """Return the folder of the checkpoint, the history (a row a step), the facts.
 
         ``rows`` are training rows (assets/teaching/training_sets.py). It goes on from the newest
         of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. ``folder``
@@ -145,7 +145,7 @@ class Trainer(dg.ConfigurableResource):
             end = LAUNCHER.split(output, maxsplit=1)[0].splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
             raise failed("\n".join([f"training ended with status {status}:", *end]))
         return [
-            {name: row[name] for name in ("step", "epoch", "loss", "learning_rate")}
+            {name: row[name] for name in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
             for row in history.rows
             if "note" not in row
         ]

@@ -48,6 +48,7 @@ def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
     assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
     assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
     assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
+    assert all(row["grad_norm"] > 0 for row in history)
     ours, theirs = loaded(folder), loaded(shared)
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
