@@ -116,7 +116,7 @@ def groups_for_training(correct: Sequence[bool], k: int, groups: int, rng: rando
     """Choose samples for several training prompts of k each, which share none: as for one prompt, then dealt out.
 
     >>> groups_for_training([False, True, False, True], k=2, groups=2, rng=random.Random(0))
-    [[0, 2], [3, 1]]
+    [[0, 1], [3, 2]]
     """
     chosen = choose_for_training(correct, k * groups, rng)
     return [chosen[number * k : (number + 1) * k] for number in range(groups)]

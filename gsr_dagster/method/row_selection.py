@@ -26,7 +26,10 @@ def is_hard(classes: Sequence[Hashable | None], correct: Hashable | None) -> boo
 
 def distinct(rows: Sequence[Row]) -> list[Row]:
     """Return the rows without those whose prompt and answer an earlier row has."""
-    return list({(row["messages"], row["completion"]): row for row in reversed(rows)}.values())[::-1]
+    first: dict[tuple[Hashable, Hashable], Row] = {}
+    for row in rows:
+        first.setdefault((row["messages"], row["completion"]), row)
+    return list(first.values())
 
 
 def at_most_a_problem(rows: Sequence[Row], most: int, seed: int) -> list[Row]:

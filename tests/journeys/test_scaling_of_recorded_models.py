@@ -219,7 +219,7 @@ def test_the_same_figures_are_on_the_page_and_in_the_one_html_report(family):
     figures = ["gaps", "gap_against_parameters", "gap_against_pass_at_1"]
     figures += ["scores_against_k_math500", "by_correct_math500"]
     metadata = materialized(family, "refinement_gap_scaling")
-    page = Path(materialized(family, "student_comparison")["report"].value).read_text()
+    page = Path(materialized(family, "student_comparison")["report_file"].value).read_text()
     for name in figures:
         image = metadata[name].value
         assert IMAGE.fullmatch(image), name
@@ -227,7 +227,7 @@ def test_the_same_figures_are_on_the_page_and_in_the_one_html_report(family):
 
 
 def test_the_report_names_every_model_with_its_numbers_and_fetches_nothing(family):
-    page = Path(materialized(family, "student_comparison")["report"].value).read_text()
+    page = Path(materialized(family, "student_comparison")["report_file"].value).read_text()
     for row in family.store.read(ArtifactKey("refinement_gap_scaling")):
         assert row["subject"] in page
         assert f"{100 * row['refinement_gap']:+.1f}".replace("-", "−") in page

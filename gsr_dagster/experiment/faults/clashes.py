@@ -145,7 +145,8 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             yield (
                 (*place, "training", "batch_size"),
                 f"{training.batch_size} rows a step do not divide into {training.processes} processes "
-                f"of {training.rows_at_once} rows at once",
+                f"of {training.rows_at_once} rows at once: write a multiple of "
+                f"{training.processes * training.rows_in_a_process}",
             )
         if student.candidates.samples < experiment.k * student.groups and student.rows != "direct":
             of = f"{student.groups} groups" if student.groups > 1 else "a group"

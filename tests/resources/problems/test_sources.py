@@ -195,9 +195,9 @@ def test_the_check_says_how_many_golds_were_read_from_solutions_and_passes():
     manifest = cast(Manifest, SimpleNamespace(wanted={}, rows=3))
     check = soundness(manifest, ProblemCounts({}, [], golds_read_from_solutions=2))
     assert check.passed
-    assert check.description == "2 golds are whole solutions, and were read as the answers they end with"
+    assert "2 golds read from whole solutions" in check.description
     assert check.metadata["golds_read_from_solutions"].value == 2
-    assert soundness(manifest, ProblemCounts({}, [])).description is None
+    assert "whole solutions" not in soundness(manifest, ProblemCounts({}, [])).description
 
 
 @pytest.mark.parametrize(
