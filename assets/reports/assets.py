@@ -43,7 +43,10 @@ def report_assets(experiment: Experiment) -> list[dg.AssetsDefinition]:
     def student_comparison(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
         """Every student beside its base, paired on the same problems; and report.html with all of it."""
         recipe = comparison.recipe(store)
-        return materialize(context, store, recipe, lambda: report_students(experiment, store, recipe))
+        made = materialize(context, store, recipe, lambda: report_students(experiment, store, recipe))
+        # First, and also where the report was current.
+        students = ReportedStudent.parse(store.read(recipe.key))
+        return made._replace(metadata={**shown_students(students), **(made.metadata or {})})
 
     return [refinement_gap_scaling, student_comparison]
 
@@ -77,7 +80,6 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
         (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
         files = store.put_files(recipe, scratch)
     metadata = {
-        **_students(report.comparison),
         **_images(report.figures()),
         # A browser opens no file of another machine from a page: it is copied there.
         "report_file": dg.MetadataValue.path(store.address(recipe, files[0].name)),
@@ -85,7 +87,7 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
     return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
 
 
-def _students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataValue]:
+def shown_students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataValue]:
     """Return what the page shows of the students at once: the table, and the gaps as a picture."""
     if not comparison:
         return {}

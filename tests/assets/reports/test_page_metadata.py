@@ -49,3 +49,11 @@ def test_the_comparison_opens_with_a_table_and_a_picture_that_need_no_click(scho
     assert len(table) < 1000, "the page hides longer Markdown behind a button"
     assert "| sums, llama-student |" in table
     assert isinstance(said["report_file"], dg.PathMetadataValue)
+
+
+def test_a_report_that_is_current_opens_so_too(school):
+    shown(school, "student_comparison")
+    (again,) = school.run("student_comparison", "").get_asset_materialization_events()
+    said = again.materialization.metadata
+    assert "current" in said["work"].value
+    assert list(said)[:2] == ["students", "gap_minus_base"]
