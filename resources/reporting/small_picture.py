@@ -11,7 +11,7 @@ from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.numbers import points
 
 MOST_UNASKED = 900  # characters; what has 1,000 or more hides behind a button
-LONGEST_LABEL = 24
+LONGEST_LABEL = 21
 # In pixels; the page shows some 430 of them beside its list of keys.
 ROW, LEFT, WIDTH, VALUE = 20, 165, 185, 365
 FRAME = (
