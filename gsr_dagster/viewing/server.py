@@ -58,4 +58,4 @@ def bound(port: int) -> socket.socket:
 
 
 def _server(experiments: Sequence[Experiment]) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(viewer(experiments), log_level="warning"))
+    return uvicorn.Server(uvicorn.Config(viewer(experiments), log_level="warning", lifespan="off"))

@@ -1,8 +1,14 @@
 """The viewer: report.html as a browser gets it, and the link to it on the Dagster page."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +22,7 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.viewing.app import viewer
 from gsr_dagster.viewing.server import viewer_beside
 from resources.store.manifests import Recipe
+from tests.journeys.serving import free_port
 
 REPORT = "<!doctype html><title>demo</title><p>the gap is −4.2</p>"
 
@@ -76,6 +83,26 @@ def test_beside_the_page_the_viewer_takes_the_next_port_or_any_free_one(demo, mo
             assert report_link(demo) == f"{address}/demo/report"
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(address, timeout=5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_by_a_signal_with_one_line(tmp_path, number):
+    port = free_port()
+    environment = {**os.environ, "GSR_HOME": str(tmp_path / "home")}
+    command = [str(Path(sys.executable).with_name("gsr")), "-e", "demo", "view", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5):
+                break
+            time.sleep(0.2)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert said.splitlines()[-1] == "The viewer is stopped."
+    assert "Traceback" not in said
+    assert process.returncode == 0
 
 
 def test_without_a_viewer_the_page_has_no_link_that_leads_nowhere(demo):
