@@ -3,7 +3,7 @@
 import click
 
 from gsr_dagster.commands.options import Named, console, with_experiments
-from gsr_dagster.operations.serving import heed_signals, refuse_used_port
+from gsr_dagster.operations.serving import heed_signals, listening_on
 from gsr_dagster.viewing.server import serve_viewer
 
 
@@ -13,7 +13,7 @@ from gsr_dagster.viewing.server import serve_viewer
 def command(experiments: list[Named], port: int) -> None:
     """Serve report.html of an experiment or of several, without the Dagster page."""
     heed_signals()
-    refuse_used_port(port)
+    listening = listening_on(port)
     console.print(f"Reports: http://localhost:{port} (Ctrl-C ends it)")
-    serve_viewer([experiment for _, experiment in experiments], port)
+    serve_viewer([experiment for _, experiment in experiments], listening)
     console.print("The viewer is stopped.")

@@ -52,12 +52,23 @@ def only_page(folder: Path, address: str) -> Iterator[None]:
 
 def refuse_used_port(port: int) -> None:
     """Raise PageError where something listens on a port, or it may not be used."""
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-        except OSError as error:
-            raise PageError(f"port {port}: {error.strerror}; name another one with --port") from None
+    listening_on(port).close()
+
+
+def listening_on(port: int) -> socket.socket:
+    """Return a socket that listens on a port of loopback, 0 for any free one.
+
+    Raises PageError where something listens there already, or it may not be used.
+    """
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise PageError(f"port {port}: {error.strerror}; name another one with --port") from None
+    return listening
 
 
 def heed_signals() -> None:

@@ -10,15 +10,14 @@ import uvicorn
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.locations.viewer_links import VIEW_URL
+from gsr_dagster.operations.serving import PageError, listening_on
 from gsr_dagster.viewing.app import viewer
 
-HOST = "127.0.0.1"
 
-
-def serve_viewer(experiments: Sequence[Experiment], port: int) -> None:
-    """Serve the viewer until KeyboardInterrupt."""
-    with suppress(KeyboardInterrupt):
-        _server(experiments).run(sockets=[bound(port)])
+def serve_viewer(experiments: Sequence[Experiment], listening: socket.socket) -> None:
+    """Serve the viewer on a socket that listens, until KeyboardInterrupt."""
+    with closing(listening), suppress(KeyboardInterrupt):
+        _server(experiments).run(sockets=[listening])
 
 
 @contextmanager
@@ -28,9 +27,9 @@ def viewer_beside(experiments: Sequence[Experiment], port: int) -> Iterator[str]
     The code locations that are started within the block link to it.
     """
     try:
-        listening = bound(port)
-    except OSError:
-        listening = bound(0)
+        listening = listening_on(port)
+    except PageError:
+        listening = listening_on(0)
     with closing(listening):
         address = f"http://localhost:{listening.getsockname()[1]}"
         os.environ.setdefault(VIEW_URL, address)
@@ -42,19 +41,6 @@ def viewer_beside(experiments: Sequence[Experiment], port: int) -> Iterator[str]
         finally:
             server.should_exit = True
             thread.join()
-
-
-def bound(port: int) -> socket.socket:
-    """Return a socket of loopback that listens on a port, 0 for any free one. Raises OSError where it is in use."""
-    listening = socket.socket()
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen()
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 def _server(experiments: Sequence[Experiment]) -> uvicorn.Server:
