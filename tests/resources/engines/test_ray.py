@@ -131,6 +131,9 @@ class LosesAReplica:
         self.engine = engine
         self.killed: list[int] = []
 
+    def __getattr__(self, name: str):
+        return getattr(self.engine, name)
+
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         for finished in self.engine.sample(requests, settings):
             if not self.killed:
