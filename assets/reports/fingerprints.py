@@ -29,7 +29,7 @@ class RefinementGapScaling(ReportStep):
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         return {
-            "parameters": {name: model.parameters for name, model in self.experiment.models.items()},
+            "parameters": {name: self.experiment.models[name].parameters for name in self.experiment.subjects("base")},
             "report": REPORT_VERSION,
         }
 

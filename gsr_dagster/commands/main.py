@@ -6,6 +6,7 @@ gsr plan                            print what a run would cost, before it start
 gsr report                          print its table again, and where report.html is
 gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
+gsr record STUDENT --to FOLDER      write what a student was taught with, to teach with it elsewhere
 gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
@@ -33,7 +34,8 @@ COMMANDS = {
         "plan": "plan.command",
         "report": "report",
         "regrade": "regrade",
-        "import": "import_samples",
+        "import": "recorded.import_samples",
+        "record": "recorded.record",
         "backfill": "backfill",
         "lineage": "lineage",
         "verify": "verify",

@@ -83,7 +83,8 @@ class Model(Section):
     ``parameters`` may be left out where nobody knows them: the model then stands in tables, and
     in no curve against size. ``chat_template_kwargs`` go to its chat template, as in
     ``{enable_thinking: false}``. ``max_new_tokens`` bounds its own evaluation below the
-    experiment's limit, not its students'.
+    experiment's limit, not its students'. ``evaluate: false`` leaves its evaluation out: it only
+    teaches, or refines in an aggregation.
     """
 
     source: Annotated[str, AfterValidator(_model_source)] | None = None
@@ -93,6 +94,7 @@ class Model(Section):
     max_new_tokens: Count | None = None
     engine: EngineSettings = Transformers()
     trust_remote_code: bool = False
+    evaluate: bool = True
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
@@ -162,7 +164,7 @@ class Experiment(Section):
     def subjects(self, lane: LaneName) -> dict[str, str]:
         """Return the subjects of a lane, each with the model that it is, or is trained from."""
         if lane == "base":
-            return {name: name for name in self.models}
+            return {name: name for name, model in self.models.items() if model.evaluate}
         return {name: self.root(name) for name in self.students}
 
     def evaluations(self, lane: LaneName) -> list[EvaluationKey]:

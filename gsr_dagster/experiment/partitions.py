@@ -23,7 +23,7 @@ class Partitions:
     @classmethod
     def of(cls, experiment: Experiment, round_number: int = 1) -> "Partitions":
         benchmark = dg.StaticPartitionsDefinition(list(experiment.benchmarks))
-        model = dg.StaticPartitionsDefinition(list(experiment.models))
+        model = dg.StaticPartitionsDefinition(list(experiment.subjects("base")))
         student = dg.StaticPartitionsDefinition(experiment.rounds[round_number])
         return cls(
             benchmark,

@@ -11,6 +11,8 @@ from gsr_dagster.experiment.engines import LORA_RANKS
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from resources.store.hashes import sha256
+from resources.store.manifests import canonical_json
 
 # Of a prompt that no model can take: it was not asked, and the sample has no text.
 UNASKED = "unasked"
@@ -52,6 +54,11 @@ class Sample:
     finish_reason: str
     prompt_tokens: int
     generated_tokens: int
+
+
+def chat_sha256(messages: list[Message]) -> str:
+    """Return what tells a chat from every other one: 16 hex digits."""
+    return sha256(canonical_json(messages))[:16]
 
 
 def lora_room(adapter: Path) -> int:

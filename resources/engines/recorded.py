@@ -1,6 +1,7 @@
-"""Answers someone sampled before: the base lane without a model. `gsr import` writes the folder."""
+"""Samples someone drew before, in a model's stead: `gsr import` or `gsr record` writes the folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
@@ -8,14 +9,17 @@ from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
-from resources.engines.base import EngineError, Request, Sample
+from resources.engines.base import EngineError, Request, Sample, chat_sha256
 from resources.problems.recorded_samples import read_samples
 
 COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 
 
 class RecordedEngine:
-    """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn."""
+    """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn.
+
+    Where the file says which chat a sample answers, samples of another chat are refused.
+    """
 
     context: int | None = None
     counts_by: str = "what was recorded"
@@ -25,8 +29,13 @@ class RecordedEngine:
         self.folder = folder
 
     def prompt_tokens(self, messages: list[Message]) -> int:
-        """Return 0: what a recorded prompt was is not known."""
-        return 0
+        """Return the tokens of a chat as they were recorded; 0 where they were not."""
+        return self._tokens.get(chat_sha256(messages), 0)
+
+    @cached_property
+    def _tokens(self) -> dict[str, int]:
+        rows = (row for row in read_samples(self.folder) if "student_chat" in row)
+        return {row["student_chat"]: row["student_prompt_tokens"] for row in rows}
 
     def tokenize(self, text: str) -> list[int]:
         """Return no token: recorded refinements saw their candidates whole."""
@@ -39,19 +48,28 @@ class RecordedEngine:
         pass
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
-        wanted = {r.id.split("/", 2)[2]: (r.id, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
+        wanted = {r.id.split("/", 2)[2]: (r, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
         for prompt_id, rows in groupby(read_samples(self.folder), lambda row: row["prompt_id"]):
-            request_id, seeds = wanted.get(prompt_id, ("", {}))
+            if prompt_id not in wanted:
+                continue
+            request, seeds = wanted[prompt_id]
             found = []
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
-                    counted = {name: row[name] for name in COUNTED}
-                    found.append(Sample(request_id, row["sample_index"], seed, **counted))
+                    self._refuse_another_chat(row, request)
+                    found.append(Sample(request.id, row["sample_index"], seed, **{name: row[name] for name in COUNTED}))
             if found:
                 yield found
         missing = [f"{prompt_id} ({index})" for prompt_id, (_, seeds) in wanted.items() for index in seeds]
         if missing:
             raise EngineError(
                 f"{len(missing)} samples are not recorded in {self.folder.name}, first {missing[0]}. "
-                "Import them too, or leave these problems out of the benchmark"
+                "Record or import them too, or take fewer problems or samples"
+            )
+
+    def _refuse_another_chat(self, row: Mapping[str, Any], request: Request) -> None:
+        if row.get("prompt_sha256") not in (None, chat_sha256(request.messages)):
+            raise EngineError(
+                f"{row['prompt_id']} was recorded in {self.folder.name} for another prompt than the experiment has: the "
+                "problem, the worked examples, the candidates that were shown, k and the seed must be those of the recording"
             )

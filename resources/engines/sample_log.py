@@ -19,12 +19,11 @@ from typing import Any
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
-from resources.engines.base import UNASKED, Engine, Request, Sample, sample_seed, surely_within
+from resources.engines.base import UNASKED, Engine, Request, Sample, chat_sha256, sample_seed, surely_within
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
-from resources.store.hashes import sha256
-from resources.store.manifests import Recipe, StoredFile, canonical_json
+from resources.store.manifests import Recipe, StoredFile
 
 SHARD_SAMPLES = 256
 
@@ -42,7 +41,7 @@ class Prompt:
 
     @property
     def sha256(self) -> str:
-        return sha256(canonical_json(self.messages))[:16]
+        return chat_sha256(self.messages)
 
 
 def complete_samples(

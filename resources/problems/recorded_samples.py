@@ -23,6 +23,8 @@ from resources.store.files import write_atomically
 
 # The size of the refined groups, in the file's own metadata.
 GROUP_SIZE = b"gsr_k"
+# What is recorded of a sample itself.
+RECORDED = ("sample_index", "text", "finish_reason", "prompt_tokens", "generated_tokens")
 # What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
 
@@ -137,6 +139,16 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
     )
 
 
+def write_samples(folder: Path, rows: Sequence[Row], k: int | None) -> None:
+    """Write rows as the samples of a folder; those of a prompt stand together. ``k`` is the size of refined groups."""
+    buffer = io.BytesIO()
+    table = pyarrow.Table.from_pylist(list(rows))
+    if k is not None:
+        table = table.replace_schema_metadata({GROUP_SIZE: str(k)})
+    pyarrow.parquet.write_table(table, buffer)
+    write_atomically(folder / "samples.parquet", buffer.getvalue())
+
+
 def read_samples(folder: Path) -> Iterator[Row]:
     """Yield the rows of a folder that was imported, in their order, a few in memory at a time."""
     # So a column is read as it is needed, however long the row groups of the file are.
@@ -197,9 +209,4 @@ def _sample(sample: Recorded) -> Row:
 def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None) -> None:
     lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
     write_atomically(folder / "problems.jsonl", ("\n".join(lines) + "\n").encode())
-    buffer = io.BytesIO()
-    table = pyarrow.Table.from_pylist(list(rows))
-    if k is not None:
-        table = table.replace_schema_metadata({GROUP_SIZE: str(k)})
-    pyarrow.parquet.write_table(table, buffer)
-    write_atomically(folder / "samples.parquet", buffer.getvalue())
+    write_samples(folder, rows, k)

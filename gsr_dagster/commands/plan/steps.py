@@ -74,7 +74,7 @@ def plan(experiment: Experiment) -> list[Step]:
     planned = Planned(experiment)
     steps: list[Step] = []
     drawn: set = set()
-    for name in experiment.models:
+    for name in experiment.subjects("base"):
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
     for name in [name for of_round in experiment.rounds.values() for name in of_round]:

@@ -80,6 +80,8 @@ def _of_counts(experiment: Experiment) -> Iterator[tuple[Place, str]]:
 
 def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     models = experiment.models
+    if not experiment.subjects("base"):
+        yield ("families",), "evaluate: false leaves no model to evaluate: leave it out at one of them"
     for name, aggregation in experiment.aggregations.items():
         place = ("aggregations", name)
         if aggregation.refiner is not None and aggregation.refiner not in models:
@@ -91,7 +93,7 @@ def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             )
         if not aggregation.draws:
             continue
-        for sampler in [aggregation.refiner] if aggregation.refiner else models:
+        for sampler in [aggregation.refiner] if aggregation.refiner else experiment.subjects("base"):
             if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
                 yield (
                     place,
@@ -119,18 +121,16 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         base = models.get(root)
         if base and isinstance(base.engine, OpenAI | RecordedSamples):
             yield (*place, "base"), "its base needs an engine that loads weights, not a server or recorded samples"
+        if base and not base.evaluate:
+            yield (
+                ("families", *_key_parts(experiment, root), "evaluate"),
+                f"{name} is compared with {root}, its base: leave evaluate out",
+            )
         if base and base.trust_remote_code:
             yield (*place, "base"), "its base needs code of its own, and nothing is trained with that"
         served = base and isinstance(base.engine, VLLM | Ray)
         if served and student.lora and student.lora.rank > LORA_RANKS[-1]:
             yield (*place, "lora", "rank"), f"vLLM serves an adapter of a rank up to {LORA_RANKS[-1]}"
-        for role, name_of_model in student.models.items():
-            model = models.get(name_of_model)
-            if role != "base" and model and isinstance(model.engine, RecordedSamples):
-                yield (
-                    (*place, *role.split(".")),
-                    "recorded samples are of benchmarks: nothing can be drawn for training",
-                )
         ends = {experiment.thinking_end(teacher) for teacher in student.teachers if _is_there(experiment, teacher)}
         if len(ends) > 1:
             what = f"{' and '.join(student.teachers)} end their thinking in different ways, and a student has one: "
