@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.gap_summary import Stratum
-from resources.reporting.drawing import ZERO, legend_below, panels, reach
+from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
 from resources.reporting.report_rows import ReportedGap
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BARS = {"maj@k": "maj_at_k", "selfRef@k": "self_ref_at_k"}
 HATCHES = {"maj@k": "", "selfRef@k": "//"}
+PATTERNS = ("", "//", "..", "xx")
 SHADES = {"maj@k": "#9db4c8", "selfRef@k": "#e0a458"}
 
 
@@ -62,5 +63,35 @@ def by_correct_plot(strata_of: Mapping[str, Sequence[Stratum]]) -> Figure:
         axes.set_xticks([s.n_correct for s in strata], [f"{s.n_correct}\n({s.groups})" for s in strata])
         axes.set(xlabel="correct candidates (groups)", ylabel="" if number % 3 else "correct (%)", ylim=(0, 105))
         axes.set_title(subject, fontsize=9)
+    legend_below(figure, every[0])
+    return figure
+
+
+def gap_parts_plot(rows: Sequence[ReportedGap]) -> Figure:
+    """Return the parts of each row's gap by the number of correct candidates, in points, a panel a benchmark.
+
+    A bar is rescued minus broken: what refining changes there, over all groups. A row's bars add up to its gap.
+    """
+    benchmarks = list(dict.fromkeys(row.benchmark for row in rows))
+    figure, every = panels(len(benchmarks), 4.5, 2.6)
+    for axes, benchmark in zip(every, benchmarks, strict=True):
+        of_benchmark = [row for row in rows if row.benchmark == benchmark]
+        width = 0.8 / len(of_benchmark)
+        for number, row in enumerate(of_benchmark):
+            shift = (number - (len(of_benchmark) - 1) / 2) * width
+            axes.bar(
+                [stratum.n_correct + shift for stratum in row.by_correct],
+                [100 * stratum.part_of_gap for stratum in row.by_correct],
+                width=width,
+                label=row.subject,
+                color=COLOURS[number % len(COLOURS)],
+                hatch=PATTERNS[number % len(PATTERNS)],
+                edgecolor="#333333",
+                linewidth=0.6,
+            )
+        axes.axhline(0, **ZERO)
+        axes.set_xticks(range(of_benchmark[0].k + 1))
+        axes.set(xlabel="correct candidates", ylabel="part of the gap (points)")
+        axes.set_title(benchmark, fontsize=9)
     legend_below(figure, every[0])
     return figure

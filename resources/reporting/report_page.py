@@ -11,7 +11,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.drawing import data_uri
-from resources.reporting.gap_plots import by_correct_plot, gap_plot
+from resources.reporting.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
 from resources.reporting.numbers import between, correlation_text, percent, points, vote_and_refinement
 from resources.reporting.pool_plots import pool_plot
 from resources.reporting.pools import named_notes, needs_words, pool_points
@@ -92,6 +92,10 @@ class Report:
         return figures
 
     @property
+    def _compared(self) -> set[str]:
+        return {name for row in self.comparison for name in (row.base, row.student)}
+
+    @property
     def unequal_temperatures(self) -> str:
         """The temperatures of candidates and refinements where they differ and a gap was measured, "" otherwise."""
         direct, refinement = self.experiment.evaluation.direct, self.experiment.evaluation.refinement
@@ -116,6 +120,8 @@ class Report:
             figures["pools"] = pool_plot(self.gaps)
         if self.comparison:
             figures["student_minus_base"] = difference_plot(self.comparison)
+            if compared := [row for row in self.refined if row.subject in self._compared]:
+                figures["gap_parts"] = gap_parts_plot(compared)
         return figures
 
     def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.correlation import Correlation
-from resources.reporting.drawing import ZERO, legend_below, panels, reach
+from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
 from resources.reporting.numbers import correlation_text, parameters_text
 from resources.reporting.report_rows import Change, ReportedCurvePoint, ReportedGap, ReportedStudent
 
@@ -23,7 +23,6 @@ Correlations = Mapping[str, Mapping[str, Correlation | None]]
 
 MARKERS = "os^DvPX*<>"
 LINES = ("-", "--", "-.", ":")
-COLOURS = ("#0b4f8a", "#b5541c", "#2a7a4b", "#7a3b8f", "#8a6d00")
 GAP = "Refinement Gap (points)"
 # Shape, colour and place of each score, above or below its student's line.
 SCORE_STYLES = {

@@ -15,6 +15,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.scoring.gap_summary import gap_summary
+from resources.reporting.gap_plots import gap_parts_plot
 from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
 from resources.reporting.report_rows import stored_gaps
 from resources.reporting.scaling_plots import gap_against_parameters
@@ -211,6 +212,14 @@ def test_the_page_tells_transfer_ablation_and_what_is_out_of_distribution(evalua
     assert "direct solutions only qwen-7b-direct 90 20" in told
     assert "The students have different numbers of training rows" in told
     assert "transfer across families" in told
+
+
+def test_the_bars_of_a_model_add_up_to_its_gap(evaluated):
+    gaps = reported_gaps(evaluated.experiment, evaluated.store, "base")
+    (axes, *_) = gap_parts_plot([gap for gap in gaps if gap.benchmark == "aime"]).axes
+    drawn = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
+    assert drawn == pytest.approx([100 * gap.refinement_gap for gap in gaps if gap.benchmark == "aime"])
+    assert any(abs(height) > 1 for height in drawn)
 
 
 def test_without_students_the_page_tells_of_the_models_alone(tmp_path):
