@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,22 @@ def native_dtype() -> torch.dtype:
     cpu = torch.cpu.get_capabilities()
     native = torch.cuda.is_available() or cpu.get("avx512_bf16") or cpu.get("amx_bf16")
     return torch.bfloat16 if native else torch.float32
+
+
+def multiplications_a_second(seconds: float = 1.0) -> float | None:
+    """Return the floating point operations a second of this CPU in matrices as a small model has; None where a GPU is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    left, right = (torch.ones(shape, dtype=native_dtype()) for shape in ((256, 1024), (1024, 4096)))
+    for _ in range(3):
+        left @ right
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        left @ right
+        done += 1
+    return 2 * 256 * 1024 * 4096 * done / (time.perf_counter() - started)
 
 
 def register_grouped_sdpa() -> str:

@@ -1,6 +1,7 @@
 """What a run of an experiment costs before it starts: `gsr plan`. steps.py counts it."""
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from resources.reporting.numbers import NOTHING
 # Stored text compresses to about this many bytes a token.
 BYTES_A_TOKEN = 2.0
 BYTES_A_WEIGHT = 2
+# What sampling and training get of a CPU's multiplications (docs/benchmarks.md).
+USED = 0.3
 
 
 @click.command("plan")
@@ -59,6 +62,7 @@ def command(experiment: Experiment, rate: float, training_rate: float, share: fl
         soft_wrap=True,
     )
     said = (
+        of_this_machine(steps, share),
         of_defaults(experiment),
         of_missing_weights(experiment),
         of_unknown_sizes(experiment),
@@ -86,6 +90,21 @@ def plan_table(steps: Sequence[Step], rate: float, training_rate: float, share: 
             *(NOTHING if amount is None else f"{amount:,.2f}" for amount in money),
         )
     return table
+
+
+def of_this_machine(steps: Sequence[Step], share: float) -> Iterator[str]:
+    """Yield how long this machine takes where it has no GPU, by a second's measurement; nothing where torch is missing."""
+    operations = sum(step.operations(share) for step in steps)
+    if not operations or find_spec("torch") is None:
+        return
+    from resources.engines.cpu import multiplications_a_second
+
+    if (rate := multiplications_a_second()) is not None:
+        yield (
+            f"On this machine, which has no GPU, some {max(operations / rate / USED / 60, 1):,.0f} minutes: it was measured at "
+            f"{rate / 1e9:,.0f} billion operations/s, of which {USED:.0%} are usual, at 2 a parameter and token that is read "
+            "or written and 6 in training."
+        )
 
 
 def of_unknown_sizes(experiment: Experiment) -> Iterator[str]:

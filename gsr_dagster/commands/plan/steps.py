@@ -34,8 +34,9 @@ USUAL_CHARACTERS = 400
 class Step:
     """The sampling or training of one model, ``sampler``, for a subject, ``model``.
 
-    ``tokens`` are generated, or trained on, at most. ``prompt_tokens`` are those that a server
-    is paid for, an estimate; ``server`` is None of a model that runs on our own GPUs.
+    ``tokens`` are generated, or trained on, at most. ``prompt_tokens`` are those of the prompts, an
+    estimate: each is read once, and of a server's once for up to n samples. ``server`` is None of
+    a model that runs here.
     """
 
     what: str
@@ -60,6 +61,16 @@ class Step:
         if self.server or self.parameters is None:
             return None
         return self.tokens * share * self.parameters / RATED_PARAMETERS / rate / 3600
+
+    def operations(self, share: float) -> float:
+        """Return the floating point operations where ``share`` of the limit is written: 2 a parameter and token, 6 in training.
+
+        0 of a model on a server, and of one whose size is unknown.
+        """
+        if self.server or self.parameters is None:
+            return 0.0
+        tokens = self.tokens * share + self.prompt_tokens
+        return (6 if self.trains else 2) * self.parameters * tokens
 
     def money(self, share: float = 1) -> float | None:
         """Return what a server asks where ``share`` of the limit is written; None without a price."""
@@ -111,9 +122,7 @@ class Planned:
         if experiment.training_problems and experiment.students:
             self.sets = {**self.sets, "training_problems": experiment.training_problems}
         self.problems = {name: problems_of(problem_set) for name, problem_set in self.sets.items()}
-        # Only a server that is paid asks how long a problem is.
-        paid = any(isinstance(m.engine, OpenAI) for m in experiment.models.values())
-        self.lengths = {name: problem_tokens(problem_set) if paid else 0 for name, problem_set in self.sets.items()}
+        self.lengths = {name: problem_tokens(problem_set) for name, problem_set in self.sets.items()}
 
     def evaluation(self, subject: str, model: str) -> Iterator[Step]:
         """Yield the direct samples and the refinements of a subject over all benchmarks."""
@@ -167,7 +176,8 @@ class Planned:
             (solutions, direct),
         ):
             what, model, rollouts = settings[:3]
-            if settings in drawn or not student.samples(what):
+            recorded = isinstance(self.experiment.subject_model(model).engine, RecordedSamples)
+            if settings in drawn or recorded or not student.samples(what):
                 continue
             drawn.add(settings)
             prompts = problems * (student.groups if what == "teacher_refinements" else 1)
@@ -190,8 +200,8 @@ class Planned:
         prompts, samples = sum(p for p, _, _ in asked), sum(s for _, s, _ in asked)
         # A request for several samples pays its prompt once.
         n = server.n if server else 1
-        paid = sum(p * ceil(s / p / n) * length for p, s, length in asked if p) if server else 0
-        return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, paid, server)
+        read = sum(p * (ceil(s / p / n) if server else 1) * length for p, s, length in asked if p)
+        return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, read, server)
 
     def direct(self, name: str) -> int:
         """Return the tokens of a direct prompt."""

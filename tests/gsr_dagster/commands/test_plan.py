@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,7 +8,8 @@ from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
 from gsr_dagster.commands.options import console
-from gsr_dagster.commands.plan.steps import plan
+from gsr_dagster.commands.plan.command import of_this_machine
+from gsr_dagster.commands.plan.steps import Step, plan
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
@@ -229,3 +231,13 @@ def test_weights_that_are_not_on_this_machine_are_said(tmp_path):
     document["families"]["llama"] = {"tiny": {"source": "path:nowhere"}}
     path.write_text(yaml.safe_dump(document))
     assert "llama-tiny: nowhere is not on this machine, and a run needs it" in told(path)
+
+
+@pytest.mark.parametrize(("rate", "minutes"), [(1e9, 4), (2e9, 2), (None, None)])
+def test_without_a_gpu_the_plan_has_minutes_of_this_machine(rate, minutes):
+    pytest.importorskip("torch")
+    step = Step("candidate_pools", "tiny", "tiny", 1e6, prompts=10, samples=40, tokens=60_000, prompt_tokens=12_000)
+    assert step.operations(0.4) == 2 * 1e6 * 36_000
+    with patch("resources.engines.cpu.multiplications_a_second", return_value=rate):
+        told = list(of_this_machine([step], 0.4))
+    assert [re.findall(r"some (\d+) minutes", line) for line in told] == ([[str(minutes)]] if minutes else [])
