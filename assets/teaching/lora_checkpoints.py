@@ -64,6 +64,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             folder=weights,
         )
         files = run.store.put_files(recipe, folder)
+    validated = [row["validation_loss"] for row in history if row.get("validation_loss") is not None]
     return ArtifactContents(
         history,
         files=files,
@@ -72,6 +73,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             "steps": history[-1]["step"],
             "first_loss": history[0]["loss"],
             "last_loss": history[-1]["loss"],
+            **({"last_validation_loss": validated[-1]} if validated else {}),
             **facts,
         },
         metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 def training_curve(history: Sequence[Row]) -> Figure:
     """Return loss, learning rate and, below, the gradient's norm by optimiser step.
 
-    ``history`` rows: step, loss, learning_rate, grad_norm; checkpoints from before have no norm.
+    ``history`` rows: step, loss, learning_rate, grad_norm and validation_loss; checkpoints from
+    before have neither of the last two.
     """
     normed = [row for row in history if row.get("grad_norm") is not None]
     figure, (axes, *further) = panels(2 if normed else 1, 6, 3 if not normed else 2.5, columns=1)
     history = sorted(history, key=lambda row: row["step"])
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["loss"] for row in history], color="#2b5876", marker="o", markersize=3, label="loss")
+    validated = [row for row in history if row.get("validation_loss") is not None]
+    if validated:
+        places, losses = ([row[name] for row in validated] for name in ("step", "validation_loss"))
+        axes.plot(places, losses, color="#7a3b8f", marker="D", linestyle=":", label="validation loss")
+        axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="optimiser step", ylabel="loss (nats a token)")
     rate = axes.twinx()
     rate.plot(steps, [row["learning_rate"] for row in history], color="#b5651d", linestyle="--", label="learning rate")

@@ -157,7 +157,14 @@ COLUMNS: dict[str, Columns] = {
         "messages": TEXT,
         "completion": TEXT,
     },
-    "lora_checkpoints": {"step": WHOLE, "epoch": NUMBER, "loss": NUMBER, "learning_rate": NUMBER, "grad_norm": NUMBER},
+    "lora_checkpoints": {
+        "step": WHOLE,
+        "epoch": NUMBER,
+        "loss": NUMBER,
+        "learning_rate": NUMBER,
+        "grad_norm": NUMBER,
+        "validation_loss": NUMBER,
+    },
     "refinement_gap_scaling": {
         "benchmark": TEXT,
         "subject": TEXT,

@@ -23,6 +23,9 @@ from resources.training.rows import dataset, fitting
 from resources.training.saves import Saves, step_of
 from resources.training.targets import Targets
 
+# Every so large a part of the steps the validation rows are looked at.
+VALIDATIONS = 0.1
+
 
 class RefusedError(RuntimeError):
     """What keeps a training from being begun; the message says what would be right."""
@@ -63,6 +66,10 @@ def train(job: dict[str, Any]) -> None:
     if not rows:
         longest = training["max_length"]
         raise RefusedError(f"no training row has room for its answer in max_length, {longest} tokens: raise it")
+    held_out = training.get("validation_rows") or 0
+    if held_out >= len(rows):
+        raise RefusedError(f"validation_rows: {held_out} leaves nothing to train on of {len(rows)} rows: write fewer")
+    rows, validation = rows[: len(rows) - held_out], rows[len(rows) - held_out :]
     # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
     dtype = native_dtype() if adapter else torch.float32
     own = settings.get("model_init_kwargs", {})
@@ -72,6 +79,7 @@ def train(job: dict[str, Any]) -> None:
         ),
         args=config,
         train_dataset=dataset(rows, training["refine_weight"], training["max_length"] if config.packing else None),
+        eval_dataset=dataset(validation, training["refine_weight"], None) if validation else None,
         processing_class=tokenizer,
         peft_config=adapter
         and LoraConfig(
@@ -151,6 +159,10 @@ def sft_config(job: dict[str, Any]) -> Any:
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         save_strategy="no",  # save_by_the_clock says when
+        eval_strategy="steps" if training.get("validation_rows") else "no",
+        eval_steps=VALIDATIONS,
+        per_device_eval_batch_size=at_once,
+        prediction_loss_only=True,
     )
 
 
@@ -159,19 +171,25 @@ def write_history(path: Path) -> Any:
     from transformers import TrainerCallback
 
     def row(logs: dict[str, Any], state: Any) -> str:
+        step = {"step": logs.get("step", state.global_step)}
+        if "eval_loss" in logs:
+            return json.dumps({**step, "validation_loss": logs["eval_loss"]}) + "\n"
         named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")} | {"grad_norm": logs.get("grad_norm")}
-        return json.dumps({**named, "step": logs.get("step", state.global_step), "steps": state.max_steps}) + "\n"
+        return json.dumps({**named, **step, "steps": state.max_steps}) + "\n"
+
+    def is_told(logs: dict[str, Any]) -> bool:
+        return "loss" in logs or "eval_loss" in logs
 
     class WriteHistory(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:  # the steps before the one that it goes on from
                 with path.open("a") as file:
-                    file.writelines(row(logs, state) for logs in state.log_history if "loss" in logs)
+                    file.writelines(row(logs, state) for logs in state.log_history if is_told(logs))
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if not logs or "loss" not in logs or not state.is_world_process_zero:
+            if not logs or not is_told(logs) or not state.is_world_process_zero:
                 return
-            if not math.isfinite(logs["loss"]):
+            if not math.isfinite(logs.get("loss", 0)):
                 raise FloatingPointError(f"the loss at step {state.global_step} is {logs['loss']}")
             with path.open("a") as file:
                 file.write(row(logs, state))

@@ -132,8 +132,9 @@ class Trainer(dg.ConfigurableResource):
                         if "note" in row:
                             log.warning("%s: %s", label, row["note"])
                             continue
-                        progress.total_is(row["steps"])
-                        progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
+                        if "loss" in row:
+                            progress.total_is(row["steps"])
+                            progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
                     time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
             finally:
                 process.kill()
@@ -144,11 +145,18 @@ class Trainer(dg.ConfigurableResource):
             failed = TrainingDiedError if status < 0 else TrainingError
             end = LAUNCHER.split(output, maxsplit=1)[0].splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
             raise failed("\n".join([f"training ended with status {status}:", *end]))
-        return [
-            {name: row[name] for name in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
-            for row in history.rows
-            if "note" not in row
-        ]
+        return steps_of(history.rows)
+
+
+def steps_of(history: Sequence[Row]) -> list[Row]:
+    """Return a row a step of what a training wrote; ``validation_loss`` is None at a step after which it was not taken."""
+    validated = {row["step"]: row["validation_loss"] for row in history if "validation_loss" in row}
+    return [
+        {name: row[name] for name in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
+        | {"validation_loss": validated.get(row["step"])}
+        for row in history
+        if "loss" in row
+    ]
 
 
 def refuse_untrainable(source: str, template_kwargs: Mapping[str, Any], folder: Path | None = None) -> None:

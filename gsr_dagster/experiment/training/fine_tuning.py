@@ -26,6 +26,9 @@ class Training(Section):
     processes there are and how they share the model (FSDP, DeepSpeed, several machines).
     ``launch: ray`` starts them on the Ray cluster of the student's base or teacher.
 
+    ``validation_rows`` of the training set are not trained on: their loss stands in the training
+    curve, ten times at most.
+
     All that a training that is killed needs to go on is saved every ``save_minutes``, 0 for
     every step. ``trainer`` goes to TRL's SFTConfig.
     """
@@ -41,6 +44,7 @@ class Training(Section):
     save_minutes: float = Field(default=10, ge=0)
     max_length: Count = 24_576
     refine_weight: float = Field(default=0.5, ge=0, le=1)
+    validation_rows: Count | None = None
     trainer: TrainerSettings = TrainerSettings()
 
     @model_validator(mode="before")
@@ -67,9 +71,10 @@ class Training(Section):
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What of it shapes what is learned, for the fingerprint. A trainer setting stands there where it is set."""
-        trainer = self.trainer.learned
-        return self.model_dump(exclude={*NOT_LEARNED, "trainer"}) | ({"trainer": trainer} if trainer else {})
+        """What of it shapes what is learned, for the fingerprint. Some settings stand there only where they are set."""
+        where_set = {"trainer": self.trainer.learned, "validation_rows": self.validation_rows}
+        learned = self.model_dump(exclude={*NOT_LEARNED, *where_set})
+        return learned | {name: value for name, value in where_set.items() if value}
 
 
 # Of its training: how it is computed, not what is learned.

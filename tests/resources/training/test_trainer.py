@@ -154,6 +154,18 @@ def test_settings_of_sftconfig_reach_the_trainer(alone, small_model, tmp_path):
     assert files_of(learned.folder) != files_of(alone.folder)
 
 
+def test_validation_rows_are_looked_at_and_not_learned(alone, small_model, tmp_path):
+    held_out = train(small_model, tmp_path / "held", validation_rows=4)
+    of_the_first = train(small_model, tmp_path / "first", rows=8)
+    assert files_of(held_out.folder) == files_of(of_the_first.folder)
+    losses = [row["validation_loss"] for row in held_out.history]
+    assert len(losses) == 2
+    assert losses[1] < losses[0]
+    assert [row["validation_loss"] for row in alone.history] == [None] * 3
+    with pytest.raises(TrainingError, match="validation_rows: 12 leaves nothing to train on of 12 rows"):
+        train(small_model, tmp_path / "all", validation_rows=12)
+
+
 def test_a_value_that_sftconfig_refuses_is_said(small_model, tmp_path):
     with pytest.raises(TrainingError, match="adamw_nonsense"):
         train(small_model, tmp_path / "other", trainer={"optim": "adamw_nonsense"})
