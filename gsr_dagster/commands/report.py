@@ -7,7 +7,7 @@ import click
 from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap
 from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
-from gsr_dagster.commands.tables import aggregation_table, comparison_tables, greedy_table, pool_table, score_table
+from gsr_dagster.commands.tables import aggregation_table, comparison_tables, controls_table, pool_table, score_table
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES, ArtifactKey, EvaluationKey
 from gsr_dagster.operations.home import artifact_store
@@ -46,7 +46,7 @@ def print_report(experiment: Experiment) -> None:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
         console.print(aggregation_table(aggregations))
-        if (greedy := greedy_table(aggregations)) is not None:
+        if (greedy := controls_table(aggregations)) is not None:
             console.print(greedy)
         missing += untabled
     if store.manifest(comparison) is None:

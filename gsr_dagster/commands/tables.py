@@ -58,15 +58,13 @@ def aggregation_table(rows: Sequence[ReportedAggregations]) -> Table:
     return table
 
 
-def greedy_table(rows: Sequence[ReportedAggregations]) -> Table | None:
-    """Return one refinement minus one greedy direct answer, None where no greedy answer was drawn."""
-    held = [(row, name, gain) for row in rows for name, gain in row.refinement_minus_greedy.items()]
+def controls_table(rows: Sequence[ReportedAggregations]) -> Table | None:
+    """Return one refinement minus the answers of its controls, None where there is no control."""
+    held = [(row, name, gain) for row in rows for name, gain in row.refinement_minus_controls.items()]
     if not held:
         return None
-    table = new_table(
-        "one refinement minus one greedy direct answer, in points [95 % interval]", "benchmark", "model", "aggregation"
-    )
-    table.add_column("refinement − greedy", justify="right", no_wrap=True)
+    table = new_table("one refinement minus its controls, in points [95 % interval]", "benchmark", "model", "control")
+    table.add_column("refinement − control", justify="right", no_wrap=True)
     for row, name, gain in held:
         table.add_row(row.benchmark, row.subject, name, difference(gain))
     return table

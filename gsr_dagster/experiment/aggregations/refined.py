@@ -1,7 +1,7 @@
 """Aggregations in which a model reads the candidates and writes a new answer."""
 
 from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gsr_dagster.experiment.aggregations.base import (
@@ -18,6 +18,7 @@ from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.intervals import bootstrap_mean
 
 
 class Refined(Aggregation, ABC):
@@ -47,3 +48,13 @@ def refined_row(
     """Return the row of a new answer; ``before`` are the tokens of the rounds that led to it."""
     answer = answer_of(summarise(sample["text"], thinking_end), domain)
     return group_row(name, group, members, answer=answer, generated=sample["generated_tokens"] + before)
+
+
+def refinement_minus(control: str, rows: Mapping[str, Sequence[Row]], seed: int, figure: str) -> dict[str, Any]:
+    """Return the score of one refinement minus a control's on the same groups, as a figure; nothing where they share none."""
+    refined = {row["group_id"]: row["correct"] for row in rows["self_refinement"]}
+    answers = [row for row in rows[control] if row["group_id"] in refined]
+    if not answers:
+        return {}
+    gains = [refined[row["group_id"]] - row["correct"] for row in answers]
+    return {figure: bootstrap_mean([row["problem_id"] for row in answers], gains, seed)}

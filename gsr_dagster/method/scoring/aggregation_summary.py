@@ -6,6 +6,9 @@ from typing import Any
 
 from gsr_dagster.method.scoring.intervals import Interval
 
+# What the kinds that are controls say of a refinement.
+CONTROLLED = ("refinement_minus_greedy", "refinement_minus_blind")
+
 
 @dataclass(frozen=True)
 class AggregationScore:
@@ -50,9 +53,9 @@ class AggregationSummary:
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def refinement_minus_greedy(self) -> dict[str, Interval]:
-        """One refinement minus one greedy direct answer, by the aggregation that drew the greedy ones."""
-        found = self.further.get("refinement_minus_greedy", {})
+    def refinement_minus_controls(self) -> dict[str, Interval]:
+        """One refinement minus the answer of a control, by the control's name."""
+        found = {name: value for figure in CONTROLLED for name, value in self.further.get(figure, {}).items()}
         return {name: value if isinstance(value, Interval) else Interval(**value) for name, value in found.items()}
 
     def document(self) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "twice": {"kind": "repeated_refinement"},
                 "shuffled": {"kind": "shuffled_refinement"},
                 "greedy": {"kind": "greedy_direct"},
+                "blind": {"kind": "blind_refinement"},
                 **more,
             },
         }
@@ -76,7 +77,7 @@ def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
 def test_every_aggregation_answers_every_group_once(made):
     summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
     names = [entry["aggregation"] for entry in summary["aggregations"]]
-    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy"]
+    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy", "blind"]
     assert names == ["majority", "self_refinement", *named]
     rows = made.rows("aggregations")
     assert {sum(row["aggregation"] == name for row in rows) for name in names} == {8 * 2}
@@ -118,11 +119,23 @@ def test_one_greedy_answer_a_problem_is_held_against_each_of_its_groups(made):
     assert [row["tokens"] for row in greedy] == [drawn[row["problem_id"]]["generated_tokens"] for row in greedy]
     summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
     gains = [refined[row["group_id"]] - row["correct"] for row in greedy]
-    assert summary.refinement_minus_greedy["greedy"].estimate == pytest.approx(sum(gains) / 16)
+    assert summary.refinement_minus_controls["greedy"].estimate == pytest.approx(sum(gains) / 16)
+
+
+def test_a_blind_refinement_is_shown_no_candidate_and_held_against_one_that_was(made):
+    drawn = {row["prompt_id"]: row for row in made.rows("aggregation/blind")}
+    assert len(drawn) == 16
+    assert all(row["candidate_ids"] == [] for row in drawn.values())
+    refined = {row["prompt_id"]: row for row in made.rows("self_refinements")}
+    assert {row["prompt_tokens"] < refined[group]["prompt_tokens"] for group, row in drawn.items()} == {True}
+    rows = [row for row in made.rows("aggregations") if row["aggregation"] == "blind"]
+    assert [row["tokens"] for row in rows] == [drawn[row["group_id"]]["generated_tokens"] for row in rows]
+    summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
+    assert set(summary.refinement_minus_controls) == {"greedy", "blind"}
 
 
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):
-    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy")
+    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy", "blind")
     before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
     assert made.run() == 0
     assert made.run(**PLAN) == 3  # itself, the table, the report

@@ -134,7 +134,7 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         (
             "best",
             {"kind": "best"},
-            "there is no kind 'best'; there are generative_selection, greedy_direct, planned_refinement",
+            "there is no kind 'best'; there are blind_refinement, generative_selection, greedy_direct",
         ),
         ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
         ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Work, group_row
+from gsr_dagster.experiment.aggregations.refined import refinement_minus
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.intervals import bootstrap_mean
 
 
 class GreedyDirect(Aggregation):
@@ -37,9 +37,4 @@ class GreedyDirect(Aggregation):
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``refinement_minus_greedy``: the refinements' score minus this one's, on the same groups."""
-        refined = {row["group_id"]: row["correct"] for row in rows["self_refinement"]}
-        greedy = [row for row in rows[name] if row["group_id"] in refined]
-        if not greedy:
-            return {}
-        gains = [refined[row["group_id"]] - row["correct"] for row in greedy]
-        return {"refinement_minus_greedy": bootstrap_mean([row["problem_id"] for row in greedy], gains, seed)}
+        return refinement_minus(name, rows, seed, "refinement_minus_greedy")

@@ -1,0 +1,34 @@
+"""The control of reading: a refinement prompt that shows no candidate."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from gsr_dagster.experiment.aggregations.base import REFINE, Contents, GroupPrompt, Work
+from gsr_dagster.experiment.aggregations.refined import Refined, refinement_minus
+from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.rows import Row
+
+
+class BlindRefinement(Refined):
+    """The prompt of a refinement with "(no answer)" in the place of each candidate.
+
+    A model may solve better in the form of a refinement whatever it is shown. So a gap is made
+    by reading only where refinements of the candidates beat this.
+    """
+
+    kind: Literal["blind_refinement"]
+
+    def make(self, work: Work, pool: CandidatePool) -> Contents:
+        nothing = (None,) * pool.k
+        return work.ask(
+            [GroupPrompt(group.id, group.problem_id, (), nothing) for group, _ in self.groups(pool)], REFINE
+        )
+
+    def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
+        tokens = {row["prompt_id"]: row["generated_tokens"] for row in made}
+        for row in super().rows(name, pool, made, thinking_end):
+            yield {**row, "tokens": tokens[row["group_id"]]}  # it needs no candidates
+
+    def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
+        """Return ``refinement_minus_blind``: the refinements' score minus this one's, on the same groups."""
+        return refinement_minus(name, rows, seed, "refinement_minus_blind")
