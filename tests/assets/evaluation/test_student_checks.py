@@ -1,5 +1,6 @@
 """A student against its base: an error or a warning only where the whole interval says so."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def test_a_gap_that_did_not_grow_is_a_warning_and_one_that_shrank_an_error(schoo
     check = school.checks("student/gap_reports", TRAINED)["gap_gained"]
     assert (check.passed, check.severity) == (False, severity)
     assert check.description.endswith(says)
+
+
+def test_out_of_distribution_a_gap_need_not_grow_and_must_not_shrink(school, tmp_path):
+    benchmarks = copy.deepcopy(school.written["benchmarks"])
+    benchmarks["sums"]["out_of_distribution"] = True
+    elsewhere = school.copy(tmp_path / "elsewhere", benchmarks=benchmarks)
+    base = elsewhere.store.read(ArtifactKey("base/gap_reports", BASE))
+    elsewhere.rewrite("student/gap_reports", TRAINED, lambda rows: gap_of_base(rows, base))
+    check = elsewhere.checks("student/gap_reports", TRAINED)["gap_gained"]
+    assert check.passed
+    assert check.description.endswith("not significantly below 0, and no more is asked out of distribution")
+    elsewhere.rewrite("student/gap_reports", TRAINED, lambda rows: gap_lost(rows, base))
+    check = elsewhere.checks("student/gap_reports", TRAINED)["gap_gained"]
+    assert (check.passed, check.severity) == (False, ERROR)
 
 
 def test_a_student_whose_base_was_not_evaluated_is_not_called_better(school):
