@@ -16,6 +16,7 @@ from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
 from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions
 from resources.store.manifests import Recipe
@@ -46,6 +47,8 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
     """Train a student on its rows. Raises ArtifactError where these are of another mixture than is wanted."""
     student, rows = run.student, run.read("training_sets")
     refuse_unbalanced(run.key("training_sets"), rows, student.rows)
+    if there := trained_before(run.store, recipe):
+        return there
     base = run.experiment.subject_model(student.base)
     earlier = student.base in run.experiment.students
     weights = weights_of(run.experiment, run.store, student.base) if earlier else None
@@ -78,6 +81,23 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
         },
         metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
     )
+
+
+def trained_before(store: ArtifactStore, recipe: Recipe) -> ArtifactContents | None:
+    """Return what a checkpoint holds that was trained by the same recipe, None where there is none or it is damaged.
+
+    Its training set may have been made again since, with the very same rows.
+    """
+    manifest = store.manifest(recipe.key)
+    if manifest is None or manifest.fingerprint != recipe.fingerprint:
+        return None
+    try:
+        history = store.read(recipe.key)
+        store.local_files(recipe.key)
+    except ArtifactError:
+        return None
+    metadata = {"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history))), "trained": "before"}
+    return ArtifactContents(shards=manifest.shards, files=manifest.files, summary=manifest.summary, metadata=metadata)
 
 
 def cluster(run: TeachingRun) -> str | None:
