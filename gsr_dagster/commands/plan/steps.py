@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from gsr_dagster.experiment.datasets import REGISTRY
-from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import MOST
@@ -132,11 +132,11 @@ class Planned:
         refinement = self.experiment.rollout("refinement", subject).max_new_tokens
         ks = (self.experiment.k, *self.experiment.further_ks)
         pools = [
-            (self.problems[n], self.problems[n] * b.samples, self.direct(n))
+            (self.problems[n], self.problems[n] * b.samples, self.direct(n, subject))
             for n, b in self.experiment.benchmarks.items()
         ]
         refined = [
-            (groups, groups, self.refinement(n))
+            (groups, groups, self.refinement(n, subject))
             for n, b in self.experiment.benchmarks.items()
             for groups in [self.problems[n] * sum(b.samples // k for k in ks)]
         ]
@@ -147,7 +147,6 @@ class Planned:
         """Yield what the aggregations of a subject's groups draw, over all benchmarks."""
         k, benchmarks = self.experiment.k, self.experiment.benchmarks
         groups = sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items())
-        length = max(self.refinement(name) for name in benchmarks)
         for name, aggregation in self.experiment.aggregations.items():
             if not aggregation.draws:
                 continue
@@ -155,6 +154,7 @@ class Planned:
             if aggregation.refiner is not None:
                 sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
             prompts, samples = aggregation.cost(groups, k, len(benchmarks))
+            length = max(self.refinement(name, aggregation.refiner or subject) for name in benchmarks)
             yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
 
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
@@ -162,18 +162,14 @@ class Planned:
 
         What another student's teaching has ``drawn`` with the same settings is not drawn again.
         """
-        problems, direct, refinement = (
-            self.problems["training_problems"],
-            self.direct("training_problems"),
-            self.refinement("training_problems"),
-        )
+        problems = self.problems["training_problems"]
         candidates = ("training_candidates", student.sampler, student.candidates)
         refinements = ("teacher_refinements", student.refiner, student.refinements)
         solutions = ("teacher_solutions", student.solver, student.solutions)
         for settings, length in (
-            (candidates, direct),
-            ((*refinements, candidates, student.groups), refinement),
-            (solutions, direct),
+            (candidates, self.direct("training_problems", student.sampler)),
+            ((*refinements, candidates, student.groups), self.refinement("training_problems", student.refiner)),
+            (solutions, self.direct("training_problems", student.solver)),
         ):
             what, model, rollouts = settings[:3]
             recorded = isinstance(self.experiment.subject_model(model).engine, RecordedSamples)
@@ -203,15 +199,21 @@ class Planned:
         read = sum(p * (ceil(s / p / n) if server else 1) * length for p, s, length in asked if p)
         return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, read, server)
 
-    def direct(self, name: str) -> int:
-        """Return the tokens of a direct prompt."""
-        return self.lengths[name] + _tokens(direct_messages("", self.sets[name].examples(of_student=False)))
+    def direct(self, name: str, sampler: str) -> int:
+        """Return the tokens of a direct prompt that a model or student reads."""
+        examples = self.sets[name].examples(sampler in self.experiment.students)
+        return self.lengths[name] + _tokens(direct_messages("", [] if self._reads_once(sampler) else examples))
 
-    def refinement(self, name: str) -> int:
+    def refinement(self, name: str, sampler: str) -> int:
         """Return the tokens of a prompt with candidates, which have their whole budget."""
-        before = refinement_turns(self.sets[name].refinements(of_student=False))
+        examples = self.sets[name].refinements(sampler in self.experiment.students)
+        before = refinement_turns([] if self._reads_once(sampler) else examples)
         written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k)])
         return self.lengths[name] + written + self.experiment.evaluation.candidate_tokens
+
+    def _reads_once(self, sampler: str) -> bool:
+        """Return whether an engine keeps what it has read of worked examples, which are the same before every prompt."""
+        return isinstance(self.experiment.subject_model(sampler).engine, VLLM | Ray)
 
 
 def _tokens(messages: list[dict[str, str]]) -> int:

@@ -15,6 +15,7 @@ from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedSc
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
 from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import ShuffledRefinement
 from gsr_dagster.experiment.aggregations.kinds.universal_self_consistency import UniversalSelfConsistency
+from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
 
 
@@ -241,3 +242,17 @@ def test_without_a_gpu_the_plan_has_minutes_of_this_machine(rate, minutes):
     with patch("resources.engines.cpu.multiplications_a_second", return_value=rate):
         told = list(of_this_machine([step], 0.4))
     assert [re.findall(r"some (\d+) minutes", line) for line in told] == ([[str(minutes)]] if minutes else [])
+
+
+def test_worked_examples_are_read_once_by_vllm_and_for_every_prompt_by_transformers():
+    experiment = load_experiment(experiment_path("demo"))
+    scale = experiment.families["smollm2"]["135m"]
+    kept = {"smollm2": {"135m": scale.model_copy(update={"engine": VLLM(kind="vllm")})}}
+    every, once = (
+        next(step for step in plan(of) if (step.what, step.model) == ("candidate_pools", "smollm2-135m"))
+        for of in (experiment, experiment.model_copy(update={"families": kept}))
+    )
+    problems = [(b.problems or 0, b.examples(of_student=False)) for b in experiment.benchmarks.values()]
+    assert every.prompt_tokens - once.prompt_tokens == pytest.approx(
+        sum(count * sum(len(text) for pair in shown for text in pair) / 4 for count, shown in problems), rel=0.5
+    )
