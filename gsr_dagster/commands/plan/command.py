@@ -23,6 +23,7 @@ BYTES_A_TOKEN = 2.0
 BYTES_A_WEIGHT = 2
 # What sampling and training get of a CPU's multiplications (docs/benchmarks.md).
 USED = 0.3
+MOST_MINUTES = 14 * 24 * 60
 
 
 @click.command("plan")
@@ -93,15 +94,19 @@ def plan_table(steps: Sequence[Step], rate: float, training_rate: float, share: 
 
 
 def of_this_machine(steps: Sequence[Step], share: float) -> Iterator[str]:
-    """Yield how long this machine takes where it has no GPU, by a second's measurement; nothing where torch is missing."""
+    """Yield how long this machine takes where it has no GPU, by a second's measurement.
+
+    Nothing where torch is missing, or where it would take longer than anyone waits for.
+    """
     operations = sum(step.operations(share) for step in steps)
     if not operations or find_spec("torch") is None:
         return
     from resources.engines.cpu import multiplications_a_second
 
-    if (rate := multiplications_a_second()) is not None:
+    rate = multiplications_a_second()
+    if rate is not None and (minutes := operations / rate / USED / 60) <= MOST_MINUTES:
         yield (
-            f"On this machine, which has no GPU, some {max(operations / rate / USED / 60, 1):,.0f} minutes: it was measured at "
+            f"On this machine, which has no GPU, some {max(minutes, 1):,.0f} minutes: it was measured at "
             f"{rate / 1e9:,.0f} billion operations/s, of which {USED:.0%} are usual, at 2 a parameter and token that is read "
             "or written and 6 in training."
         )

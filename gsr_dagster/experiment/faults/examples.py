@@ -75,6 +75,7 @@ EXAMPLES: dict[tuple[str, str], str] = {
     ("Student", "lora"): "{rank: 16, alpha: 32}",
     ("Student", "training"): "{epochs: 2, learning_rate: 1.0e-4}",
     ("Training", "accelerate"): "fsdp.yaml",
+    ("Training", "validation_rows"): "32",
     ("Training", "trainer"): "{packing: true, weight_decay: 0.01}",
     ("TrainerSettings", "adam_beta1"): "0.9",
     ("TrainerSettings", "adam_beta2"): "0.999",
