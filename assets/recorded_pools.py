@@ -26,7 +26,7 @@ class Available:
         """
         if self.recording is None:
             return self.samples
-        return min(self.samples, self.recording.candidates.get(_recorded_id(problem_id), self.samples))
+        return min(self.samples, self.recording.candidates.get(recorded_id(problem_id), self.samples))
 
     def is_refined(self, group_id: str, further_k: bool = False) -> bool:
         """Return whether a group, PROBLEM/gNUMBER, has a refinement. At a further k nothing is recorded."""
@@ -35,7 +35,7 @@ class Available:
         if further_k or not self.recording.refined:
             return False
         # An earlier version did not write the group size: the engine refuses what is not there.
-        return self.recording.k is None or _recorded_id(group_id) in self.recording.refined
+        return self.recording.k is None or recorded_id(group_id) in self.recording.refined
 
 
 def available(experiment: Experiment, evaluation: EvaluationKey) -> Available:
@@ -53,6 +53,6 @@ def available(experiment: Experiment, evaluation: EvaluationKey) -> Available:
     return Available(experiment.benchmarks[evaluation.benchmark].samples, recording)
 
 
-def _recorded_id(name: str) -> str:
-    """Return the id of a problem or group without its benchmark, as it is recorded."""
+def recorded_id(name: str) -> str:
+    """Return the id of a problem or group without its problem set, as it is recorded."""
     return name.split("/", 1)[1]

@@ -1,5 +1,6 @@
 """Students: a LoRA checkpoint of each."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,11 +13,11 @@ from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.method.rows import Row
 from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
 from resources.store.artifacts import ArtifactStore
-from resources.store.errors import ArtifactError
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions
 from resources.store.manifests import Recipe
@@ -79,7 +80,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             **({"last_validation_loss": validated[-1]} if validated else {}),
             **facts,
         },
-        metadata={"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))},
+        metadata=drawn_curve(history),
     )
 
 
@@ -89,15 +90,15 @@ def trained_before(store: ArtifactStore, recipe: Recipe) -> ArtifactContents | N
     Its training set may have been made again since, with the very same rows.
     """
     manifest = store.manifest(recipe.key)
-    if manifest is None or manifest.fingerprint != recipe.fingerprint:
+    if manifest is None or manifest.fingerprint != recipe.fingerprint or any(store.verified.damaged_files(manifest)):
         return None
-    try:
-        history = store.read(recipe.key)
-        store.local_files(recipe.key)
-    except ArtifactError:
-        return None
-    metadata = {"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history))), "trained": "before"}
+    metadata = {**drawn_curve(store.read(recipe.key)), "trained": "before"}
     return ArtifactContents(shards=manifest.shards, files=manifest.files, summary=manifest.summary, metadata=metadata)
+
+
+def drawn_curve(history: Sequence[Row]) -> dict[str, dg.MetadataValue]:
+    """Return the training curve for the page."""
+    return {"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))}
 
 
 def cluster(run: TeachingRun) -> str | None:

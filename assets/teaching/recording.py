@@ -9,11 +9,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from assets.recorded_pools import recorded_id
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.method.rows import Row
 from resources.engines.base import chat_sha256
-from resources.problems.recorded_samples import RECORDED, write_samples
+from resources.problems.recorded_samples import DRAWN, write_samples
 from resources.store.files import write_atomically
 
 
@@ -62,9 +63,9 @@ def record_teaching(run: TeachingRun, folder: Path) -> dict[str, int]:
 
 
 def _recorded(row: Row) -> Row:
-    prompt_id = row["prompt_id"].split("/", 1)[1]  # without its model
-    # The recorded engine asks for ids without the name of the problem set.
-    ids = {"problem_id": row["problem_id"].split("/", 1)[1], "prompt_id": prompt_id.split("/", 1)[1]}
+    _, prompt_id = row["prompt_id"].split("/", 1)  # without its model
+    ids = {"problem_id": recorded_id(row["problem_id"]), "prompt_id": recorded_id(prompt_id)}
+    drawn = {name: row[name] for name in ("sample_index", *DRAWN)}
     student_tokens = row.get("student_prompt_tokens") or row["prompt_tokens"]
     student = {"student_chat": chat_sha256(json.loads(row["messages"])), "student_prompt_tokens": student_tokens}
-    return {**ids, **{name: row[name] for name in RECORDED}, "prompt_sha256": row["prompt_sha256"], **student}
+    return {**ids, **drawn, "prompt_sha256": row["prompt_sha256"], **student}

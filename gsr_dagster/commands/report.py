@@ -46,8 +46,8 @@ def print_report(experiment: Experiment) -> None:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
         console.print(aggregation_table(aggregations))
-        if (greedy := controls_table(aggregations)) is not None:
-            console.print(greedy)
+        if (controls := controls_table(aggregations)) is not None:
+            console.print(controls)
         missing += untabled
     if store.manifest(comparison) is None:
         missing.append(comparison)

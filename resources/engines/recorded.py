@@ -10,9 +10,7 @@ from typing import Any
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
-from resources.problems.recorded_samples import read_samples
-
-COUNTED = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
+from resources.problems.recorded_samples import DRAWN, read_samples
 
 
 class RecordedEngine:
@@ -53,11 +51,12 @@ class RecordedEngine:
             if prompt_id not in wanted:
                 continue
             request, seeds = wanted[prompt_id]
-            found = []
+            found, chats = [], set[str | None]()
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
-                    self._refuse_another_chat(row, request)
-                    found.append(Sample(request.id, row["sample_index"], seed, **{name: row[name] for name in COUNTED}))
+                    chats.add(row.get("prompt_sha256"))
+                    found.append(Sample(request.id, row["sample_index"], seed, **{name: row[name] for name in DRAWN}))
+            self._refuse_another_chat(prompt_id, chats - {None}, request)
             if found:
                 yield found
         missing = [f"{prompt_id} ({index})" for prompt_id, (_, seeds) in wanted.items() for index in seeds]
@@ -67,9 +66,9 @@ class RecordedEngine:
                 "Record or import them too, or take fewer problems or samples"
             )
 
-    def _refuse_another_chat(self, row: Mapping[str, Any], request: Request) -> None:
-        if row.get("prompt_sha256") not in (None, chat_sha256(request.messages)):
+    def _refuse_another_chat(self, prompt_id: str, recorded: set[str | None], request: Request) -> None:
+        if recorded and recorded != {chat_sha256(request.messages)}:
             raise EngineError(
-                f"{row['prompt_id']} was recorded in {self.folder.name} for another prompt than the experiment has: the "
+                f"{prompt_id} was recorded in {self.folder.name} for another prompt than the experiment has: the "
                 "problem, the worked examples, the candidates that were shown, k and the seed must be those of the recording"
             )

@@ -23,8 +23,8 @@ from resources.store.files import write_atomically
 
 # The size of the refined groups, in the file's own metadata.
 GROUP_SIZE = b"gsr_k"
-# What is recorded of a sample itself.
-RECORDED = ("sample_index", "text", "finish_reason", "prompt_tokens", "generated_tokens")
+# What an engine drew, beside its place.
+DRAWN = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 # What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
 

@@ -21,9 +21,11 @@ from resources.reporting.numbers import NOTHING
 # Stored text compresses to about this many bytes a token.
 BYTES_A_TOKEN = 2.0
 BYTES_A_WEIGHT = 2
-# What sampling and training get of a CPU's multiplications (docs/benchmarks.md).
+# What sampling and training get of a CPU's multiplications: roughly, of small models.
 USED = 0.3
 MOST_MINUTES = 14 * 24 * 60
+# Operations a second that no CPU has.
+OUT_OF_REACH = 1e14
 
 
 @click.command("plan")
@@ -99,7 +101,7 @@ def of_this_machine(steps: Sequence[Step], share: float) -> Iterator[str]:
     Nothing where torch is missing, or where it would take longer than anyone waits for.
     """
     operations = sum(step.operations(share) for step in steps)
-    if not operations or find_spec("torch") is None:
+    if not operations or operations > MOST_MINUTES * 60 * USED * OUT_OF_REACH or find_spec("torch") is None:
         return
     from resources.engines.cpu import multiplications_a_second
 

@@ -95,22 +95,20 @@ def plan(experiment: Experiment) -> list[Step]:
     return steps
 
 
-def problems_of(problem_set: ProblemSet) -> int:
-    """Return how many problems a set has, without loading those of the hub."""
-    if problem_set.problems:
-        return problem_set.problems
+def size_of(problem_set: ProblemSet) -> tuple[int, int]:
+    """Return how many problems a set has, and their mean tokens, loading it once at most and nothing of the hub.
+
+    The tokens are by their characters; of problems that are in no file they are a usual number.
+    """
     kind, _, name = problem_set.source.partition(":")
+    usual = USUAL_CHARACTERS // CHARACTERS_A_TOKEN
     if kind == "hub":
-        return REGISTRY[name].problems or PAPERS_PROBLEMS
-    return len(load_problems("plan", problem_set).rows)
-
-
-def problem_tokens(problem_set: ProblemSet) -> int:
-    """Return the mean tokens of a set's problems, by their characters; of those that are in no file a usual number."""
-    if not problem_set.source.startswith("file:"):
-        return USUAL_CHARACTERS // CHARACTERS_A_TOKEN
-    lengths = [len(row["problem"]) for row in load_problems("plan", problem_set).rows]
-    return ceil(sum(lengths) / len(lengths) / CHARACTERS_A_TOKEN)
+        return problem_set.problems or REGISTRY[name].problems or PAPERS_PROBLEMS, usual
+    if problem_set.problems and kind != "file":
+        return problem_set.problems, usual
+    rows = load_problems("plan", problem_set).rows
+    characters = sum(len(row["problem"]) for row in rows) / len(rows)
+    return problem_set.problems or len(rows), ceil(characters / CHARACTERS_A_TOKEN) if kind == "file" else usual
 
 
 class Planned:
@@ -121,8 +119,9 @@ class Planned:
         self.sets: Mapping[str, ProblemSet] = dict(experiment.benchmarks)
         if experiment.training_problems and experiment.students:
             self.sets = {**self.sets, "training_problems": experiment.training_problems}
-        self.problems = {name: problems_of(problem_set) for name, problem_set in self.sets.items()}
-        self.lengths = {name: problem_tokens(problem_set) for name, problem_set in self.sets.items()}
+        sizes = {name: size_of(problem_set) for name, problem_set in self.sets.items()}
+        self.problems = {name: problems for name, (problems, _) in sizes.items()}
+        self.lengths = {name: tokens for name, (_, tokens) in sizes.items()}
 
     def evaluation(self, subject: str, model: str) -> Iterator[Step]:
         """Yield the direct samples and the refinements of a subject over all benchmarks."""
@@ -154,7 +153,7 @@ class Planned:
             if aggregation.refiner is not None:
                 sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
             prompts, samples = aggregation.cost(groups, k, len(benchmarks))
-            length = max(self.refinement(name, aggregation.refiner or subject) for name in benchmarks)
+            length = max(self.refinement(name, sampler) for name in benchmarks)
             yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
 
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:

@@ -37,7 +37,7 @@ WRONG: list[Any] = [
 ]  # fmt: skip
 RAW = re.compile(
     r"Input should|Extra inputs|Field required|valid (dictionary|string|integer|number|tuple|list|boolean)|instance of|"
-    r"should (be|have|match)|discriminator|Input tag|Value error|pydantic|validation error|<class|NoneType|Keys should|"
+    r"should (be|have|match)|discriminator|Input tag|Value error|pydantic|validation(?!_rows)|<class|NoneType|Keys should|"
     r"unable to|expected tags|type=|ctx|\[\^|\\w|\\d|\\s|\(\?|\]\*|\]\+|\.\*"
 )
 RIGHT_WOULD_BE = re.compile(
