@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def training_curve(history: Sequence[Row]) -> Figure:
-    """Return loss, learning rate and, below, the gradient's norm by optimiser step.
+    """Return loss, learning rate and, below, the gradient's norm and the tokens learned from, by optimiser step.
 
-    ``history`` rows: step, loss, learning_rate, grad_norm and validation_loss; checkpoints from
-    before have neither of the last two.
+    ``history`` rows: step, loss, learning_rate, grad_norm, validation_loss and tokens; checkpoints
+    from before have none of the last three.
     """
     normed = [row for row in history if row.get("grad_norm") is not None]
     figure, (axes, *further) = panels(2 if normed else 1, 6, 3 if not normed else 2.5, columns=1)
@@ -38,4 +38,11 @@ def training_curve(history: Sequence[Row]) -> Figure:
         normed.sort(key=lambda row: row["step"])
         below.plot([row["step"] for row in normed], [row["grad_norm"] for row in normed], color="#2b5876")
         below.set(xlabel="optimiser step", ylabel="norm of the gradient", yscale="log")
+        counted = [row for row in normed if row.get("tokens") is not None]
+        if counted:
+            seen = below.twinx()
+            seen.plot(*([row[name] for row in counted] for name in ("step", "tokens")), color="#b5651d", linestyle="--")
+            seen.set_ylabel("tokens so far (dashed)")
+            seen.spines["top"].set_visible(False)
+            seen.set_ylim(bottom=0)
     return figure

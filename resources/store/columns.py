@@ -160,6 +160,7 @@ COLUMNS: dict[str, Columns] = {
     "lora_checkpoints": {
         "step": WHOLE,
         "epoch": NUMBER,
+        "tokens": WHOLE,
         "loss": NUMBER,
         "learning_rate": NUMBER,
         "grad_norm": NUMBER,

@@ -157,6 +157,7 @@ def sft_config(job: dict[str, Any]) -> Any:
         use_cpu=not on_gpu,
         logging_steps=1,
         logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="non_padding",
         disable_tqdm=True,
         save_strategy="no",  # save_by_the_clock says when
         eval_strategy="steps" if training.get("validation_rows") else "no",
@@ -175,7 +176,8 @@ def write_history(path: Path) -> Any:
         if "eval_loss" in logs:
             return json.dumps({**step, "validation_loss": logs["eval_loss"]}) + "\n"
         named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")} | {"grad_norm": logs.get("grad_norm")}
-        return json.dumps({**named, **step, "steps": state.max_steps}) + "\n"
+        tokens = {"tokens": logs.get("num_input_tokens_seen")}
+        return json.dumps({**named, **tokens, **step, "steps": state.max_steps}) + "\n"
 
     def is_told(logs: dict[str, Any]) -> bool:
         return "loss" in logs or "eval_loss" in logs

@@ -152,7 +152,7 @@ def steps_of(history: Sequence[Row]) -> list[Row]:
     """Return a row a step of what a training wrote; ``validation_loss`` is None at a step after which it was not taken."""
     validated = {row["step"]: row["validation_loss"] for row in history if "validation_loss" in row}
     return [
-        {name: row[name] for name in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
+        {name: row[name] for name in ("step", "epoch", "tokens", "loss", "learning_rate", "grad_norm")}
         | {"validation_loss": validated.get(row["step"])}
         for row in history
         if "loss" in row

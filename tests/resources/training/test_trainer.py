@@ -49,6 +49,8 @@ def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
     assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
     assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
     assert all(row["grad_norm"] > 0 for row in history)
+    assert [row["tokens"] for row in shared_history] == [row["tokens"] for row in history]
+    assert 0 < history[0]["tokens"] < history[1]["tokens"] < history[2]["tokens"]
     ours, theirs = loaded(folder), loaded(shared)
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
