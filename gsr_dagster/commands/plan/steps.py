@@ -135,7 +135,7 @@ class Planned:
             for n, b in self.experiment.benchmarks.items()
         ]
         refined = [
-            (groups, groups, self.refinement(n, subject))
+            (groups, groups, self.refinement(n, subject, direct))
             for n, b in self.experiment.benchmarks.items()
             for groups in [self.problems[n] * sum(b.samples // k for k in ks)]
         ]
@@ -153,7 +153,8 @@ class Planned:
             if aggregation.refiner is not None:
                 sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
             prompts, samples = aggregation.cost(groups, k, len(benchmarks))
-            length = max(self.refinement(name, sampler) for name in benchmarks)
+            candidate = self.experiment.rollout("direct", subject).max_new_tokens
+            length = max(self.refinement(name, sampler, candidate) for name in benchmarks)
             yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
 
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
@@ -161,13 +162,16 @@ class Planned:
 
         What another student's teaching has ``drawn`` with the same settings is not drawn again.
         """
-        problems = self.problems["training_problems"]
+        problems, candidate = self.problems["training_problems"], student.candidates.max_new_tokens
         candidates = ("training_candidates", student.sampler, student.candidates)
         refinements = ("teacher_refinements", student.refiner, student.refinements)
         solutions = ("teacher_solutions", student.solver, student.solutions)
         for settings, length in (
             (candidates, self.direct("training_problems", student.sampler)),
-            ((*refinements, candidates, student.groups), self.refinement("training_problems", student.refiner)),
+            (
+                (*refinements, candidates, student.groups),
+                self.refinement("training_problems", student.refiner, candidate),
+            ),
             (solutions, self.direct("training_problems", student.solver)),
         ):
             what, model, rollouts = settings[:3]
@@ -183,9 +187,13 @@ class Planned:
         refined = min(student.refinements.samples * student.groups, most)
         rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
         rows = min(rows, student.most_rows or rows)
-        longest = min(student.training.max_length, student.prompt_tokens + student.refinements.max_new_tokens)
+        direct = self.direct("training_problems", name) + student.solutions.max_new_tokens
+        shown = min(self.refinement("training_problems", name, candidate), student.prompt_tokens)
+        longest = {"direct": direct, "refinement": shown + student.refinements.max_new_tokens}
+        kinds = [student.rows] if student.rows in longest else [*longest]
+        length = sum(min(longest[kind], student.training.max_length) for kind in kinds) / len(kinds)
         parameters = self.experiment.subject_model(student.base).parameters
-        tokens = int(rows * student.training.epochs * longest)
+        tokens = int(rows * student.training.epochs * length)
         yield Step("lora_checkpoints", name, student.base, parameters, rows, rows, tokens)
 
     def step(self, what: str, subject: str, sampler: str, asked: list[tuple[int, int, int]], limit: int) -> Step:
@@ -203,12 +211,13 @@ class Planned:
         examples = self.sets[name].examples(sampler in self.experiment.students)
         return self.lengths[name] + _tokens(direct_messages("", [] if self._reads_once(sampler) else examples))
 
-    def refinement(self, name: str, sampler: str) -> int:
-        """Return the tokens of a prompt with candidates, which have their whole budget."""
+    def refinement(self, name: str, sampler: str, candidate: int) -> int:
+        """Return the tokens of a prompt with candidates, each as long as it may be: ``candidate`` tokens, within their budget."""
         examples = self.sets[name].refinements(sampler in self.experiment.students)
         before = refinement_turns([] if self._reads_once(sampler) else examples)
         written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k)])
-        return self.lengths[name] + written + self.experiment.evaluation.candidate_tokens
+        shown = min(self.experiment.k * candidate, self.experiment.evaluation.candidate_tokens)
+        return self.lengths[name] + written + shown
 
     def _reads_once(self, sampler: str) -> bool:
         """Return whether an engine keeps what it has read of worked examples, which are the same before every prompt."""

@@ -67,6 +67,22 @@ def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():
     assert rows(rows="refinement", most_rows=50) == 50
 
 
+def test_a_training_reads_rows_as_long_as_they_may_be_and_candidates_only_in_refinements():
+    experiment = load_experiment(experiment_path("demo"))
+    ((name, student),) = experiment.students.items()
+
+    def a_row(**changes: object) -> float:
+        changed = experiment.model_copy(update={"students": {name: student.model_copy(update=changes)}})
+        training = next(step for step in plan(changed) if step.what == "lora_checkpoints")
+        return training.tokens / training.samples
+
+    direct, refinement = a_row(rows="direct"), a_row(rows="refinement")
+    assert refinement - direct > experiment.k * student.candidates.max_new_tokens
+    assert a_row(rows="hybrid") == (direct + refinement) / 2
+    short = student.training.model_copy(update={"max_length": 200, "epochs": 3})
+    assert a_row(rows="refinement", training=short) == 3 * 200
+
+
 def test_base_instruct_models_stop_at_their_own_limit_and_students_at_the_experiments():
     experiment = load_experiment(experiment_path("paper"))
     subjects = ("qwen2.5-7b", "qwq-32b", "qwen2.5-7b-gsr")
