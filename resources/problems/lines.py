@@ -1,7 +1,7 @@
 """Problems of lines: several lines leave one start, and one of them passes through a station.
 
-    river > stone; start > river; start > lamp; stone > cloud; lamp > house; house > snow
-    Which line passes through cloud?                                     river, stone, cloud
+    2 lines of 3 stations leave start: river > stone; start > river; start > lamp; stone > cloud; lamp > house; house > snow.
+    Which passes through cloud? Name its stations in order.                                          river, stone, cloud
 
 Whoever writes a line from its start must guess the first station: what stands there says nothing of where the line
 goes (arXiv 2403.06963). Afterwards the guess can be checked by reading. So several attempts differ in what no vote
@@ -147,7 +147,7 @@ STATIONS = [
 ]
 START = "start"
 # Part of every fingerprint: change it with the words or the wording.
-LINES_VERSION = "1"
+LINES_VERSION = "2"
 
 
 def lines_problems(lines: int, stations: int, seed: int) -> Iterator[tuple[str, str]]:
@@ -164,7 +164,8 @@ def lines_problems(lines: int, stations: int, seed: int) -> Iterator[tuple[str, 
         asked = draw.choice(each)
         listed = "; ".join(f"{here} > {there}" for here, there in connections)
         yield (
-            f"{lines} lines leave {START}. These are all their connections, in no order: {listed}.\n"
-            f"Which line passes through {draw.choice(asked[1:])}? Name its {stations} stations in order.",
+            # Few words in a row are the same in all: the check of contamination takes 13 of them for a copy.
+            f"{lines} lines of {stations} stations leave {START}: {listed}.\n"
+            f"Which passes through {draw.choice(asked[1:])}? Name its stations in order.",
             ", ".join(asked),
         )
