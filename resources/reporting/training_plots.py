@@ -9,6 +9,7 @@ from gsr_dagster.method.rows import Row
 from resources.reporting.drawing import panels
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -29,20 +30,20 @@ def training_curve(history: Sequence[Row]) -> Figure:
         axes.plot(places, losses, color="#7a3b8f", marker="D", linestyle=":", label="validation loss")
         axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="optimiser step", ylabel="loss (nats a token)")
-    rate = axes.twinx()
-    rate.plot(steps, [row["learning_rate"] for row in history], color="#b5651d", linestyle="--", label="learning rate")
-    rate.set_ylabel("learning rate (dashed)")
-    rate.spines["top"].set_visible(False)
-    rate.set_ylim(bottom=0)
+    _dashed_on_the_right(axes, history, "learning_rate", "learning rate (dashed)")
     for below in further:
         normed.sort(key=lambda row: row["step"])
         below.plot([row["step"] for row in normed], [row["grad_norm"] for row in normed], color="#2b5876")
         below.set(xlabel="optimiser step", ylabel="norm of the gradient", yscale="log")
         counted = [row for row in normed if row.get("tokens") is not None]
         if counted:
-            seen = below.twinx()
-            seen.plot(*([row[name] for row in counted] for name in ("step", "tokens")), color="#b5651d", linestyle="--")
-            seen.set_ylabel("tokens so far (dashed)")
-            seen.spines["top"].set_visible(False)
-            seen.set_ylim(bottom=0)
+            _dashed_on_the_right(below, counted, "tokens", "tokens so far (dashed)")
     return figure
+
+
+def _dashed_on_the_right(axes: Axes, history: Sequence[Row], column: str, label: str) -> None:
+    right = axes.twinx()
+    right.plot([row["step"] for row in history], [row[column] for row in history], color="#b5651d", linestyle="--")
+    right.set_ylabel(label)
+    right.spines["top"].set_visible(False)
+    right.set_ylim(bottom=0)

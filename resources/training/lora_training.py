@@ -175,9 +175,9 @@ def write_history(path: Path) -> Any:
         step = {"step": logs.get("step", state.global_step)}
         if "eval_loss" in logs:
             return json.dumps({**step, "validation_loss": logs["eval_loss"]}) + "\n"
-        named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")} | {"grad_norm": logs.get("grad_norm")}
-        tokens = {"tokens": logs.get("num_input_tokens_seen")}
-        return json.dumps({**named, **tokens, **step, "steps": state.max_steps}) + "\n"
+        named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")}
+        counted = {"grad_norm": logs.get("grad_norm"), "tokens": logs.get("num_input_tokens_seen")}
+        return json.dumps({**named, **counted, **step, "steps": state.max_steps}) + "\n"
 
     def is_told(logs: dict[str, Any]) -> bool:
         return "loss" in logs or "eval_loss" in logs

@@ -145,6 +145,7 @@ class Planned:
     def aggregations(self, subject: str, model: str) -> Iterator[Step]:
         """Yield what the aggregations of a subject's groups draw, over all benchmarks."""
         k, benchmarks = self.experiment.k, self.experiment.benchmarks
+        candidate = self.experiment.rollout("direct", subject).max_new_tokens
         groups = sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items())
         for name, aggregation in self.experiment.aggregations.items():
             if not aggregation.draws:
@@ -153,7 +154,6 @@ class Planned:
             if aggregation.refiner is not None:
                 sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
             prompts, samples = aggregation.cost(groups, k, len(benchmarks))
-            candidate = self.experiment.rollout("direct", subject).max_new_tokens
             length = max(self.refinement(name, sampler, candidate) for name in benchmarks)
             yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
 
