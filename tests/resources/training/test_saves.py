@@ -28,11 +28,10 @@ def killed_after(step: int, saves: Saves, scratch: Path, model: Path, **settings
         assert run.is_alive(), (scratch / "output.log").read_text()[-2000:]
         training = psutil.Process(run.pid).children(recursive=True) or training
         time.sleep(0.01)
-    names = [path.name for path in saves.folder.rglob("*")]
     os.kill(run.pid, signal.SIGKILL)
     run.join()
     psutil.wait_procs(training, 10)
-    return names
+    return [path.name for path in saves.folder.rglob("*")]
 
 
 @pytest.mark.parametrize(
