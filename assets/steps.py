@@ -93,13 +93,16 @@ class Step(ABC):
     def dependencies(self) -> list[dg.AssetDep]:
         """What Dagster materializes before this one: all that is upstream of any partition, and the gates.
 
-        Of what another round's students have to be, each partition waits for those that it is made from.
+        Of what another round's students have to be, and of the evaluation of a student's base, each partition
+        waits for those that it is made from.
         """
         found: dict[dg.AssetKey, dict[str, set[str]]] = {}
         for partition in self.partitions:
             for key in self.awaited(partition):
                 waiting = found.setdefault(self.experiment.page_key(key), {})
-                if self.round and key.asset in TEACHING and self.experiment.round(key.partition) < self.round:
+                earlier = self.round and key.asset in TEACHING and self.experiment.round(key.partition) < self.round
+                of_base = self.key(partition).lane and key.lane and key.partition != partition
+                if earlier or of_base:
                     waiting.setdefault(key.partition, set()).add(partition)
         gates = {page_key(self.experiment.name, gate): {} for gate in self.gates}
         return [

@@ -36,7 +36,7 @@ class AggregationRun:
 
     @cached_property
     def pool(self) -> CandidatePool:
-        return self.run.scored_pool()
+        return (self.run.of_base() if self.aggregation.of_base else self.run).scored_pool()
 
     @property
     def thinking_end(self) -> str | None:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.aggregation.aggregation_run import AggregationRun
 from assets.aggregation.fingerprints import Aggregations, NamedAggregation
-from assets.aggregation.table import aggregated_rows, score_table, summarise_aggregations
+from assets.aggregation.table import PoolAndGaps, aggregated_rows, score_table, summarise_aggregations
 from assets.evaluation.assets import lane_options
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.materializing import ArtifactContents, asset_of, materialize
@@ -52,10 +52,20 @@ def named_asset(step: NamedAggregation, shared: dict[str, Any]) -> dg.AssetsDefi
     return aggregated
 
 
+def groups_of_base(run: EvaluationRun) -> PoolAndGaps | None:
+    """Return a student's base's pool and gap rows where an aggregation answers its groups."""
+    if not any(aggregation.of_base for aggregation in run.experiment.aggregations_of(run.key.lane).values()):
+        return None
+    base = run.of_base()
+    return base.scored_pool(), base.read("gap_reports")
+
+
 def tabulate(run: EvaluationRun, grader: Grader) -> ArtifactContents:
     """Return a row of every aggregation and group, with their summary."""
     experiment, gaps = run.experiment, run.read("gap_reports")
-    named = {name: run.read(f"aggregation/{name}") for name in experiment.aggregations}
-    rows = aggregated_rows(experiment, run.scored_pool(), run.model, grader, run.problems(), gaps, named)
+    named = {name: run.read(f"aggregation/{name}") for name in experiment.aggregations_of(run.key.lane)}
+    rows = aggregated_rows(
+        experiment, run.scored_pool(), run.model, grader, run.problems(), gaps, named, groups_of_base(run)
+    )
     summary = summarise_aggregations(experiment, rows)
     return ArtifactContents(rows, summary=summary.document(), metadata={"scores": score_table(summary.aggregations)})

@@ -14,6 +14,6 @@ def aggregation_checks(experiment: Experiment, lane: LaneName, round_number: int
     partitions = Partitions.of(experiment, round_number).lane(lane)
     return [
         asset_checks(experiment, partitions, f"{lane}/aggregation/{name}", HOW_DRAWN, round_number)
-        for name, aggregation in experiment.aggregations.items()
+        for name, aggregation in experiment.aggregations_of(lane).items()
         if aggregation.draws
     ]

@@ -1,9 +1,11 @@
 """What decides the fingerprints of aggregations: of each that the experiment names, and of the table of all."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from assets.evaluation.fingerprints import (
+    CandidatePools,
     EvaluationStep,
     GapReports,
     GradedCandidates,
@@ -11,6 +13,7 @@ from assets.evaluation.fingerprints import (
     model_settings,
     refinement_prompt_settings,
 )
+from gsr_dagster.experiment.aggregations.base import Aggregation
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey, LaneName
 from resources.grading.grader import grader_version
@@ -33,7 +36,8 @@ class NamedAggregation(EvaluationStep):
         return self.aggregation.refiner or SelfRefinements(self.experiment, self.lane).sampled(partition)
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
-        return SelfRefinements(self.experiment, self.lane).upstream(partition)
+        own = SelfRefinements(self.experiment, self.lane).upstream(partition)
+        return (*own, *_of_base(self, [self.aggregation], partition, GradedCandidates))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         fingerprints = StoredFingerprints(self.experiment, store, self.lane, partition)
@@ -43,6 +47,16 @@ class NamedAggregation(EvaluationStep):
         return {**SelfRefinements(self.experiment, self.lane).wanted(partition), **self.aggregation.wanted()}
 
 
+def _of_base(
+    step: EvaluationStep, aggregations: Iterable[Aggregation], partition: str, *read: type[EvaluationStep]
+) -> list[ArtifactKey]:
+    """Return what is read of the evaluation of a student's base; nothing where no aggregation answers its groups."""
+    if not any(aggregation.of_base for aggregation in aggregations):
+        return []
+    base = step.experiment.evaluation_of_base(step.of(partition))
+    return [base.artifact(one.name) for one in read]
+
+
 class Aggregations(EvaluationStep):
     """The table of all aggregations beside the vote."""
 
@@ -50,12 +64,15 @@ class Aggregations(EvaluationStep):
 
     @property
     def named(self) -> dict[str, NamedAggregation]:
-        return {name: NamedAggregation(self.experiment, self.lane, name) for name in self.experiment.aggregations}
+        names = self.experiment.aggregations_of(self.lane)
+        return {name: NamedAggregation(self.experiment, self.lane, name) for name in names}
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         evaluation = self.of(partition)
         read = (evaluation.artifact(step.name) for step in (GradedCandidates, GapReports))
-        return (evaluation.problems, *read, *(step.key(partition) for step in self.named.values()))
+        named = self.named.values()
+        of_base = _of_base(self, [step.aggregation for step in named], partition, GradedCandidates, GapReports)
+        return (evaluation.problems, *read, *of_base, *(step.key(partition) for step in named))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         return {
@@ -82,11 +99,17 @@ class StoredFingerprints:
 
     def __init__(self, experiment: Experiment, store: ArtifactStore, lane: LaneName, partition: str):
         self.experiment = experiment
+        self.store = store
         self.grader = grader_version(experiment.evaluation.grader)
         self._evaluation = EvaluationKey.parse(lane, partition)
         self._benchmark = experiment.benchmarks[self._evaluation.benchmark]
         self._refinement = SelfRefinements(experiment, lane).settings(store, partition)
         self.pool: str = self._refinement["pool"]
+
+    @property
+    def base_pool(self) -> str:
+        base = self.experiment.evaluation_of_base(self._evaluation)
+        return CandidatePools(self.experiment, base.lane).recipe(self.store, base.partition).fingerprint
 
     def self_refinement(self) -> dict[str, Any]:
         return dict(self._refinement)

@@ -14,7 +14,7 @@ import numpy as np
 
 from assets.grading import references
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, MAJORITY, SELF_REFINEMENT
-from gsr_dagster.experiment.aggregations.base import group_row
+from gsr_dagster.experiment.aggregations.base import BASE_REFINEMENT, BASE_VOTE, group_row
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
@@ -23,6 +23,9 @@ from gsr_dagster.method.scoring.intervals import bootstrap_mean
 from gsr_dagster.method.voting import majority_vote, vote_winner
 from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points
+
+# A candidate pool, and the rows of its gap report.
+PoolAndGaps = tuple[CandidatePool, Sequence[Row]]
 
 
 def aggregated_rows(
@@ -33,17 +36,24 @@ def aggregated_rows(
     problems: Sequence[Row],
     gaps: Sequence[Row],
     named: Mapping[str, Sequence[Row]],
+    base: PoolAndGaps | None = None,
 ) -> list[Row]:
     """Return the rows of the vote, of one refinement, and of every named aggregation.
 
     ``pool`` holds the candidates of the problems that can be scored, ``gaps`` the gap
-    report's rows, ``named`` each aggregation's samples or scores.
+    report's rows, ``named`` each aggregation's samples or scores, ``base`` the pool and the gap
+    report's rows of a student's base, where an aggregation answers its groups.
     """
     pool = dataclasses.replace(pool, domain=problems[0]["domain"])  # a benchmark has one
     rows = list(_always(pool, gaps))
-    for name, aggregation in experiment.aggregations.items():
+    if base is not None:
+        names = {MAJORITY: BASE_VOTE, SELF_REFINEMENT: BASE_REFINEMENT}
+        rows += ({**row, "aggregation": names[row["aggregation"]]} for row in _always(*base))
+    for name, made in named.items():
+        aggregation = experiment.aggregations[name]
         refiner = experiment.models[aggregation.refiner] if aggregation.refiner else model
-        rows += aggregation.rows(name, pool, named[name], refiner.thinking_end)
+        answered = dataclasses.replace(base[0], domain=pool.domain) if base and aggregation.of_base else pool
+        rows += aggregation.rows(name, answered, made, refiner.thinking_end)
     answers = [(row["problem_id"], row["answer"]) for row in rows]
     grades = grader.grade(f"aggregations {pool.subject}", references(problems), answers)
     for row, grade in zip(rows, grades, strict=True):
@@ -72,7 +82,8 @@ def _always(pool: CandidatePool, gaps: Sequence[Row]) -> Iterator[Row]:
 def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> AggregationSummary:
     """Return every aggregation's score, its difference to the vote on the same groups, and its cost."""
     k, seed = experiment.k, experiment.seed
-    by_name: dict[str, list[Row]] = {name: [] for name in (*ALWAYS_AGGREGATED, *experiment.aggregations)}
+    names = (*ALWAYS_AGGREGATED, BASE_VOTE, BASE_REFINEMENT, *experiment.aggregations)
+    by_name: dict[str, list[Row]] = {name: [] for name in names}
     for row in rows:
         by_name.setdefault(row["aggregation"], []).append(row)
     vote = {row["group_id"]: row["correct"] for row in by_name[MAJORITY]}
@@ -83,8 +94,8 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
             scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
         for figure, value in aggregation.figures(name, by_name, k, seed).items():
             figures[figure][name] = value
-    planned, order = figures.pop("planned", {}), figures.pop("order", {})
-    return AggregationSummary(len(vote), scores, planned, order, dict(figures))
+    own = {figure: figures.pop(figure, {}) for figure in ("planned", "order", "crossed")}
+    return AggregationSummary(len(vote), scores, **own, further=dict(figures))
 
 
 def score_table(scores: Sequence[AggregationScore]) -> dg.MetadataValue:

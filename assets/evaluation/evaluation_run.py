@@ -1,7 +1,7 @@
 """The evaluation of one subject on one benchmark, while its artifacts are made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assets.evaluation.subjects import loader_of
 from assets.grading import scored
@@ -25,6 +25,10 @@ class EvaluationRun:
     experiment: Experiment
     store: ArtifactStore
     key: EvaluationKey
+
+    def of_base(self) -> "EvaluationRun":
+        """Return the evaluation of a student's base on the same benchmark."""
+        return replace(self, key=self.experiment.evaluation_of_base(self.key))
 
     @property
     def subject(self) -> str:

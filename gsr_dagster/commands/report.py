@@ -7,7 +7,14 @@ import click
 from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap
 from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
-from gsr_dagster.commands.tables import aggregation_table, comparison_tables, controls_table, pool_table, score_table
+from gsr_dagster.commands.tables import (
+    aggregation_table,
+    comparison_tables,
+    controls_table,
+    crossed_table,
+    pool_table,
+    score_table,
+)
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES, ArtifactKey, EvaluationKey
 from gsr_dagster.operations.home import artifact_store
@@ -46,8 +53,9 @@ def print_report(experiment: Experiment) -> None:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
         console.print(aggregation_table(aggregations))
-        if (controls := controls_table(aggregations)) is not None:
-            console.print(controls)
+        for table in (controls_table(aggregations), crossed_table(aggregations)):
+            if table is not None:
+                console.print(table)
         missing += untabled
     if store.manifest(comparison) is None:
         missing.append(comparison)

@@ -70,6 +70,24 @@ def controls_table(rows: Sequence[ReportedAggregations]) -> Table | None:
     return table
 
 
+def crossed_table(rows: Sequence[ReportedAggregations]) -> Table | None:
+    """Return what students make of their bases' groups, None where no aggregation asks for it."""
+    held = [(row, crossed) for row in rows for crossed in row.crossed.values()]
+    if not held:
+        return None
+    table = new_table(
+        "the candidates of a student's base, in percent and points [95 % interval]", "benchmark", "student"
+    )
+    for label in ("vote", "refined by the base", "by the student", "student − base", "student − vote"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row, crossed in held:
+        scores = (percent(score.estimate) for score in (crossed.vote, crossed.base, crossed.student))
+        table.add_row(
+            row.benchmark, row.subject, *scores, difference(crossed.minus_base), difference(crossed.minus_vote)
+        )
+    return table
+
+
 def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -> Iterator[Table]:
     """Yield the differences of each student to its base, paired over problems."""
     for name, student in experiment.students.items():

@@ -208,9 +208,17 @@ class Experiment(Section):
             found.setdefault(self.round(student), []).append(student)
         return dict(sorted(found.items()))
 
+    def aggregations_of(self, lane: LaneName) -> dict[str, AnyAggregation]:
+        """Return the named aggregations that a lane has: those of a base's groups are of students."""
+        return {name: kind for name, kind in self.aggregations.items() if lane == "student" or not kind.of_base}
+
     def evaluation_of(self, benchmark: str, subject: str) -> EvaluationKey:
         """Return the evaluation of a model or a student."""
         return EvaluationKey("student" if subject in self.students else "base", benchmark, subject)
+
+    def evaluation_of_base(self, key: EvaluationKey) -> EvaluationKey:
+        """Return the evaluation, on the same benchmark, of what a student is trained from."""
+        return self.evaluation_of(key.benchmark, self.students[key.subject].base)
 
     def page_key(self, key: ArtifactKey) -> dg.AssetKey:
         """Return the key in Dagster of the asset that an artifact is of."""

@@ -147,7 +147,8 @@ class Planned:
         k, benchmarks = self.experiment.k, self.experiment.benchmarks
         candidate = self.experiment.rollout("direct", subject).max_new_tokens
         groups = sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items())
-        for name, aggregation in self.experiment.aggregations.items():
+        lane = "student" if subject in self.experiment.students else "base"
+        for name, aggregation in self.experiment.aggregations_of(lane).items():
             if not aggregation.draws:
                 continue
             sampler, rollout = model, self.experiment.rollout("refinement", subject)

@@ -21,6 +21,8 @@ Contents = Any
 # From a problem and the candidates' summaries to the chat that asks about them.
 PromptWriter = Callable[[str, Sequence[str]], list[Message]]
 REFINE: PromptWriter = refinement_messages
+# The vote of a student's base, and the base's own refinement, on the base's groups.
+BASE_VOTE, BASE_REFINEMENT = "base/majority", "base/self_refinement"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Fingerprints(Protocol):
     @property
     def pool(self) -> str:
         """The fingerprint of the candidate pool."""
+        ...
+
+    @property
+    def base_pool(self) -> str:
+        """The fingerprint of the candidate pool of a student's base."""
         ...
 
     @property
@@ -103,6 +110,8 @@ class Aggregation(Section, ABC):
     draws: ClassVar[bool] = True
     # Whether it answers the pool's own groups, so that it can be held against the vote on them.
     paired: ClassVar[bool] = True
+    # Whether its groups are those of the student's base, so that only students have it.
+    of_base: ClassVar[bool] = False
     # Candidates that a group must have.
     least_k: ClassVar[int] = 1
 

@@ -86,6 +86,8 @@ def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         place = ("aggregations", name)
         if aggregation.refiner is not None and aggregation.refiner not in models:
             yield (*place, "model"), _known(experiment, aggregation.refiner)
+        if aggregation.of_base and not experiment.students:
+            yield place, "only students have a base, and the file names no students: leave it out, or write students:"
         if experiment.k < aggregation.least_k:
             yield (
                 place,
@@ -93,7 +95,8 @@ def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
             )
         if not aggregation.draws:
             continue
-        for sampler in [aggregation.refiner] if aggregation.refiner else experiment.subjects("base"):
+        subjects = () if aggregation.of_base else experiment.subjects("base")
+        for sampler in [aggregation.refiner] if aggregation.refiner else subjects:
             if sampler in models and isinstance(models[sampler].engine, RecordedSamples):
                 yield (
                     place,

@@ -37,12 +37,24 @@ class PlannedStratum:
 
 
 @dataclass(frozen=True)
+class CrossedReading:
+    """A student's refinements of its base's groups, beside the vote on them and the base's own refinements: fractions."""
+
+    groups: int
+    student: Interval
+    vote: Interval
+    base: Interval
+    minus_vote: Interval
+    minus_base: Interval
+
+
+@dataclass(frozen=True)
 class AggregationSummary:
     """All aggregations of a pool's groups.
 
     ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
-    how often an answer changes when a group is refined again; ``further`` what other kinds
-    have to say, by figure and aggregation.
+    how often an answer changes when a group is refined again; ``crossed`` what a student makes
+    of its base's groups; ``further`` what other kinds have to say, by figure and aggregation.
     """
 
     groups: int
@@ -50,6 +62,7 @@ class AggregationSummary:
     planned: dict[str, list[PlannedStratum]]
     order: dict[str, dict[str, Interval]]
 
+    crossed: dict[str, CrossedReading] = field(default_factory=dict)
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -59,5 +72,6 @@ class AggregationSummary:
         return {name: value if isinstance(value, Interval) else Interval(**value) for name, value in found.items()}
 
     def document(self) -> dict[str, Any]:
-        """Return the summary as it is stored: without ``further`` where there is nothing."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "further" or value}
+        """Return the summary as it is stored: without ``crossed`` and ``further`` where there is nothing."""
+        may_lack = ("crossed", "further")
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in may_lack or value}

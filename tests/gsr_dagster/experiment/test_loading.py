@@ -134,7 +134,7 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         (
             "best",
             {"kind": "best"},
-            "there is no kind 'best'; there are blind_refinement, generative_selection, greedy_direct",
+            "there is no kind 'best'; there are blind_refinement, crossed_refinement, generative_selection",
         ),
         ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
         ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
@@ -143,6 +143,12 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
 def test_an_aggregation_that_cannot_be_made_is_refused(document, tmp_path, name, settings, message):
     document["aggregations"] = {name: settings}
     assert message in refusal(document, tmp_path)
+
+
+def test_where_no_student_is_no_base_is_crossed_with_one(document, tmp_path):
+    document["aggregations"] = {"crossed": {"kind": "crossed_refinement"}}
+    del document["students"]
+    assert "aggregations.crossed: only students have a base" in refusal(document, tmp_path)
 
 
 def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path):
