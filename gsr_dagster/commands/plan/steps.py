@@ -151,12 +151,15 @@ class Planned:
         for name, aggregation in self.experiment.aggregations_of(lane).items():
             if not aggregation.draws:
                 continue
-            sampler, rollout = model, self.experiment.rollout("refinement", subject)
-            if aggregation.refiner is not None:
-                sampler, rollout = aggregation.refiner, self.experiment.rollout("refinement", aggregation.refiner)
-            prompts, samples = aggregation.cost(groups, k, len(benchmarks))
-            length = max(self.refinement(name, sampler, candidate) for name in benchmarks)
-            yield self.step(name, subject, sampler, [(prompts, samples, length)], rollout.max_new_tokens)
+            sampler, stage = aggregation.refiner or model, "direct" if aggregation.direct else "refinement"
+            rollout = self.experiment.rollout(stage, aggregation.refiner or subject)
+            solved = sum(self.problems[name] for name in benchmarks)
+            prompts, samples = (solved, solved) if aggregation.direct else aggregation.cost(groups, k, len(benchmarks))
+            lengths = (
+                self.direct(name, subject) if aggregation.direct else self.refinement(name, sampler, candidate)
+                for name in benchmarks
+            )
+            yield self.step(name, subject, sampler, [(prompts, samples, max(lengths))], rollout.max_new_tokens)
 
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
         """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.

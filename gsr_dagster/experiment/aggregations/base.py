@@ -112,6 +112,8 @@ class Aggregation(Section, ABC):
     paired: ClassVar[bool] = True
     # Whether its groups are those of the student's base, so that only students have it.
     of_base: ClassVar[bool] = False
+    # Whether it asks for one direct solution a problem, in place of something to each group.
+    direct: ClassVar[bool] = False
     # Candidates that a group must have.
     least_k: ClassVar[int] = 1
 

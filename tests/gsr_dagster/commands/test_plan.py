@@ -10,6 +10,7 @@ from gsr_dagster.commands.main import main
 from gsr_dagster.commands.options import console
 from gsr_dagster.commands.plan.command import of_this_machine
 from gsr_dagster.commands.plan.steps import Step, plan
+from gsr_dagster.experiment.aggregations.kinds.greedy_direct import GreedyDirect
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
@@ -52,6 +53,15 @@ def test_every_aggregation_that_draws_is_counted():
     assert (drawn["usc"], drawn["twice"], drawn["shuffled"]) == (groups, groups * (k + 1), groups * 2)
     assert drawn["planned"] == len(experiment.benchmarks) * (k + 1) * 10
     assert "scores" not in drawn
+
+
+def test_a_greedy_answer_is_one_direct_solution_a_problem():
+    experiment = load_experiment(experiment_path("paper"))
+    more = {"aggregations": {"greedy": GreedyDirect(kind="greedy_direct")}}
+    steps = {(s.what, s.model): s for s in plan(experiment.model_copy(update=more))}
+    greedy, pool = (steps[what, "qwen2.5-7b"] for what in ("greedy", "candidate_pools"))
+    assert greedy.samples == greedy.prompts == pool.prompts
+    assert greedy.tokens / greedy.samples == pool.tokens / pool.samples
 
 
 def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():

@@ -1,7 +1,7 @@
 """The control of every gap: one greedy answer to the problem, without candidates."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Work, group_row
 from gsr_dagster.experiment.aggregations.refined import refinement_minus
@@ -17,6 +17,8 @@ class GreedyDirect(Aggregation):
     Candidates that are drawn hotter than a refinement give a gap that a greedy answer has
     too. So a gap is the reader's only where its refinements beat this.
     """
+
+    direct: ClassVar[bool] = True
 
     kind: Literal["greedy_direct"]
 
