@@ -16,6 +16,8 @@ from resources.texts import printable
 # What is never cut: one copies it.
 WHOLE = re.compile(r"(^|_)(ids?|names?|sha256)$|^partition$|^(column_type|explain_value)$")
 MOST_CHARACTERS = 100
+# DuckDB's own 20 would hide some of the views, and of a table by problem nearly all.
+MOST_ROWS = 200
 NO_LIMIT = 10**6
 
 
@@ -41,7 +43,7 @@ def table(connection: duckdb.DuckDBPyConnection, answer: duckdb.DuckDBPyRelation
     cut = connection.sql(f"select {chosen} from answer as shown({', '.join(places)})")
     text = io.StringIO()
     with redirect_stdout(text):
-        cut.show(max_width=NO_LIMIT, max_col_width=NO_LIMIT)
+        cut.show(max_width=NO_LIMIT, max_col_width=NO_LIMIT, max_rows=MOST_ROWS)
     return text.getvalue().rstrip("\n")
 
 
