@@ -6,7 +6,8 @@ upstream of an asset is said once. Each stage declares its steps in its fingerpr
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ import dagster as dg
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.experiment import Experiment, Model
-from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, page_key
+from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, page_key, subject_of
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 
@@ -96,19 +97,29 @@ class Step(ABC):
         Of what another round's students have to be, and of the evaluation of a student's base, each partition
         waits for those that it is made from.
         """
-        found: dict[dg.AssetKey, dict[str, set[str]]] = {}
+        found: dict[dg.AssetKey, dg.PartitionMapping | None] = {}
+        waiting: dict[dg.AssetKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for partition in self.partitions:
             for key in self.awaited(partition):
-                waiting = found.setdefault(self.experiment.page_key(key), {})
+                asset = self.experiment.page_key(key)
+                found.setdefault(asset)
                 earlier = self.round and key.asset in TEACHING and self.experiment.round(key.partition) < self.round
                 of_base = self.key(partition).lane and key.lane and key.partition != partition
-                if earlier or of_base:
-                    waiting.setdefault(key.partition, set()).add(partition)
-        gates = {page_key(self.experiment.name, gate): {} for gate in self.gates}
-        return [
-            dg.AssetDep(key, partition_mapping=dg.StaticPartitionMapping(waiting) if waiting else None)
-            for key, waiting in {**found, **gates}.items()
-        ]
+                if earlier:
+                    waiting[asset][key.partition].add(partition)
+                    found[asset] = dg.StaticPartitionMapping(waiting[asset])
+                elif of_base:
+                    waiting[asset][subject_of(key.partition)].add(subject_of(partition))
+                    found[asset] = _of_bases("model" if key.lane == "base" else "student", waiting[asset])
+        gates = {page_key(self.experiment.name, gate): None for gate in self.gates}
+        return [dg.AssetDep(key, partition_mapping=mapping) for key, mapping in {**found, **gates}.items()]
+
+
+def _of_bases(dimension: str, students: Mapping[str, set[str]]) -> dg.PartitionMapping:
+    """Return what the evaluations of students wait for: those of their bases, whose dimension is given, on the same benchmark."""
+    of_student = dg.StaticPartitionMapping({base: set(of) for base, of in students.items()})
+    same = dg.DimensionPartitionMapping("benchmark", dg.IdentityPartitionMapping())
+    return dg.MultiPartitionMapping({"benchmark": same, dimension: dg.DimensionPartitionMapping("student", of_student)})
 
 
 def _context_to_ask_in(model: Model, store: ArtifactStore, recipe: Recipe) -> int | None:

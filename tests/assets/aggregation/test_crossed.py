@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 import pytest
 from rich.console import Console
@@ -87,11 +86,16 @@ def test_base_models_have_no_base_and_the_table_of_the_same_groups_holds_none_of
 def test_dagster_waits_for_the_base_of_each_student_alone(finished):
     graph = finished.definitions.resolve_asset_graph()
     name = finished.experiment.name
-    of_base = graph.get(page_key(name, "student/aggregation/crossed")).partition_mappings
-    mapping = of_base[page_key(name, "base/graded_candidates")]
-    assert isinstance(mapping, dg.StaticPartitionMapping)
-    second = graph.get(page_key(name, "student/aggregation/crossed", 2)).partition_mappings
-    assert isinstance(second[page_key(name, "student/graded_candidates")], dg.StaticPartitionMapping)
+    for round_number, (student, (lane, base)) in enumerate(BASES.items(), 1):
+        crossed = graph.get(page_key(name, "student/aggregation/crossed", round_number))
+        upstream = graph.get(page_key(name, f"{lane}/graded_candidates"))
+        mapping = crossed.partition_mappings[upstream.key]
+        awaited = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            crossed.partitions_def.subset_with_partition_keys([f"sums|{student}"]),
+            crossed.partitions_def,
+            upstream.partitions_def,
+        )
+        assert list(awaited.partitions_subset.get_partition_keys()) == [f"sums|{base}"]
 
 
 def test_other_candidates_of_the_base_are_refined_anew_and_nothing_else_of_the_student(finished, tmp_path):
