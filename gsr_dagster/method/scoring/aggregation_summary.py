@@ -6,8 +6,13 @@ from typing import Any
 
 from gsr_dagster.method.scoring.intervals import Interval
 
-# What the kinds that are controls say of a refinement.
-CONTROLLED = ("refinement_minus_greedy", "refinement_minus_blind")
+# What the kinds that are controls say of a refinement, and of which groups.
+CONTROLLED = {
+    "refinement_minus_greedy": "",
+    "refinement_minus_blind": "",
+    "refinement_minus_blind_some_right": ", some right",
+    "refinement_minus_blind_none_right": ", none right",
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,12 @@ class AggregationSummary:
 
     @property
     def refinement_minus_controls(self) -> dict[str, Interval]:
-        """One refinement minus the answer of a control, by the control's name."""
-        found = {name: value for figure in CONTROLLED for name, value in self.further.get(figure, {}).items()}
+        """One refinement minus the answer of a control, by the control's name and the groups that were held against it."""
+        found = {
+            f"{name}{groups}": value
+            for figure, groups in CONTROLLED.items()
+            for name, value in self.further.get(figure, {}).items()
+        }
         return {name: value if isinstance(value, Interval) else Interval(**value) for name, value in found.items()}
 
     def document(self) -> dict[str, Any]:

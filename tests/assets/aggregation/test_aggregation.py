@@ -131,7 +131,17 @@ def test_a_blind_refinement_is_shown_no_candidate_and_held_against_one_that_was(
     rows = [row for row in made.rows("aggregations") if row["aggregation"] == "blind"]
     assert [row["tokens"] for row in rows] == [drawn[row["group_id"]]["generated_tokens"] for row in rows]
     summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
-    assert set(summary.refinement_minus_controls) == {"greedy", "blind"}
+    minus = summary.refinement_minus_controls
+    by_groups = {", some right": lambda n: n > 0, ", none right": lambda n: n == 0, "": lambda n: True}
+    there = {f"blind{name}" for name, holds in by_groups.items() if any(holds(row["n_correct"]) for row in rows)}
+    assert set(minus) == {"greedy", *there}
+    refined = {
+        row["group_id"]: row["correct"] for row in made.rows("aggregations") if row["aggregation"] == "self_refinement"
+    }
+    for name, holds in by_groups.items():
+        gains = [refined[row["group_id"]] - row["correct"] for row in rows if holds(row["n_correct"])]
+        if gains:
+            assert minus[f"blind{name}"].estimate == pytest.approx(sum(gains) / len(gains))
 
 
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):

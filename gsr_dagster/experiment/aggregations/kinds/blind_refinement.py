@@ -30,5 +30,14 @@ class BlindRefinement(Refined):
             yield {**row, "tokens": tokens[row["group_id"]]}  # it needs no candidates
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
-        """Return ``refinement_minus_blind``: the refinements' score minus this one's, on the same groups."""
-        return refinement_minus(name, rows, seed, "refinement_minus_blind")
+        """Return ``refinement_minus_blind``: the refinements' score minus this one's, on the same groups.
+
+        And the same of the groups in which some candidate is right, ``…_some_right``, where reading can
+        help, and of the others, ``…_none_right``, where it can only mislead.
+        """
+        own = {right: [row for row in rows[name] if bool(row["n_correct"]) == right] for right in (True, False)}
+        return {
+            **refinement_minus(name, rows, seed, "refinement_minus_blind"),
+            **refinement_minus(name, {**rows, name: own[True]}, seed, "refinement_minus_blind_some_right"),
+            **refinement_minus(name, {**rows, name: own[False]}, seed, "refinement_minus_blind_none_right"),
+        }
