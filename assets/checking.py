@@ -24,6 +24,7 @@ from gsr_dagster.experiment.keys import ArtifactKey, page_key, subject_of
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Manifest
+from resources.store.ordering import rows_by_problem
 
 GRADED_IDS = {"graded_candidates": "candidate_id", "gap_reports": "refinement_id"}
 Measured = TypeVar("Measured")
@@ -92,9 +93,18 @@ class CheckedArtifact:
             self._measured[measure] = measure(self)
         return self._measured[measure]
 
-    def of_student(self, asset: str) -> list[Row]:
-        """Return the rows of another asset's artifact of the same partition."""
-        return self.store.read(ArtifactKey(asset, self.key.partition))
+    def columns(self, *names: str) -> Iterator[Row]:
+        """Yield some columns of the rows, a shard at a time."""
+        return self.store.rows(self.key, *names)
+
+    def of_student(self, asset: str, *columns: str) -> Iterator[Row]:
+        """Yield some columns of the rows of another asset's artifact of the same partition."""
+        return self.store.rows(ArtifactKey(asset, self.key.partition), *columns)
+
+    def by_problem(self, asset: str, *columns: str) -> Iterator[tuple[str, list[Row]]]:
+        """Yield each problem's rows of such an artifact, in the order of the problems' ids."""
+        shards = self.store.local_shards(ArtifactKey(asset, self.key.partition))
+        return rows_by_problem(shards, *columns, within=())
 
 
 Check = Callable[[CheckedArtifact], dg.AssetCheckResult]

@@ -1,14 +1,17 @@
 """From samples to graded rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.rows import Row
-from resources.grading.grader import Grader, Reference
+from resources.grading.grader import UNIT, Grader, Reference
+from resources.progress import Tracker, track
 from resources.store.errors import ArtifactError
 
+PROBLEMS_AT_ONCE = 256
 # What says how a sample was drawn: it stays with the sample.
 OF_DRAWING = ("seed", "prompt_sha256", "drawn_with")
 
@@ -18,15 +21,25 @@ def references(problems: Sequence[Row]) -> dict[str, Reference]:
     return {row["problem_id"]: Reference(row["answer"], row["domain"]) for row in problems}
 
 
-def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Sequence[Row], model: Model) -> list[Row]:
-    """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``."""
+def graded_rows(
+    grader: Grader,
+    label: str,
+    problems: Sequence[Row],
+    samples: Sequence[Row],
+    model: Model,
+    progress: Tracker | None = None,
+) -> list[Row]:
+    """Return the samples with ``summary``, ``answer``, ``verdict``, ``correct`` and ``answer_class``.
+
+    ``progress`` is of a larger work that this is a part of.
+    """
     summaries = [summarise(row["text"], model.thinking_end) for row in samples]
     golds = references(problems)
     answers = [
         answer_of(summary, golds[row["problem_id"]].domain) for row, summary in zip(samples, summaries, strict=True)
     ]
     pairs = [(row["problem_id"], answer) for row, answer in zip(samples, answers, strict=True)]
-    grades = grader.grade(label, golds, pairs)
+    grades = grader.grade(label, golds, pairs, progress)
     return [
         {
             **{name: value for name, value in row.items() if name not in OF_DRAWING},
@@ -38,6 +51,28 @@ def graded_rows(grader: Grader, label: str, problems: Sequence[Row], samples: Se
         }
         for row, summary, answer, grade in zip(samples, summaries, answers, grades, strict=True)
     ]
+
+
+def graded_by_problem(
+    grader: Grader,
+    label: str,
+    problems: Sequence[Row],
+    samples: Iterable[tuple[str, list[Row]]],
+    total: int,
+    model: Model,
+) -> Iterator[list[Row]]:
+    """Yield the graded samples of each problem (see ``graded_rows``), with few problems in memory.
+
+    ``samples`` are by problem, ``total`` in all.
+    """
+    of = {row["problem_id"]: row for row in problems}
+    with track(label, total, UNIT) as progress:
+        samples = iter(samples)
+        while part := list(islice(samples, PROBLEMS_AT_ONCE)):
+            asked = [of[problem_id] for problem_id, _ in part]
+            rows = [row for _, of_problem in part for row in of_problem]
+            graded = graded_rows(grader, label, asked, rows, model, progress)
+            yield from (list(of_problem) for _, of_problem in groupby(graded, lambda row: row["problem_id"]))
 
 
 def unscored_problems(graded: Iterable[Row]) -> list[str]:

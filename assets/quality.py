@@ -96,7 +96,7 @@ def with_verdict(rows: Iterable[Row], id_column: str, *verdicts: str) -> Share:
     return share_of(rows, lambda row: row["verdict"] in verdicts, id_column)
 
 
-def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> Share:
+def all_wrong_kept(refinements: Iterable[Row], training_set: Iterable[Row]) -> Share:
     """Return of the groups without a correct candidate those with a row in the training set; the others as worst."""
     all_wrong = sorted({row["prompt_id"] for row in refinements if row["n_correct"] == 0})
     kept = {row["teacher_sample_id"].rpartition("/")[0] for row in training_set if row["kind"] == "refinement"}
@@ -104,14 +104,12 @@ def all_wrong_kept(refinements: Sequence[Row], training_set: Sequence[Row]) -> S
     return Share(len(all_wrong) - len(lost), len(all_wrong), tuple(lost[:WORST]), of="all-wrong groups")
 
 
-def overlong(training_set: Sequence[Row], teacher_samples: Mapping[str, Row], max_length: int) -> Share:
-    """Return the training rows longer than the student reads, by the teacher's tokens: their end is not learned."""
-
-    def tokens(row: Row) -> int:
-        sample = teacher_samples[row["teacher_sample_id"]]
-        return student_prompt_tokens(sample) + sample["generated_tokens"]
-
-    return share_of(training_set, lambda row: tokens(row) > max_length, "row_id", of="training rows")
+def overlong(training_set: Iterable[Row], tokens: Mapping[str, int], max_length: int) -> Share:
+    """Return the training rows longer than the student reads, by the ``tokens`` of each of the teacher's samples with its
+    prompt: their end is not learned."""
+    return share_of(
+        training_set, lambda row: tokens[row["teacher_sample_id"]] > max_length, "row_id", of="training rows"
+    )
 
 
 def student_prompt_tokens(sample: Row) -> int:

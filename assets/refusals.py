@@ -3,7 +3,7 @@
 A failed check stops no other run, so what reads an artifact asks again, as with contamination.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assets.recorded_pools import available
 from gsr_dagster.experiment.experiment import Experiment
@@ -74,13 +74,13 @@ def refuse_incomplete(experiment: Experiment, store: ArtifactStore, *keys: Artif
             )
 
 
-def refuse_unbalanced(key: ArtifactKey, rows: Sequence[Row], wanted: Kind) -> None:
+def refuse_unbalanced(key: ArtifactKey, rows: Iterable[Row], wanted: Kind) -> None:
     """Raise ArtifactError unless a training set holds rows of the kinds that are wanted: as many of both, or of one."""
     kinds = [row["kind"] for row in rows]
     if not is_mixed(kinds, wanted):
         raise ArtifactError(
             f"{key} holds {kinds.count('refinement')} refinements and {kinds.count('direct')} direct solutions in "
-            f"{len(rows)} rows, which is no {wanted} mixture: materialize it again"
+            f"{len(kinds)} rows, which is no {wanted} mixture: materialize it again"
         )
 
 

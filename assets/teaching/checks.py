@@ -119,7 +119,7 @@ def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     counts = artifact.store.summary(artifact.key, TrainingSetCounts)
     if counts.timed_out is None:
         return unmeasured(
-            f"{counted(len(artifact.rows), 'row')} were chosen before time-outs were counted",
+            f"{counted(artifact.manifest.rows, 'row')} were chosen before time-outs were counted",
             f"at most {percent(artifact.experiment.checks.most_timed_out)} is allowed (checks.most_timed_out)",
             f"materialize {artifact.key} again",
         )
@@ -129,14 +129,15 @@ def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
-    share = quality.all_wrong_kept(artifact.of_student("teacher_refinements"), artifact.rows)
+    groups = artifact.of_student("teacher_refinements", "prompt_id", "n_correct")
+    share = quality.all_wrong_kept(groups, artifact.columns("kind", "teacher_sample_id"))
     advice = "give the teacher more refinements a group, or take a stronger one"
     return within(artifact, "least_all_wrong_kept", "have a row in the training set", share, advice=advice)
 
 
 def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The training set holds as many refinements as direct solutions, or one kind alone where that is wanted."""
-    kinds = [row["kind"] for row in artifact.rows]
+    kinds = [row["kind"] for row in artifact.columns("kind")]
     wanted = artifact.experiment.students[artifact.key.partition].rows
     counts = Counter(kinds)
     return judged(
@@ -151,10 +152,13 @@ def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 def few_overlong(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Few training rows are longer than the student's max_length: what is over it, the answer, would not be learned."""
-    teacher = {row["refinement_id"]: row for row in artifact.of_student("teacher_refinements")}
-    teacher |= {row["solution_id"]: row for row in artifact.of_student("teacher_solutions")}
+    tokens = {
+        row[name]: quality.student_prompt_tokens(row) + row["generated_tokens"]
+        for asset, name in (("teacher_refinements", "refinement_id"), ("teacher_solutions", "solution_id"))
+        for row in artifact.of_student(asset, name, "prompt_tokens", "student_prompt_tokens", "generated_tokens")
+    }
     longest = artifact.experiment.students[artifact.key.partition].training.max_length
-    share = quality.overlong(artifact.rows, teacher, longest)
+    share = quality.overlong(artifact.columns("row_id", "teacher_sample_id"), tokens, longest)
     what = f"are longer than the {longest:,} tokens that the student reads"
     result = within(artifact, "most_overlong", what, share, advice="raise training.max_length")
     dropped = artifact.store.summary(artifact.key, TrainingSetCounts).over_long_refinements
@@ -167,23 +171,27 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     student = experiment.students[artifact.key.partition]
     problem_set = TrainingProblems(experiment).problem_set
     thinking_end = experiment.thinking_end(student.sampler)
-    candidates = artifact.of_student("training_candidates")
-    found = quality.surplus_texts(
-        artifact.rows,
-        {row["problem_id"]: row for row in store.read(TRAINING_PROBLEMS)},
-        problem_set.examples(of_student=True),
-        {row["candidate_id"]: summarise(row["text"], thinking_end) for row in candidates},
-    )
+    problems = {row["problem_id"]: row for row in store.read(TRAINING_PROBLEMS)}
+    examples = problem_set.examples(of_student=True)
+    candidates = artifact.by_problem("training_candidates", "candidate_id", "text")
+    shown = dict[str, str | None]()
+    found, reached = [], ""
+    for problem_id, rows in artifact.by_problem("training_sets", "row_id", "kind", "messages", "candidate_ids"):
+        while reached < problem_id and (following := next(candidates, None)):
+            reached, samples = following
+            shown = {row["candidate_id"]: summarise(row["text"], thinking_end) for row in samples}
+        found += quality.surplus_texts(rows, problems, examples, shown if reached == problem_id else {})
+    found.sort(key=lambda surplus: not surplus.holds_gold)
     with_gold = sum(surplus.holds_gold for surplus in found)
     return judged(
         not found,
-        f"{len(found):,} of {counted(len(artifact.rows), 'prompt')} hold text beside their instruction, problem and "
+        f"{len(found):,} of {counted(artifact.manifest.rows, 'prompt')} hold text beside their instruction, problem and "
         f"candidates, {with_gold:,} of these the gold",
         "none may",
         f"look at such_as, and materialize {artifact.key} again",
         ERROR,
         {
-            "rows": len(artifact.rows),
+            "rows": artifact.manifest.rows,
             "with_gold": with_gold,
             "such_as": {surplus.row_id: surplus.text[:200] for surplus in found[: quality.WORST]},
         },

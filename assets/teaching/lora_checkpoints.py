@@ -46,8 +46,8 @@ def checkpoint_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg
 
 def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: Trainer) -> ArtifactContents:
     """Train a student on its rows. Raises ArtifactError where these are of another mixture than is wanted."""
-    student, rows = run.student, run.read("training_sets")
-    refuse_unbalanced(run.key("training_sets"), rows, student.rows)
+    student, key = run.student, run.key("training_sets")
+    refuse_unbalanced(key, run.store.rows(key, "kind"), student.rows)
     if there := trained_before(run.store, recipe):
         return there
     base = run.experiment.subject_model(student.base)
@@ -59,7 +59,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             str(recipe.key),
             student,
             f"the student {student.base}" if earlier else str(base.source),
-            rows,
+            run.store.rows(key, "kind", "messages", "completion"),
             run.experiment.seed,
             scratch,
             template_kwargs=base.chat_template_kwargs,
@@ -73,7 +73,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
         history,
         files=files,
         summary={
-            "training_rows": len(rows),
+            "training_rows": run.store.existing(key).rows,
             "steps": history[-1]["step"],
             "first_loss": history[0]["loss"],
             "last_loss": history[-1]["loss"],

@@ -1,13 +1,12 @@
 """What a student learns from, before it is chosen: candidates, and the teacher's refinements and solutions."""
 
-import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.grading import graded_rows, scored
+from assets.grading import graded_by_problem, scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import refuse_contaminated
 from assets.refusals import refuse_incomplete
@@ -15,7 +14,6 @@ from assets.sampling import candidates_chat
 from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.method.candidate_pool import by_problem
 from gsr_dagster.method.groups import groups_for_training
 from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
 from gsr_dagster.method.rows import Row
@@ -91,11 +89,19 @@ def draw_teacher_refinements(run: TeachingRun, recipe: Recipe, engines: Engines,
     load = run.loader(engines, run.student.refiner)
     if not run.student.samples("teacher_refinements"):
         return run.draw(recipe, [], "refinement_id", run.student.refinements, load)
-    problems, sampler = run.problems(), run.experiment.subject_model(run.student.sampler)
-    candidates = run.read("training_candidates")
-    graded = graded_rows(grader, str(recipe.key), problems, candidates, sampler)
+    problems = run.problems()
+    graded = graded_candidates(run, str(recipe.key), grader, problems)
     prompts, counts = refinement_prompts(run, problems, graded, load())
     return run.draw(recipe, prompts, "refinement_id", run.student.refinements, load, **counts)
+
+
+def graded_candidates(run: TeachingRun, label: str, grader: Grader, problems: Sequence[Row]) -> Iterator[list[Row]]:
+    """Yield the graded candidates of each training problem, by sample index."""
+    columns = ("candidate_id", "text")
+    total = sum(shard.rows for shard in run.store.existing(run.key("training_candidates")).shards)
+    sampler = run.experiment.subject_model(run.student.sampler)
+    samples = run.by_problem("training_candidates", *columns)
+    return graded_by_problem(grader, label, problems, samples, total, sampler)
 
 
 def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[], Engine]) -> list[Prompt]:
@@ -107,21 +113,24 @@ def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[]
     for row in run.problems():
         messages = direct_messages(row["problem"], shown)
         plain = direct_messages(row["problem"], of_student)
-        columns = {"problem_id": row["problem_id"], **as_the_student_sees(plain, messages, load)}
-        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, samples, columns))
+        columns = {"problem_id": row["problem_id"], **student_tokens(plain, messages, load)}
+        prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, samples, columns, taught=plain))
     return prompts
 
 
 def refinement_prompts(
-    run: TeachingRun, problems: Sequence[Row], graded: Sequence[Row], engine: Engine
+    run: TeachingRun, problems: Sequence[Row], graded: Iterable[list[Row]], engine: Engine
 ) -> tuple[list[Prompt], dict[str, int]]:
-    """Return a refinement prompt for each group of a problem, and counts of all-wrong groups and shortened candidates."""
+    """Return a refinement prompt for each group of a problem, and counts of all-wrong groups and shortened candidates.
+
+    ``graded`` are the candidates of each problem.
+    """
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
     before = refinement_turns(run.problem_set.refinements(student.refiner in experiment.students))
     prompts, shortened, all_wrong = [], 0, 0
-    for problem_id, samples in by_problem(scored(graded)).items():
-        rows = samples[: student.candidates.samples]
+    for rows in filter(None, map(scored, graded)):
+        problem_id = rows[0]["problem_id"]
         rng = random.Random(f"{experiment.seed}:{problem_id}")
         groups = groups_for_training([row["correct"] for row in rows], experiment.k, student.groups, rng)
         for number, indices in enumerate(groups):
@@ -133,18 +142,18 @@ def refinement_prompts(
             n_correct = sum(row["correct"] for row in chosen)
             shortened += cut
             all_wrong += n_correct == 0
+            plain = messages[len(before) :]
             columns = {
                 "problem_id": problem_id,
-                **as_the_student_sees(messages[len(before) :], messages, lambda: engine),
+                **student_tokens(plain, messages, lambda: engine),
                 "candidate_ids": [row["candidate_id"] for row in chosen],
                 "n_correct": n_correct,
             }
             name = f"{student.refiner}/{problem_id}/g{number}"
-            prompts.append(Prompt(name, messages, student.refinements.samples, columns))
+            prompts.append(Prompt(name, messages, student.refinements.samples, columns, taught=plain))
     return prompts, {"groups": len(prompts), "all_wrong_groups": all_wrong, "shortened_candidates": shortened}
 
 
-def as_the_student_sees(plain: list[Message], asked: list[Message], load: Callable[[], Engine]) -> dict[str, Any]:
-    """Return the columns of the chat that a row is trained with, and of its tokens where the teacher was shown more."""
-    shown = {"messages": json.dumps(plain)}
-    return shown if plain == asked else {**shown, "student_prompt_tokens": load().prompt_tokens(plain)}
+def student_tokens(plain: list[Message], asked: list[Message], load: Callable[[], Engine]) -> dict[str, int]:
+    """Return the column of the tokens of the chat that a row is trained with, where the teacher was shown more."""
+    return {} if plain == asked else {"student_prompt_tokens": load().prompt_tokens(plain)}

@@ -1,6 +1,6 @@
 """The teaching of one student, while its artifacts are made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assets.evaluation.subjects import loader_of
@@ -18,6 +18,7 @@ from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt, adopt_shards
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from resources.store.ordering import rows_by_problem
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class TeachingRun:
     def read(self, asset: str) -> list[Row]:
         """Return the rows of one of this student's artifacts."""
         return self.store.read(self.key(asset))
+
+    def by_problem(self, asset: str, *columns: str) -> Iterator[tuple[str, list[Row]]]:
+        """Yield the samples of each problem that the student asks for: it may share more with another."""
+        wanted = self.student.samples(asset)
+        for problem_id, rows in rows_by_problem(self.store.local_shards(self.key(asset)), *columns):
+            yield problem_id, [row for row in rows if row["sample_index"] < wanted]
 
     def read_wanted(self, asset: str) -> list[Row]:
         """Return the samples that the student asks for: it may share more with another."""

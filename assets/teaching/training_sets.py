@@ -2,19 +2,21 @@
 
 import dataclasses
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
-from assets import quality
-from assets.grading import graded_rows, scored
+from assets.grading import scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
 from assets.teaching.fingerprints import TrainingSets
+from assets.teaching.judged_samples import judged_refinements, judged_solutions
+from assets.teaching.teacher_samples import graded_candidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student
@@ -26,6 +28,9 @@ from gsr_dagster.method.rows import Row
 from resources.grading.grader import GAVE_UP, Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from resources.store.ordering import sorted_rows
+
+SHARD_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -70,29 +75,57 @@ def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[
 def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactContents:
     """Grade the teacher's samples and choose the training rows. Raises ArtifactError where samples are missing."""
     refuse_incomplete(run.experiment, run.store, run.key("teacher_refinements"), run.key("teacher_solutions"))
-    problems, student = run.problems(), run.student
-    model_of = run.experiment.subject_model
-    refinements = run.read_wanted("teacher_refinements")
-    solutions = run.read_wanted("teacher_solutions")
-    graded = graded_rows(grader, f"{recipe.key}: refinements", problems, refinements, model_of(student.refiner))
-    direct = graded_rows(grader, f"{recipe.key}: solutions", problems, solutions, model_of(student.solver))
-    hard = None if student.hard_share is None else hard_groups(run, recipe, grader, graded)
-    rows, counts = training_rows(student, run.experiment.seed, graded, direct, hard)
+    student = run.student
+    refinements = judged_refinements(run, f"{recipe.key}: refinements", grader)
+    solutions = judged_solutions(run, f"{recipe.key}: solutions", grader)
+    hard = None if student.hard_share is None else hard_groups(run, recipe, grader)
+    chosen, counts = training_rows(student, run.experiment.seed, refinements, solutions, hard)
     asked = {name: count for name, count in dataclasses.asdict(counts).items() if count is not None}
-    return ArtifactContents(rows, summary=asked)
+    rows = with_texts(run, chosen)
+    shards = [run.store.put_shard(recipe, part) for part in iter(lambda: list(islice(rows, SHARD_ROWS)), [])]
+    return ArtifactContents(shards=shards, summary=asked)
 
 
-def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader, refinements: Sequence[Row]) -> set[str]:
+def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader) -> set[str]:
     """Return the prompts whose candidates vote for a wrong answer."""
-    candidates, model = run.read_wanted("training_candidates"), run.experiment.subject_model(run.student.sampler)
-    graded = graded_rows(grader, f"{recipe.key}: candidates", run.problems(), candidates, model)
-    of = {row["candidate_id"]: row for row in graded}
+    label, problems = f"{recipe.key}: candidates", run.problems()
+    of = {
+        row["candidate_id"]: (row["answer_class"], row["correct"])
+        for graded in graded_candidates(run, label, grader, problems)
+        for row in graded
+    }
     found = set[str]()
-    for prompt, shown in {row["prompt_id"]: row["candidate_ids"] for row in refinements}.items():
-        right = next((of[name]["answer_class"] for name in shown if of[name]["correct"]), None)
-        if is_hard([of[name]["answer_class"] for name in shown], right):
-            found.add(prompt)
+    for row in run.store.rows(run.key("teacher_refinements"), "prompt_id", "candidate_ids"):
+        shown = [of[name] for name in row["candidate_ids"]]
+        right = next((answer for answer, correct in shown if correct), None)
+        if is_hard([answer for answer, _ in shown], right):
+            found.add(row["prompt_id"])
     return found
+
+
+def with_texts(run: TeachingRun, chosen: Sequence[Row]) -> Iterator[Row]:
+    """Yield the chosen rows with ``candidate_ids``, ``messages`` and ``completion``, from the samples that they name."""
+    table = pa.table(
+        {
+            "place": range(len(chosen)),
+            **{name: [row[name] for row in chosen] for name in ("row_id", "kind", "problem_id", "teacher_sample_id")},
+        }
+    )
+    sources = {
+        "refinement": ("refinements", "teacher_refinements", "refinement_id", "candidate_ids"),
+        "direct": ("solutions", "teacher_solutions", "solution_id", "[]::varchar[] as candidate_ids"),
+    }
+    kinds = {row["kind"] for row in chosen}
+    taken = {kind: source for kind, source in sources.items() if kind in kinds}
+    samples = " union all ".join(
+        f"select {id_column} as id, {shown}, messages, text from {view}" for view, _, id_column, shown in taken.values()
+    )
+    shards = {view: run.store.local_shards(run.key(asset)) for view, asset, _, _ in taken.values()}
+    query = (
+        "select row_id, kind, problem_id, teacher_sample_id, candidate_ids, messages, text as completion "
+        f"from chosen join ({samples}) on id = teacher_sample_id order by place"
+    )
+    return sorted_rows(query, {"chosen": table}, **shards)
 
 
 def training_rows(
@@ -106,17 +139,18 @@ def training_rows(
 
     ``hard`` are the prompts of hard groups, where the student asks for a share of them.
 
-    A row: ``row_id``, ``kind``, ``problem_id``, ``teacher_sample_id``, ``candidate_ids``
-    (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
+    Samples are those of assets/teaching/judged_samples.py. A row: ``row_id``, ``kind``,
+    ``problem_id``, ``teacher_sample_id`` and ``alike``; the stored ones (see ``with_texts``) have
+    ``candidate_ids`` (those shown, empty for a direct row), ``messages`` (the prompt) and ``completion``.
     """
-    short = [row for row in refinements if quality.student_prompt_tokens(row) <= student.prompt_tokens]
+    short = [row for row in refinements if row["prompt_tokens"] <= student.prompt_tokens]
     kept, from_all_wrong = list[Row](), 0
     for outputs in by_prompt(short):
         rng = random.Random(f"{seed}:{outputs[0]['prompt_id']}")
         chosen = keep_refinements([teaches(row) for row in outputs], student.keep_when_all_correct, rng)
-        kept += [training_row("refinement", outputs[index], "refinement_id") for index in chosen]
+        kept += [training_row("refinement", outputs[index]) for index in chosen]
         from_all_wrong += len(chosen) * (outputs[0]["n_correct"] == 0)
-    direct = [training_row("direct", row, "solution_id") for row in in_order(scored(solutions)) if teaches(row)]
+    direct = [training_row("direct", row) for row in in_order(scored(solutions)) if teaches(row)]
     choice = Choice(student, seed, kept, direct, hard)
     rows = mixed_rows(choice.refinements, choice.direct, student.rows, student.most_rows, seed)
     counts = TrainingSetCounts(
@@ -177,13 +211,11 @@ def by_prompt(samples: Sequence[Row]) -> list[list[Row]]:
     return [list(rows) for _, rows in groupby(ordered, lambda row: row["prompt_id"])]
 
 
-def training_row(kind: str, sample: Row, id_column: str) -> Row:
+def training_row(kind: str, sample: Row) -> Row:
     return {
-        "row_id": f"{kind}/{sample[id_column]}",
+        "row_id": f"{kind}/{sample['sample_id']}",
         "kind": kind,
         "problem_id": sample["problem_id"],
-        "teacher_sample_id": sample[id_column],
-        "candidate_ids": sample.get("candidate_ids", []),
-        "messages": sample["messages"],
-        "completion": sample["text"],
+        "teacher_sample_id": sample["sample_id"],
+        "alike": sample["alike"],
     }

@@ -3,9 +3,8 @@
 A group is hard where the vote over its candidates is wrong. The paper keeps all groups;
 AggLM (arXiv 2509.06870) chooses the share of easy ones.
 
->>> rows = [{"problem_id": "p", "messages": "q", "completion": text} for text in ("a", "b", "a")]
->>> [row["completion"] for row in distinct(rows)]
-['a', 'b']
+>>> [row["row_id"] for row in distinct([{"row_id": 1, "alike": "a"}, {"row_id": 2, "alike": "a"}])]
+[1]
 """
 
 import random
@@ -25,10 +24,10 @@ def is_hard(classes: Sequence[Hashable | None], correct: Hashable | None) -> boo
 
 
 def distinct(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows without those whose prompt and answer an earlier row has."""
-    first: dict[tuple[Hashable, Hashable], Row] = {}
+    """Return the rows without those whose prompt and text an earlier row has: rows that are ``alike``."""
+    first: dict[Hashable, Row] = {}
     for row in rows:
-        first.setdefault((row["messages"], row["completion"]), row)
+        first.setdefault(row["alike"], row)
     return list(first.values())
 
 

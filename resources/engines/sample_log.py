@@ -32,12 +32,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt with the number of samples wanted of it; ``columns`` join its rows to others."""
+    """A prompt with the number of samples wanted of it; ``columns`` join its rows to others.
+
+    ``taught`` is the chat that a student learns these samples with, which its rows carry as ``messages``.
+    """
 
     id: str
     messages: list[Message]
     samples: int
     columns: dict[str, Any] = field(default_factory=dict)
+    taught: list[Message] | None = None
 
     @property
     def sha256(self) -> str:
@@ -243,6 +247,7 @@ def _row(prompt: Prompt, sample: Sample, id_column: str) -> Row:
         id_column: f"{prompt.id}/{sample.index}",
         "prompt_id": prompt.id,
         **prompt.columns,
+        **({"messages": json.dumps(prompt.taught)} if prompt.taught else {}),
         "sample_index": sample.index,
         "seed": sample.seed,
         "prompt_sha256": prompt.sha256,

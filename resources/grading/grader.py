@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.util import Finalize
@@ -16,7 +17,7 @@ import dagster as dg
 
 from gsr_dagster.experiment.experiment import GraderName
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
-from resources.progress import track
+from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
@@ -26,6 +27,7 @@ GAVE_UP: tuple[Verdict, ...] = ("timed out", "comparison failed")
 GOLD_CLASS = 0
 # Raised with every change that can change a verdict.
 RULES = 4
+UNIT = "answers graded"
 # The libraries whose versions decide verdicts.
 DECIDING = ("math-verify", "latex2sympy2_extended", "sympy")
 
@@ -70,11 +72,16 @@ class Grader(dg.ConfigurableResource):
     seconds: float = 20.0
 
     def grade(
-        self, label: str, references: dict[str, Reference], answers: Sequence[tuple[str, str | None]]
+        self,
+        label: str,
+        references: dict[str, Reference],
+        answers: Sequence[tuple[str, str | None]],
+        progress: Tracker | None = None,
     ) -> list[Grade]:
         """Return the grades of (problem id, answer) pairs, in their order.
 
         Each distinct pair of gold and answer is judged once in the life of this process.
+        ``progress`` is of a larger work that this is a part of, and counts its answers.
         Raises KeyError for a problem that is not among the references.
         """
         known = _judged[self.name]
@@ -83,10 +90,15 @@ class Grader(dg.ConfigurableResource):
             reference = references[problem_id]
             if (answer or "") not in known[reference]:
                 unknown[reference][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
-        with track(label, sum(len(new) for new in unknown.values()), "answers graded") as progress:
+        with (
+            track(label, sum(len(new) for new in unknown.values()), UNIT) if progress is None else nullcontext() as own
+        ):
             for reference, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
                 known[reference] |= judgements
-                progress.advance(len(judgements))
+                if own is not None:
+                    own.advance(len(judgements))
+        if progress is not None:
+            progress.advance(len(answers))
         classes: dict[str, dict[str, int]] = defaultdict(dict)
         return [
             _grade_of_none(known[references[problem_id]][""])

@@ -18,9 +18,11 @@ def encode(table: pa.Table) -> bytes:
 
 
 def decode(content: bytes, columns: Sequence[str] = ()) -> pa.Table:
-    """Return a shard's table, or some of its columns."""
+    """Return a shard's table, or some of its columns: those among them that it has."""
     # Without pyarrow's threads: now and then they abort a process that ends, and a shard is small.
-    return pq.read_table(io.BytesIO(content), columns=list(columns) or None, use_threads=False, pre_buffer=False)
+    file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
+    wanted = [name for name in columns if name in file.schema_arrow.names] if columns else None
+    return file.read(wanted, use_threads=False)
 
 
 def shard_name(content: bytes) -> str:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.training.rows import by_token
 from resources.training.saves import Saves
 from resources.training.states import load_state, random_state, save_state, set_random_state
 
@@ -42,6 +43,7 @@ class TwoPartLoss(Base):
         collate: Any = self.data_collator
 
         def collate_with_weights(rows: list[dict[str, Any]]) -> dict[str, Any]:
+            rows = [row if "labels" in row else by_token(row) | {"input_ids": row["input_ids"]} for row in rows]
             weights = [torch.tensor(row.pop("loss_weights")) for row in rows]
             batch = collate(rows)
             if collate.padding_free:
@@ -55,8 +57,8 @@ class TwoPartLoss(Base):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if "loss_weights" not in self._signature_columns:
-            self._signature_columns = [*self._signature_columns, "loss_weights"]
+        ours = ("loss_weights", "answer_start", "weight")
+        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *ours]))
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -11,17 +11,18 @@ import shutil
 import stat
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from resources.engines.cpu import keep_freed_memory, native_dtype
 from resources.engines.loading import quiet_transformers
 from resources.models.generation_config import stop_tokens
-from resources.training.distance import distances
+from resources.training.distance import ROWS, distances
 from resources.training.hybrid_trainer import SavedSteps, TwoPartLoss, save_by_the_clock
-from resources.training.rows import dataset, fitting
+from resources.training.rows import ROWS_AT_ONCE, Fitting, read_tokens, shortest, weighted, write_tokens
 from resources.training.saves import Saves, step_of
-from resources.training.targets import Targets
+from resources.training.targets import Target, Targets
 
 # Every so large a part of the steps the validation rows are looked at.
 VALIDATIONS = 0.1
@@ -61,15 +62,18 @@ def train(job: dict[str, Any]) -> None:
     targets = Targets(job["source"], tokenizer, stop_tokens(weights, tokenizer), job["chat_template_kwargs"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.decode([targets.stop])
-    made = [targets.target(json.loads(row["messages"]), row["completion"]).compact() for row in job["rows"]]
-    rows, cut, dropped = fitting([row["kind"] for row in job["rows"]], made, training["max_length"])
-    if not rows:
+    fitting = Fitting(training["max_length"])
+    with config.main_process_first(local=False):  # all machines see the job's folder
+        if main_process:
+            write_tokens(Path(job["tokens"]), fitting.of(made(Path(job["rows"]), targets)))
+    tokens = read_tokens(Path(job["tokens"]))
+    if not len(tokens):
         longest = training["max_length"]
         raise RefusedError(f"no training row has room for its answer in max_length, {longest} tokens: raise it")
     held_out = training.get("validation_rows") or 0
-    if held_out >= len(rows):
-        raise RefusedError(f"validation_rows: {held_out} leaves nothing to train on of {len(rows)} rows: write fewer")
-    rows, validation = rows[: len(rows) - held_out], rows[len(rows) - held_out :]
+    if held_out >= len(tokens):
+        raise RefusedError(f"validation_rows: {held_out} leaves nothing to train on of {len(tokens)} rows: write fewer")
+    learned = tokens.select(range(len(tokens) - held_out))
     # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
     dtype = native_dtype() if adapter else torch.float32
     own = settings.get("model_init_kwargs", {})
@@ -78,8 +82,10 @@ def train(job: dict[str, Any]) -> None:
             weights, dtype=dtype, use_safetensors=True, trust_remote_code=False, **own
         ),
         args=config,
-        train_dataset=dataset(rows, training["refine_weight"], training["max_length"] if config.packing else None),
-        eval_dataset=dataset(validation, training["refine_weight"], None) if validation else None,
+        train_dataset=weighted(learned, training["refine_weight"], training["max_length"] if config.packing else None),
+        eval_dataset=weighted(tokens.select(range(len(learned), len(tokens))), training["refine_weight"], None)
+        if held_out
+        else None,
         processing_class=tokenizer,
         peft_config=adapter
         and LoraConfig(
@@ -120,10 +126,19 @@ def train(job: dict[str, Any]) -> None:
         state = {name: weight for name, weight in state.items() if name not in tied}
     write_checkpoint(model, state, tokenizer, job["source"], Path(job["checkpoint"]))
     trainer.optimizer = trainer.lr_scheduler = None  # gives back their memory
-    facts = {"cut_rows": cut, "dropped_rows": dropped}
+    facts = {"cut_rows": fitting.cut, "dropped_rows": fitting.dropped}
     if adapter and not shared:
-        facts |= distances(model, [target for _, target in rows])
+        facts |= distances(model, shortest(learned, ROWS))
     Path(job["facts"]).write_text(json.dumps(facts))
+
+
+def made(path: Path, targets: Targets) -> Iterator[tuple[str, Target]]:
+    """Yield the rows of a Parquet file by kind and tokens, with few of them in memory."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            yield row["kind"], targets.target(json.loads(row["messages"]), row["completion"])
 
 
 def sft_config(job: dict[str, Any]) -> Any:

@@ -1,12 +1,19 @@
-"""The training rows as a data set of tokens: what is read, what is learned, and how much each token counts."""
+"""The training rows as tokens in a file that the training reads by memory map: a paper's set has billions of them.
+
+What is read, what is learned, and how much each token counts.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from resources.training.targets import Target
 
 IGNORED = -100  # a token that is read and not learned
+ROWS_AT_ONCE = 512
 
 
 def part_weights(target_tokens: dict[str, int], refine_weight: float) -> dict[str, float]:
@@ -22,42 +29,88 @@ def part_weights(target_tokens: dict[str, int], refine_weight: float) -> dict[st
     return {kind: share[kind] / present * total / count for kind, count in target_tokens.items() if count}
 
 
-def fitting(kinds: Sequence[str], targets: Sequence[Target], longest: int) -> tuple[list[tuple[str, Target]], int, int]:
-    """Return the rows within ``longest`` tokens, how many lost their end for that, and how many had no room at all."""
-    rows, cut = [], 0
-    for kind, target in zip(kinds, targets, strict=True):
-        room = longest - len(target.prompt)
-        if room > 0:
-            cut += room < len(target.answer)
-            rows.append((kind, Target(target.prompt, target.answer[:room])))
-    return rows, cut, len(targets) - len(rows)
+@dataclass
+class Fitting:
+    """Rows within ``longest`` tokens: how many there were, how many lost their end, and how many had no room at all."""
+
+    longest: int
+    rows: int = 0
+    cut: int = 0
+    dropped: int = 0
+
+    def of(self, rows: Iterable[tuple[str, Target]]) -> Iterator[tuple[str, Target]]:
+        """Yield the rows, by kind and tokens, with what fits of each."""
+        for kind, target in rows:
+            room = self.longest - len(target.prompt)
+            if room <= 0:
+                self.dropped += 1
+                continue
+            self.rows += 1
+            self.cut += room < len(target.answer)
+            yield kind, Target(target.prompt, target.answer[:room])
 
 
-def dataset(rows: Sequence[tuple[str, Target]], refine_weight: float, pack_to: int | None) -> Any:
-    """Return the data set: ``input_ids``, ``labels`` and ``loss_weights``, a list each as long as the row.
+def write_tokens(path: Path, rows: Iterable[tuple[str, Target]]) -> None:
+    """Write rows, by kind and tokens, as the Arrow file that ``dataset`` reads, with few of them in memory."""
+    import pyarrow as pa
 
-    With ``pack_to`` whole rows stand one after another up to so many tokens: TRL keeps them apart
-    by their positions, and every token keeps the weight of its row.
+    schema = pa.schema({"input_ids": pa.list_(pa.int32()), "answer_start": pa.int32(), "kind": pa.string()})
+    rows = iter(rows)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+        while part := list(islice(rows, ROWS_AT_ONCE)):
+            columns = {
+                "input_ids": [[*target.prompt, *target.answer] for _, target in part],
+                "answer_start": [len(target.prompt) for _, target in part],
+                "kind": [kind for kind, _ in part],
+            }
+            stream.write_batch(pa.record_batch(columns, schema))
+
+
+def read_tokens(path: Path) -> Any:
+    """Return the data set of a file of tokens: ``input_ids``, ``answer_start`` (the place of the first learned one), ``kind``."""
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))
+
+
+def weighted(tokens: Any, refine_weight: float, pack_to: int | None) -> Any:
+    """Return a data set of tokens with the weight of each row's learned tokens, ``weight``.
+
+    With ``pack_to`` whole rows stand one after another up to so many tokens, with ``labels`` and
+    ``loss_weights`` a token: TRL keeps them apart by their positions, and every token keeps the
+    weight of its row.
     """
     import numpy as np
-    import pyarrow as pa
-    from datasets import Dataset
     from trl.data_utils import pack_dataset
 
     counts: Counter[str] = Counter()
-    for kind, target in rows:
-        counts[kind] += len(target.answer)
+    kinds, starts = (tokens.data.column(name).to_pylist() for name in ("kind", "answer_start"))
+    for kind, length, start in zip(kinds, lengths(tokens), starts, strict=True):
+        counts[kind] += length - start
     weights = part_weights(counts, refine_weight)
-    ends = np.cumsum([0, *(len(target.prompt) + len(target.answer) for _, target in rows)])
-    # Filled in place: a paper's training set has half a billion tokens.
-    ids, labels, each = (np.empty(ends[-1], kind) for kind in (np.int32, np.int32, np.float32))
-    for start, (kind, target) in zip(ends, rows, strict=False):
-        answer, end = start + len(target.prompt), start + len(target.prompt) + len(target.answer)
-        ids[start:answer], ids[answer:end] = target.prompt, target.answer
-        labels[start:answer], labels[answer:end] = IGNORED, target.answer
-        each[start:end] = weights[kind]
-    columns = {"input_ids": ids, "labels": labels, "loss_weights": each}
-    offsets = pa.array(ends, pa.int32())
-    table = pa.table({name: pa.ListArray.from_arrays(offsets, pa.array(of)) for name, of in columns.items()})
-    made = Dataset(table)  # pyright: ignore[reportArgumentType]
-    return pack_dataset(made, pack_to) if pack_to else made
+    each = np.array([weights[kind] for kind in kinds], np.float32)
+    made = tokens.remove_columns("kind").add_column("weight", each)
+    if not pack_to:
+        return made
+    return pack_dataset(made.map(by_token, remove_columns=["answer_start", "weight"]), pack_to)
+
+
+def lengths(tokens: Any) -> list[int]:
+    """Return how many tokens each row has, without reading them."""
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute
+    return compute.list_value_length(tokens.data.column("input_ids")).to_pylist()
+
+
+def shortest(tokens: Any, number: int) -> list[Target]:
+    """Return the shortest rows, of equals the first."""
+    of = lengths(tokens)
+    rows = (tokens[place] for place in sorted(range(len(of)), key=of.__getitem__)[:number])
+    return [Target(row["input_ids"][: row["answer_start"]], row["input_ids"][row["answer_start"] :]) for row in rows]
+
+
+def by_token(row: dict[str, Any]) -> dict[str, Sequence[Any]]:
+    """Return ``labels`` and ``loss_weights`` of a row, one a token."""
+    ids, start = row["input_ids"], row["answer_start"]
+    return {"labels": [IGNORED] * start + ids[start:], "loss_weights": [row["weight"]] * len(ids)}

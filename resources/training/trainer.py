@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.students import Student
@@ -19,6 +22,7 @@ from resources.models import weights
 from resources.progress import track
 from resources.store.files import explain_full_disk
 from resources.training.launching import command, elsewhere
+from resources.training.rows import ROWS_AT_ONCE
 from resources.training.saves import Saves, reserved, step_of
 from resources.training.targets import TemplateError, targets_of
 
@@ -57,7 +61,7 @@ class Trainer(dg.ConfigurableResource):
         label: str,
         student: Student,
         source: str,
-        rows: Sequence[Row],
+        rows: Iterable[Row],
         seed: int,
         scratch: Path,
         *,
@@ -68,7 +72,7 @@ class Trainer(dg.ConfigurableResource):
     ) -> Trained:
         """Return the folder of the checkpoint, the history (a row a step), the facts.
 
-        ``rows`` are training rows (assets/teaching/training_sets.py). It goes on from the newest
+        ``rows`` are training rows (assets/teaching/training_sets.py), read once. It goes on from the newest
         of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. ``folder``
         holds the weights where ``source`` only names them, as those of an earlier student. Raises
         TrainingError where the template cannot be trained on, where the process fails or the
@@ -88,7 +92,8 @@ class Trainer(dg.ConfigurableResource):
                 "facts": str(scratch / "facts.json"),
                 "saves": str(own.folder),
                 "resume": newest and str(newest),
-                "rows": [{name: row[name] for name in ("kind", "messages", "completion")} for row in rows],
+                "rows": str(scratch / "rows.parquet"),
+                "tokens": str(scratch / "tokens.arrow"),
                 "lora": student.lora and student.lora.model_dump(),
                 "training": {
                     **student.training.model_dump(mode="json"),
@@ -100,6 +105,7 @@ class Trainer(dg.ConfigurableResource):
             }
             path = scratch / "job.json"
             with explain_full_disk(scratch):
+                write_rows(Path(job["rows"]), rows)
                 path.write_text(json.dumps(job))
             if others := elsewhere(job["training"], path):
                 log.warning("%s: %s", label, others)
@@ -146,6 +152,15 @@ class Trainer(dg.ConfigurableResource):
             end = LAUNCHER.split(output, maxsplit=1)[0].splitlines()[-LINES_SHOWN_OF_A_FAILURE:]
             raise failed("\n".join([f"training ended with status {status}:", *end]))
         return steps_of(history.rows)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write what a training reads of its rows, with few of them in memory."""
+    schema = pa.schema({name: pa.string() for name in ("kind", "messages", "completion")})
+    rows = iter(rows)
+    with pq.ParquetWriter(path, schema) as file:
+        while part := list(islice(rows, ROWS_AT_ONCE)):
+            file.write_table(pa.table({name: [row[name] for row in part] for name in schema.names}, schema))
 
 
 def steps_of(history: Sequence[Row]) -> list[Row]:

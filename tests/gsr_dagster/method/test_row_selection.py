@@ -12,7 +12,7 @@ from gsr_dagster.method.row_selection import at_most_a_problem, distinct, is_har
 
 ROWS = st.lists(
     st.builds(
-        lambda problem, text, hard: {"problem_id": problem, "messages": "q", "completion": text, "hard": hard},
+        lambda problem, text, hard: {"problem_id": problem, "alike": text, "hard": hard},
         st.sampled_from("abc"),
         st.sampled_from("xyz"),
         st.booleans(),
@@ -43,10 +43,10 @@ def test_a_group_is_hard_where_its_vote_is_wrong(classes, correct, expected):
 @given(ROWS)
 def test_of_identical_rows_the_first_stays(rows):
     kept = distinct(rows)
-    pairs = [(row["messages"], row["completion"]) for row in kept]
-    assert len(set(pairs)) == len(pairs)
-    assert set(pairs) == {(row["messages"], row["completion"]) for row in rows}
-    assert all(next(other for other in rows if other["completion"] == row["completion"]) is row for row in kept)
+    texts = [row["alike"] for row in kept]
+    assert len(set(texts)) == len(texts)
+    assert set(texts) == {row["alike"] for row in rows}
+    assert all(next(other for other in rows if other["alike"] == row["alike"]) is row for row in kept)
 
 
 @given(ROWS, st.integers(1, 4), st.integers(0, 9))

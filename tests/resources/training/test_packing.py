@@ -1,10 +1,13 @@
 """Rows in packs: the two parts of the loss stay weighed by row, and no row reads another."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.training.rows import IGNORED, dataset, fitting
+from resources.training.rows import IGNORED, Fitting, by_token, read_tokens, weighted, write_tokens
 from resources.training.targets import Target
 from tests.resources.training.lessons import train
 
@@ -34,8 +37,11 @@ def token_weights(made) -> list[tuple[int, float]]:
 @settings(deadline=None)  # the first loads datasets
 @given(rows=rows, refine_weight=st.floats(0.1, 0.9))
 def test_every_learned_token_keeps_the_weight_of_its_row_in_a_pack(rows, refine_weight):
-    apart, packed = dataset(rows, refine_weight, None), dataset(rows, refine_weight, 24)
-    assert token_weights(packed) == token_weights(apart)
+    with TemporaryDirectory() as folder:
+        write_tokens(Path(folder, "tokens.arrow"), rows)
+        tokens = read_tokens(Path(folder, "tokens.arrow"))
+        apart, packed = (list(weighted(tokens, refine_weight, pack_to)) for pack_to in (None, 24))
+    assert token_weights(packed) == token_weights([{**row, **by_token(row)} for row in apart])
     assert all(len(row["input_ids"]) <= 24 for row in packed)
     whole = {(*target.prompt, *target.answer) for _, target in rows}
     for row in packed:
@@ -47,12 +53,13 @@ def test_every_learned_token_keeps_the_weight_of_its_row_in_a_pack(rows, refine_
 
 @given(rows=rows, longest=st.integers(1, 20))
 def test_rows_that_are_cut_or_have_no_room_are_counted(rows, longest):
-    kept, cut, dropped = fitting([kind for kind, _ in rows], [target for _, target in rows], longest)
-    assert len(kept) + dropped == len(rows)
-    assert dropped == sum(len(target.prompt) >= longest for _, target in rows)
+    fitting = Fitting(longest)
+    kept = list(fitting.of(rows))
+    assert len(kept) == fitting.rows == len(rows) - fitting.dropped
+    assert fitting.dropped == sum(len(target.prompt) >= longest for _, target in rows)
     assert all(len(target.prompt) + len(target.answer) <= longest for _, target in kept)
     full = sum(len(target.prompt) + len(target.answer) > longest > len(target.prompt) for _, target in rows)
-    assert cut == full
+    assert fitting.cut == full
 
 
 def test_a_pack_has_the_loss_of_its_rows_apart(small_model, tmp_path):

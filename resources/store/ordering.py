@@ -1,0 +1,56 @@
+"""Rows in another order than that of their shards, without all of them in memory: DuckDB sorts, on disk where they are many."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+
+from gsr_dagster.method.rows import Row
+from resources.store.files import explain_full_disk, scratch_folder
+
+# What DuckDB keeps in memory; the rest is sorted in files.
+MEMORY = "512MB"
+ROWS_AT_ONCE = 512
+
+
+SAMPLES = ("prompt_id", "sample_index")
+
+
+def rows_by_problem(
+    shards: Sequence[Path], *columns: str, within: Sequence[str] = SAMPLES
+) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the rows of each problem, by their problems' ids; ``within`` a problem by these columns.
+
+    ``columns`` are read beside ``problem_id`` and those.
+    """
+    if not shards:
+        return
+    order = ("problem_id", *within)
+    names = dict.fromkeys((*order, *columns))
+    rows = sorted_rows(f"select {', '.join(names)} from shards order by {', '.join(order)}", shards=shards)
+    for problem_id, of_problem in groupby(rows, lambda row: row["problem_id"]):
+        yield problem_id, list(of_problem)
+
+
+def sorted_rows(query: str, tables: dict | None = None, **shards: Sequence[Path]) -> Iterator[Row]:
+    """Yield the rows of a query over views of shards, by their names, and over Arrow ``tables``.
+
+    A view of no shards cannot be named in it. A column that only some shards have is null in the others.
+    """
+    with (
+        scratch_folder() as scratch,
+        explain_full_disk(scratch),
+        duckdb.connect(config=settings(scratch)) as connection,
+    ):
+        for name, table in (tables or {}).items():
+            connection.register(name, table)
+        for name, paths in shards.items():
+            connection.read_parquet([str(path) for path in paths], union_by_name=True).create_view(name)
+        for batch in connection.sql(query).to_arrow_reader(ROWS_AT_ONCE):
+            yield from batch.to_pylist()
+
+
+def settings(scratch: Path) -> dict[str, str | bool]:
+    """Return how DuckDB is to keep within its memory."""
+    return {"memory_limit": MEMORY, "temp_directory": str(scratch / "sorted"), "preserve_insertion_order": False}
