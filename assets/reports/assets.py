@@ -80,7 +80,7 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
         (scratch / "report.html").write_text(render_report(report), encoding="utf-8")
         files = store.put_files(recipe, scratch)
     metadata = {
-        **_images(report.figures()),
+        **_images(report.figures),
         # A browser opens no file of another machine from a page: it is copied there.
         "report_file": dg.MetadataValue.path(store.address(recipe, files[0].name)),
     }

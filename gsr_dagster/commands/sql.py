@@ -6,11 +6,12 @@ from contextlib import redirect_stdout
 
 import click
 import duckdb
+import pyarrow as pa
 
 from gsr_dagster.commands.options import with_experiment
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.home import artifact_store
-from resources.store.views import quoted, session
+from resources.store.views import quoted, session, view_names
 from resources.texts import printable
 
 # What is never cut: one copies it.
@@ -27,8 +28,9 @@ NO_LIMIT = 10**6
 def command(experiment: Experiment, query: str | None) -> None:
     """Run a query on the artifacts, or list the views where none is given."""
     try:
-        connection = session(artifact_store(experiment))
-        answer = connection.sql(query or "show tables")
+        store = artifact_store(experiment)
+        connection = session(store, query) if query else duckdb.connect()
+        answer = connection.sql(query) if query else connection.from_arrow(pa.table({"name": view_names(store)}))
         if answer is not None:
             print(printable(table(connection, answer)))
     except duckdb.Error as error:

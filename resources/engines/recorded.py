@@ -47,9 +47,7 @@ class RecordedEngine:
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         wanted = {r.id.split("/", 2)[2]: (r, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
-        for prompt_id, rows in groupby(read_samples(self.folder), lambda row: row["prompt_id"]):
-            if prompt_id not in wanted:
-                continue
+        for prompt_id, rows in groupby(read_samples(self.folder, wanted), lambda row: row["prompt_id"]):
             request, seeds = wanted[prompt_id]
             found, chats = [], set[str | None]()
             for row in rows:

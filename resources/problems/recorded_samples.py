@@ -9,18 +9,21 @@ a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 import io
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.method.rows import Row
 from resources.store.files import write_atomically
 
+compute: Any = pyarrow.compute  # its functions are made as it is imported, and no type checker knows them
 # The size of the refined groups, in the file's own metadata.
 GROUP_SIZE = b"gsr_k"
 # What an engine drew, beside its place.
@@ -149,11 +152,14 @@ def write_samples(folder: Path, rows: Sequence[Row], k: int | None) -> None:
     write_atomically(folder / "samples.parquet", buffer.getvalue())
 
 
-def read_samples(folder: Path) -> Iterator[Row]:
-    """Yield the rows of a folder that was imported, in their order, a few in memory at a time."""
+def read_samples(folder: Path, prompts: Collection[str] | None = None) -> Iterator[Row]:
+    """Yield the rows of a folder that was imported, or those of some prompts, in their order, a few in memory at a time."""
+    wanted = None if prompts is None else pyarrow.array(prompts, pyarrow.string())
     # So a column is read as it is needed, however long the row groups of the file are.
     with pyarrow.parquet.ParquetFile(folder / "samples.parquet", buffer_size=1 << 20, pre_buffer=False) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE):
+            if wanted is not None:
+                batch = batch.filter(compute.is_in(batch["prompt_id"], value_set=wanted))
             yield from batch.to_pylist()
 
 

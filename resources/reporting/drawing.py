@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from gsr_dagster.method.scoring.intervals import Interval
 
@@ -16,6 +17,8 @@ DPI = 200  # of print
 COLOURS = ("#0b4f8a", "#b5541c", "#2a7a4b", "#7a3b8f", "#8a6d00")
 ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 
+_drawn: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+
 
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG."""
@@ -25,8 +28,10 @@ def png(figure: Figure) -> bytes:
 
 
 def data_uri(figure: Figure) -> str:
-    """Return the figure as a data URI, for a page that stands alone."""
-    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
+    """Return the figure as a data URI, for a page that stands alone. It is drawn once, for all that show it."""
+    if figure not in _drawn:
+        _drawn[figure] = "data:image/png;base64," + base64.b64encode(png(figure)).decode()
+    return _drawn[figure]
 
 
 def markdown_image(figure: Figure) -> str:

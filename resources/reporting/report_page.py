@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,8 +114,9 @@ class Report:
         fewer = "" if len(base) - len(unknown) > 1 else " With fewer than two known sizes there is no curve."
         return f"The number of parameters of {', '.join(unknown)} is unknown: no curve against it holds them.{fewer}"
 
+    @cached_property
     def figures(self) -> dict[str, Figure]:
-        """Return every figure that compares, by name."""
+        """Every figure that compares, by name."""
         figures = self.scaling_figures()
         if needs_words(self.gaps):
             figures["pools"] = pool_plot(self.gaps)
@@ -164,7 +166,7 @@ def render_report(report: Report) -> str:
         experiment=report.experiment,
         k=report.experiment.k,
         sizes=sorted({report.experiment.k, *report.experiment.further_ks}),
-        figures=report.figures(),
+        figures=report.figures,
         pools=report.gaps if needs_words(report.gaps) else (),
         notes=named_notes(report.gaps),
         scores=SCORES,

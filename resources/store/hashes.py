@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from resources.store.errors import ArtifactError
@@ -39,8 +40,17 @@ def read_sha256sums(content: bytes) -> dict[str, str]:
 
 
 def input_sha256(path: Path) -> str:
-    """Return the sha256 of a file that the experiment names. Raises ArtifactError where it cannot be read."""
+    """Return the sha256 of a file that the experiment names, read once for each state of it.
+
+    Raises ArtifactError where it cannot be read.
+    """
     try:
-        return sha256_of_file(path)
+        stat = path.stat()
+        return _sha256_of_state(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}") from None
+
+
+@lru_cache(maxsize=1024)
+def _sha256_of_state(path: Path, size: int, changed: int, inode: int) -> str:
+    return sha256_of_file(path)

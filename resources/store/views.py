@@ -20,27 +20,55 @@ OF_A_GAP = {
 }
 
 
-def session(store: ArtifactStore) -> duckdb.DuckDBPyConnection:
+# A query with one of these asks about the views themselves.
+OF_VIEWS = ("show", "information_schema", "duckdb_", "pg_catalog", "sqlite_master", "query_table")
+
+
+def view_names(store: ArtifactStore) -> list[str]:
+    """Return the names of all views."""
+    manifests = list(map(store.existing, store.verified.published()))
+    gaps = [GAP_SUMMARIES] if any(_is_gap_report(manifest.key) for manifest in manifests) else []
+    return sorted({*gaps, *(_view(manifest.key) for manifest in manifests if manifest.shards)})
+
+
+def session(store: ArtifactStore, query: str | None = None) -> duckdb.DuckDBPyConnection:
     """Return a connection with a view per asset, `base_candidate_pools` for base/candidate_pools.
 
     A view holds the shards that the manifests of its partitions name, and no others; its
     first column is the partition. `gap_summaries` holds a row a gap report: the scores, as
-    fractions, and the gap with its interval.
+    fractions, and the gap with its interval. Every shard of a view is held against its hash: with a
+    ``query`` only the views that it names are there.
     """
+    published = store.verified.published()
+    names = _named({GAP_SUMMARIES, *map(_view, published)}, query)
     shards: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    gaps = []
-    for key in store.verified.published():
-        shards[key.asset.replace("/", "_")][key.partition] = [str(path) for path in store.local_shards(key)]
-        if key.lane and key.name == "gap_reports":
-            gaps.append(_gap(key, store.existing(key)))
+    for key in published:
+        if _view(key) in names:
+            shards[_view(key)][key.partition] = [str(path) for path in store.local_shards(key)]
     connection = duckdb.connect()
     for name, of_partition in shards.items():
         if view := " union all by name ".join(_select(*part) for part in of_partition.items() if part[1]):
             connection.execute(f"create view {quoted(name)} as {view}")
-    if gaps:
+    gaps = [_gap(key, store.existing(key)) for key in published if _is_gap_report(key)]
+    if gaps and GAP_SUMMARIES in names:
         columns = {name: pa.array([gap.get(name) for gap in gaps], kind) for name, kind in OF_A_GAP.items()}
         connection.from_arrow(pa.table(columns)).create(GAP_SUMMARIES)
     return connection
+
+
+def _named(names: set[str], query: str | None) -> set[str]:
+    """Return the names that stand in a query; all of them where none does, or it asks about the views themselves."""
+    text = (query or "").lower()
+    found = {name for name in names if name.lower() in text}
+    return names if not found or any(word in text for word in OF_VIEWS) else found
+
+
+def _view(key: ArtifactKey) -> str:
+    return key.asset.replace("/", "_")
+
+
+def _is_gap_report(key: ArtifactKey) -> bool:
+    return bool(key.lane) and key.name == "gap_reports"
 
 
 def _select(partition: str, files: list[str]) -> str:
