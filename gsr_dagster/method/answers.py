@@ -12,6 +12,7 @@ from gsr_dagster.method.answer_phrases import NUMBER, closing_answer, said_answe
 from gsr_dagster.method.choices import closing_choice, letters_named
 
 # Here and below `*+` gives nothing back: each pattern takes time in proportion to the text, whatever a model wrote.
+BOX = re.compile(r"\\(?:boxed|fbox)")
 BRACES = re.compile(r"\\(?:boxed|fbox)\s*+(?:\{|(?P<number>[-+]?\d(?:[\d,/]|\.(?=\d))*+))|\\[{}]|[{}]")
 BETWEEN_BOXES = re.compile(
     r"(?:[\s$.]|\\[()\[\];,]|\\q?quad\b)*+"
@@ -104,11 +105,12 @@ def last_boxes(text: str) -> list[str]:
 def closed_boxes(text: str) -> list[Box]:
     r"""Return every ``\boxed{...}`` and ``\fbox{...}`` whose braces close, by place; of boxes in boxes the inner ones.
 
-    One pass, whatever the number of boxes that never close.
+    One pass from the first box on, whatever the number of boxes that never close.
     """
     boxes: list[Box] = []
     opened: list[tuple[int, int]] = []
-    for token in BRACES.finditer(text):
+    first = BOX.search(text)
+    for token in BRACES.finditer(text, first.start()) if first else ():
         if token["number"]:  # \boxed 42
             boxes.append(Box(token.start(), token.start("number"), token.end()))
         elif token[0][-1] == "{" and token[0] != "\\{":

@@ -1,6 +1,7 @@
 """Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
 
 import importlib.metadata
+import json
 import multiprocessing
 import os
 from collections import defaultdict
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from gsr_dagster.experiment.experiment import GraderName
+from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import Tracker, track
 
@@ -39,6 +40,11 @@ class Reference:
     gold: str
     domain: str
 
+    @property
+    def name(self) -> str:
+        """What tells it from others, as text."""
+        return json.dumps([self.domain, self.gold])
+
 
 @dataclass(frozen=True)
 class Grade:
@@ -57,7 +63,7 @@ class Grade:
         return self.verdict == "correct"
 
 
-def grader_version(name: GraderName) -> str:
+def grader_version(name: str) -> str:
     """Return the grader's name and all that decides its verdicts, for manifests."""
     if name != "math-verify":
         return f"{name}, rules {RULES}"
@@ -84,7 +90,10 @@ class Grader(dg.ConfigurableResource):
         ``progress`` is of a larger work that this is a part of, and counts its answers.
         Raises KeyError for a problem that is not among the references.
         """
-        known = _judged[self.name]
+        known, kept = _judged[self.name], KeptJudgements(grader_version(self.name))
+        new = {references[problem_id] for problem_id, _ in answers} - known.keys()
+        for name, judgements in kept.read(by_name := {r.name: r for r in new}).items():
+            known[by_name[name]] |= judgements
         unknown: dict[Reference, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
             reference = references[problem_id]
@@ -99,6 +108,8 @@ class Grader(dg.ConfigurableResource):
                     own.advance(len(judgements))
         if progress is not None:
             progress.advance(len(answers))
+        if unknown:
+            kept.keep({reference.name: known[reference] for reference in unknown})
         classes: dict[str, dict[str, int]] = defaultdict(dict)
         return [
             _grade_of_none(known[references[problem_id]][""])

@@ -51,6 +51,6 @@ def sorted_rows(query: str, tables: dict | None = None, **shards: Sequence[Path]
             yield from batch.to_pylist()
 
 
-def settings(scratch: Path) -> dict[str, str | bool]:
+def settings(scratch: Path) -> dict[str, str | bool | int | float | list[str]]:
     """Return how DuckDB is to keep within its memory."""
     return {"memory_limit": MEMORY, "temp_directory": str(scratch / "sorted"), "preserve_insertion_order": False}
