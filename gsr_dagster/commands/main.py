@@ -11,6 +11,7 @@ gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
 gsr verify                          hold every stored file against its hash
+gsr prune                           show, or remove, stored files that nothing refers to
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 gsr page                            serve the Dagster page; -e demo -e mine for both on one
 gsr view                            serve the reports alone
@@ -39,6 +40,7 @@ COMMANDS = {
         "backfill": "backfill",
         "lineage": "lineage",
         "verify": "verify",
+        "prune": "prune",
         "sql": "sql",
         "page": "page",
         "view": "view",

@@ -44,6 +44,10 @@ class Objects(Protocol):
         """Return the names of all objects, sorted."""
         ...
 
+    def listed(self) -> dict[str, tuple[int, float]]:
+        """Return the bytes of every object, and when it was written, in seconds since 1970."""
+        ...
+
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
         ...

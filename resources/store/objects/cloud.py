@@ -127,6 +127,11 @@ class CloudObjects:
         with self._told():
             return sorted(entry["path"] for entry in self.obstore.list(self.store).collect())
 
+    def listed(self) -> dict[str, tuple[int, float]]:
+        with self._told():
+            entries = self.obstore.list(self.store).collect()
+        return {entry["path"]: (entry["size"], entry["last_modified"].timestamp()) for entry in entries}
+
     def remove(self, name: str) -> None:
         with self._told(name), suppress(FileNotFoundError):
             self.obstore.delete(self.store, name)

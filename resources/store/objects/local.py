@@ -1,6 +1,7 @@
 """Objects in a local folder."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from resources.store.files import (
@@ -52,6 +53,14 @@ class LocalObjects:
     def tree(self) -> list[str]:
         files = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.root).as_posix() for path in files)
+
+    def listed(self) -> dict[str, tuple[int, float]]:
+        found = {}
+        for name in self.tree():
+            with suppress(FileNotFoundError):
+                stat = self._path(name).stat()
+                found[name] = (stat.st_size, stat.st_mtime)
+        return found
 
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)

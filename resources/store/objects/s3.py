@@ -1,6 +1,7 @@
 """Objects in a bucket of S3, or of a server that speaks its protocol."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,20 @@ class S3Objects:
     def tree(self) -> list[str]:
         return self._listed(self.prefix, "")
 
+    def listed(self) -> dict[str, tuple[int, float]]:
+        entries = self._entries(self.prefix, "")
+        return {
+            entry["Key"].removeprefix(self.prefix): (entry["Size"], entry["LastModified"].timestamp())
+            for entry in entries
+        }
+
     def _listed(self, prefix: str, delimiter: str) -> list[str]:
+        return sorted(entry["Key"].removeprefix(prefix) for entry in self._entries(prefix, delimiter))
+
+    def _entries(self, prefix: str, delimiter: str) -> Iterator[dict[str, Any]]:
         lister = self.client.get_paginator("list_objects_v2")
-        pages = lister.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter=delimiter)
-        return sorted(entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", []))
+        for page in lister.paginate(Bucket=self.bucket, Prefix=prefix, Delimiter=delimiter):
+            yield from page.get("Contents", [])
 
     def remove(self, name: str) -> None:
         self.client.delete_object(**self._at(name))
