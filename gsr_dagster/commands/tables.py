@@ -75,16 +75,12 @@ def crossed_table(rows: Sequence[ReportedAggregations]) -> Table | None:
     held = [(row, crossed) for row in rows for crossed in row.crossed.values()]
     if not held:
         return None
-    table = new_table(
-        "the candidates of a student's base, in percent and points [95 % interval]", "benchmark", "student"
-    )
-    for label in ("vote", "refined by the base", "by the student", "student − base", "student − vote"):
+    table = new_table("the base's candidates, voted on and refined by both, in percent", "benchmark", "student")
+    for label in ("vote", "by base", "by student", "student − base"):
         table.add_column(label, justify="right", no_wrap=True)
     for row, crossed in held:
         scores = (percent(score.estimate) for score in (crossed.vote, crossed.base, crossed.student))
-        table.add_row(
-            row.benchmark, row.subject, *scores, difference(crossed.minus_base), difference(crossed.minus_vote)
-        )
+        table.add_row(row.benchmark, row.subject, *scores, difference(crossed.minus_base))
     return table
 
 
