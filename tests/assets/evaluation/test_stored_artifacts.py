@@ -14,6 +14,7 @@ from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
 from gsr_dagster.method.scoring.scores import Graded, score_group
 from gsr_dagster.operations.lanes import all_steps
 from resources.store.artifacts import ArtifactStore
+from tests.places import FORMER_DEMO
 
 # Of the fingerprints and wanted rows of all partitions, before recorded pools could be uneven or without refinements.
 BEFORE: dict[tuple[str, str], str] = {
@@ -57,12 +58,12 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize("name", ["demo", "paper"])
-def test_no_fingerprint_of_a_shipped_experiment_has_changed(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "path"), [("demo", FORMER_DEMO), ("paper", experiment_path("paper"))])
+def test_no_fingerprint_of_a_shipped_experiment_has_changed(name, path, tmp_path, monkeypatch):
     # The grader's rules are of another story: they change with its verdicts.
     for module in (assets.aggregation.fingerprints, assets.evaluation.fingerprints, assets.teaching.fingerprints):
         monkeypatch.setattr(module, "grader_version", lambda name: name)
-    experiment, store = load_experiment(experiment_path(name)), ArtifactStore(root=str(tmp_path))
+    experiment, store = load_experiment(path), ArtifactStore(root=str(tmp_path))
     steps = {asset: step for asset, step in all_steps(experiment).items() if "problems" not in asset}
     found = {}
     for asset, step in steps.items():

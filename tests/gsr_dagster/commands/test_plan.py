@@ -18,6 +18,7 @@ from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import Shuffl
 from gsr_dagster.experiment.aggregations.kinds.universal_self_consistency import UniversalSelfConsistency
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
+from tests.places import FORMER_DEMO
 
 
 def steps(name: str) -> dict[tuple[str, str], int]:
@@ -72,9 +73,9 @@ def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():
         changed = experiment.model_copy(update={"students": {name: student.model_copy(update=changes)}})
         return next(step.samples for step in plan(changed) if step.what == "lora_checkpoints")
 
-    assert rows() == 32 * 2 * 2  # of 7 refinements and 2 solutions a problem, one to one
-    assert rows(rows="refinement") == 32 * 7
-    assert rows(rows="refinement", most_rows=50) == 50
+    assert rows() == 400 * 2 * 2  # of 2 refinements and 4 solutions a problem, one to one
+    assert rows(rows="direct") == 400 * 4
+    assert rows(rows="direct", most_rows=50) == 50
 
 
 def test_a_training_reads_rows_as_long_as_they_may_be_and_candidates_only_in_refinements():
@@ -271,7 +272,7 @@ def test_without_a_gpu_the_plan_has_minutes_of_this_machine(rate, minutes):
 
 
 def test_worked_examples_are_read_once_by_vllm_and_for_every_prompt_by_transformers():
-    experiment = load_experiment(experiment_path("demo"))
+    experiment = load_experiment(FORMER_DEMO)
     scale = experiment.families["smollm2"]["135m"]
     kept = {"smollm2": {"135m": scale.model_copy(update={"engine": VLLM(kind="vllm")})}}
     every, once = (

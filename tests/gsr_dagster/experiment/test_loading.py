@@ -5,13 +5,12 @@ import yaml
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.loading import SHIPPED, ExperimentError, load_experiment
-
-DEMO = SHIPPED / "demo.yaml"
+from tests.places import FORMER_DEMO
 
 
 @pytest.fixture
 def document() -> dict:
-    return yaml.safe_load(DEMO.read_text())
+    return yaml.safe_load(FORMER_DEMO.read_text())
 
 
 def refusal(document: dict, folder: Path) -> str:
@@ -110,7 +109,7 @@ def test_a_source_of_another_form_is_refused_with_the_forms(document, tmp_path, 
 
 def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path):
     path = tmp_path / "experiment.yaml"
-    path.write_text(DEMO.read_text() + "\nk: 5\n")
+    path.write_text(FORMER_DEMO.read_text() + "\nk: 5\n")
     with pytest.raises(ExperimentError, match="k: this key stands here twice"):
         load_experiment(path)
     path.write_text("k: [")

@@ -18,7 +18,7 @@ def test_every_asset_says_what_it_is_whose_and_of_which_family_and_code():
         assert spec.kinds, spec.key
         assert list(spec.owners) == ["team:gsr"]
         assert spec.tags["gsr/experiment"] == experiment.name
-        assert spec.tags["gsr/family-smollm2"] == "135m"
+        assert spec.tags["gsr/family-smollm2"] == "135m_first"
         assert spec.code_version
 
 
