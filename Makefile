@@ -34,7 +34,7 @@ test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and ru
 test-ray: .venv-vllm/ray  ## set up Ray beside vllm and test its engine and Ray Train on a local Ray with two replicas
 	@.venv-vllm/bin/pytest -m ray tests/resources/engines tests/resources/training
 
-test-wheel: .venv/dev  ## build the wheel, install it in a fresh environment, and run the demo from another folder
+test-wheel: .venv/dev  ## build the wheel, install it in a fresh environment, and run a small demo from another folder
 	@$(BIN)/pytest -m wheel tests/test_wheel.py
 
 reliability: .venv/dev  ## run the harnesses of docs/reliability.md with its full numbers (hours)
