@@ -9,6 +9,7 @@ from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
 from resources.problems.recorded_samples import DRAWN, read_samples
 
@@ -16,7 +17,8 @@ from resources.problems.recorded_samples import DRAWN, read_samples
 class RecordedEngine:
     """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn.
 
-    Where the file says which chat a sample answers, samples of another chat are refused.
+    Where the file says which chat a sample answers, samples of another chat are refused. The chat that
+    the student was shown, without the worked examples of who wrote the sample, is as good.
     """
 
     context: int | None = None
@@ -49,12 +51,12 @@ class RecordedEngine:
         wanted = {r.id.split("/", 2)[2]: (r, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
         for prompt_id, rows in groupby(read_samples(self.folder, wanted), lambda row: row["prompt_id"]):
             request, seeds = wanted[prompt_id]
-            found, chats = [], set[str | None]()
+            found, chats = [], list[set[str]]()
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
-                    chats.add(row.get("prompt_sha256"))
-                    found.append(Sample(request.id, row["sample_index"], seed, **{name: row[name] for name in DRAWN}))
-            self._refuse_another_chat(prompt_id, chats - {None}, request)
+                    chats.append({row[name] for name in ("prompt_sha256", "student_chat") if row.get(name)})
+                    found.append(Sample(request.id, row["sample_index"], seed, **_drawn(row, request)))
+            self._refuse_another_chat(prompt_id, chats, request)
             if found:
                 yield found
         missing = [f"{prompt_id} ({index})" for prompt_id, (_, seeds) in wanted.items() for index in seeds]
@@ -64,9 +66,18 @@ class RecordedEngine:
                 "Record or import them too, or take fewer problems or samples"
             )
 
-    def _refuse_another_chat(self, prompt_id: str, recorded: set[str | None], request: Request) -> None:
-        if recorded and recorded != {chat_sha256(request.messages)}:
+    def _refuse_another_chat(self, prompt_id: str, recorded: Sequence[set[str]], request: Request) -> None:
+        asked = chat_sha256(request.messages)
+        if any(chats and asked not in chats for chats in recorded):
             raise EngineError(
                 f"{prompt_id} was recorded in {self.folder.name} for another prompt than the experiment has: the "
                 "problem, the worked examples, the candidates that were shown, k and the seed must be those of the recording"
             )
+
+
+def _drawn(row: Row, request: Request) -> dict[str, Any]:
+    """Return what was drawn; the prompt is the student's where that was asked with, without worked examples."""
+    drawn = {name: row[name] for name in DRAWN}
+    if row.get("student_chat") == chat_sha256(request.messages):
+        drawn["prompt_tokens"] = row["student_prompt_tokens"]
+    return drawn

@@ -76,6 +76,32 @@ def test_a_recording_says_how_its_samples_were_drawn(drawn, recording):
     assert made_with["teacher_refinements"]["settings"] == manifest.settings
 
 
+def test_the_worked_examples_of_who_wrote_the_samples_need_not_be_shown_again(drawn, recording, tmp_path):
+    """The student's own prompt is enough, and then its tokens are those that count."""
+    written = taught_by(recording, drawn)
+    assert written["training_problems"].pop("worked_examples")
+    plain = copy.deepcopy(drawn.written)
+    plain["training_problems"]["students_see_examples"] = False
+    shown = School(plain, tmp_path / "shown")
+    shown.run_all()
+    folder = tmp_path / "recorded"
+    record_teaching(TeachingRun(shown.experiment, shown.store, STUDENT), folder)
+    for name, model in written["families"]["recorded"].items():
+        model["engine"]["path"] = str(folder / f"llama-{name}")
+    again = School(written, tmp_path / "again")
+    again.run_all()
+    key = ArtifactKey("training_sets", STUDENT)
+    taught = [[(row["messages"], row["completion"]) for row in made.store.read(key)] for made in (shown, again)]
+    assert sorted(taught[0]) == sorted(taught[1])
+    was, now = (
+        {row["solution_id"].split("/", 1)[1]: row for row in made.store.rows(ArtifactKey("teacher_solutions", STUDENT))}
+        for made in (shown, again)
+    )
+    assert {name: row["prompt_tokens"] for name, row in now.items()} == {
+        name: row["student_prompt_tokens"] for name, row in was.items()
+    }
+
+
 @pytest.mark.parametrize("change", [{"seed": 7}, {"k": 3}])
 def test_another_seed_or_k_shows_other_candidates_and_is_refused(drawn, recording, tmp_path, change):
     written = taught_by(recording, drawn) | change
