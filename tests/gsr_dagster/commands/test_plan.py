@@ -73,7 +73,7 @@ def test_a_student_is_trained_on_no_more_rows_than_it_asks_for():
         changed = experiment.model_copy(update={"students": {name: student.model_copy(update=changes)}})
         return next(step.samples for step in plan(changed) if step.what == "lora_checkpoints")
 
-    assert rows() == 400 * 2 * 2  # of 2 refinements and 4 solutions a problem, one to one
+    assert rows() == 400 * 2  # of 1 refinement and 4 solutions a problem, one to one
     assert rows(rows="direct") == 400 * 4
     assert rows(rows="direct", most_rows=50) == 50
 
