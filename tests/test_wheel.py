@@ -119,8 +119,8 @@ def small_demo(installed: Installed) -> str:
                 model["engine"]["path"] = str(shipped.parent / model["engine"]["path"])
     document["name"] = "small"
     for benchmark in document["benchmarks"].values():
-        benchmark["problems"] = 8
-    document["training_problems"]["problems"] = 60
+        benchmark["problems"] = 4
+    document["training_problems"]["problems"] = 30
     for student in document["students"].values():
         student["training"]["epochs"] = 1
     (installed.work / "small.yaml").write_text(yaml.safe_dump(document))
