@@ -1,6 +1,7 @@
 """Real small models, recorded ones, servers on loopback and a finished experiment, for all tests."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from resources.store.files import cache_folder
+from resources.store.hashes import sha256
 from tests import emulators
 from tests.inbox import Inbox
 from tests.recorded_family import RecordedFamily
@@ -168,3 +171,11 @@ def finished_school(tmp_path_factory: pytest.TempPathFactory):
         finished = school.School(school.document(folder), folder / "artifacts")
         finished.run_all()
     return finished
+
+
+@pytest.fixture(autouse=True)
+def judgements_of_its_own(monkeypatch, tmp_path_factory, request) -> None:
+    """Keep what a test's grader judges, which may be a false one, out of the user's cache and of other tests."""
+    own = tmp_path_factory.getbasetemp() / "judgements" / sha256(request.node.nodeid.encode())[:16]
+    folder = "resources.grading.judgements.cache_folder"
+    monkeypatch.setattr(folder, lambda: cache_folder() if os.environ.get("GSR_CACHE") else own)
