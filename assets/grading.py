@@ -1,12 +1,12 @@
 """From samples to graded rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.prompts import summarise
-from gsr_dagster.method.rows import Row
+from gsr_dagster.method.rows import Row, batches
 from resources.grading.grader import UNIT, Grader, Reference
 from resources.progress import Tracker, track
 from resources.store.errors import ArtifactError
@@ -67,8 +67,7 @@ def graded_by_problem(
     """
     of = {row["problem_id"]: row for row in problems}
     with track(label, total, UNIT) as progress:
-        samples = iter(samples)
-        while part := list(islice(samples, PROBLEMS_AT_ONCE)):
+        for part in batches(samples, PROBLEMS_AT_ONCE):
             asked = [of[problem_id] for problem_id, _ in part]
             rows = [row for _, of_problem in part for row in of_problem]
             graded = graded_rows(grader, label, asked, rows, model, progress)

@@ -25,7 +25,7 @@ from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval, in_points, paired_difference
-from resources.grading.grader import GAVE_UP
+from resources.grading.worker import GAVE_UP
 
 # Graded rows
 

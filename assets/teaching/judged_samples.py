@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from itertools import islice
 
 from assets.grading import graded_rows
 from assets.quality import student_prompt_tokens
 from assets.teaching.teaching_run import TeachingRun
-from gsr_dagster.method.rows import Row
+from gsr_dagster.method.rows import Row, batches
 from resources.grading.grader import UNIT, Grader
 from resources.progress import track
 
@@ -39,7 +38,7 @@ def _judged(
     problems = {row["problem_id"]: row for row in run.problems()}
     rows = (row for row in run.store.rows(key, *read) if row["sample_index"] < wanted)
     with track(label, sum(shard.rows for shard in run.store.existing(key).shards), UNIT) as progress:
-        while part := list(islice(rows, ROWS_AT_ONCE)):
+        for part in batches(rows, ROWS_AT_ONCE):
             asked = list({row["problem_id"]: problems[row["problem_id"]] for row in part}.values())
             for row, graded in zip(part, graded_rows(grader, label, asked, part, model, progress), strict=True):
                 yield {

@@ -48,10 +48,6 @@ class TeachingRun:
         """Return the training problems."""
         return self.store.read(TRAINING_PROBLEMS)
 
-    def read(self, asset: str) -> list[Row]:
-        """Return the rows of one of this student's artifacts."""
-        return self.store.read(self.key(asset))
-
     def by_problem(self, asset: str, *columns: str) -> Iterator[tuple[str, list[Row]]]:
         """Yield the samples of each problem that the student asks for: it may share more with another."""
         wanted = self.student.samples(asset)

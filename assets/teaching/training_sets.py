@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -24,8 +24,9 @@ from gsr_dagster.method.candidate_pool import in_order
 from gsr_dagster.method.mixture import mixed_rows, refinements_taken
 from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
 from gsr_dagster.method.row_selection import at_most_a_problem, distinct, is_hard, with_hard_share
-from gsr_dagster.method.rows import Row
-from resources.grading.grader import GAVE_UP, Grader
+from gsr_dagster.method.rows import Row, batches
+from resources.grading.grader import Grader
+from resources.grading.worker import GAVE_UP
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 from resources.store.ordering import sorted_rows
@@ -81,8 +82,7 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
     hard = None if student.hard_share is None else hard_groups(run, recipe, grader)
     chosen, counts = training_rows(student, run.experiment.seed, refinements, solutions, hard)
     asked = {name: count for name, count in dataclasses.asdict(counts).items() if count is not None}
-    rows = with_texts(run, chosen)
-    shards = [run.store.put_shard(recipe, part) for part in iter(lambda: list(islice(rows, SHARD_ROWS)), [])]
+    shards = [run.store.put_shard(recipe, part) for part in batches(with_texts(run, chosen), SHARD_ROWS)]
     return ArtifactContents(shards=shards, summary=asked)
 
 

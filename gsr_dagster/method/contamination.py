@@ -26,10 +26,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from typing import Literal
 
 import numpy as np
+
+from gsr_dagster.method.rows import batches
 
 CONTAMINATION_VERSION = "1"  # part of what shapes the artifact: raise it with any change of what is found
 WORDS = 13
@@ -115,8 +117,7 @@ class BenchmarkIndex:
 
     def overlaps(self, training: Iterable[tuple[str, str]]) -> Iterator[Overlap]:
         """Yield the overlaps of training problems, (id, text) each, in their order; 13-grams first."""
-        stream = iter(training)
-        while batch := list(islice(stream, BATCH)):
+        for batch in batches(training, BATCH):
             texts = [tokens(text) for _, text in batch]
             shared = self._shared_grams(texts)
             for number, (training_id, _) in enumerate(batch):

@@ -51,12 +51,13 @@ class RecordedEngine:
         wanted = {r.id.split("/", 2)[2]: (r, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
         for prompt_id, rows in groupby(read_samples(self.folder, wanted), lambda row: row["prompt_id"]):
             request, seeds = wanted[prompt_id]
+            asked = chat_sha256(request.messages)
             found, chats = [], list[set[str]]()
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
                     chats.append({row[name] for name in ("prompt_sha256", "student_chat") if row.get(name)})
-                    found.append(Sample(request.id, row["sample_index"], seed, **_drawn(row, request)))
-            self._refuse_another_chat(prompt_id, chats, request)
+                    found.append(Sample(request.id, row["sample_index"], seed, **_drawn(row, asked)))
+            self._refuse_another_chat(prompt_id, chats, asked)
             if found:
                 yield found
         missing = [f"{prompt_id} ({index})" for prompt_id, (_, seeds) in wanted.items() for index in seeds]
@@ -66,8 +67,7 @@ class RecordedEngine:
                 "Record or import them too, or take fewer problems or samples"
             )
 
-    def _refuse_another_chat(self, prompt_id: str, recorded: Sequence[set[str]], request: Request) -> None:
-        asked = chat_sha256(request.messages)
+    def _refuse_another_chat(self, prompt_id: str, recorded: Sequence[set[str]], asked: str) -> None:
         if any(chats and asked not in chats for chats in recorded):
             raise EngineError(
                 f"{prompt_id} was recorded in {self.folder.name} for another prompt than the experiment has: the "
@@ -75,9 +75,9 @@ class RecordedEngine:
             )
 
 
-def _drawn(row: Row, request: Request) -> dict[str, Any]:
+def _drawn(row: Row, asked: str) -> dict[str, Any]:
     """Return what was drawn; the prompt is the student's where that was asked with, without worked examples."""
     drawn = {name: row[name] for name in DRAWN}
-    if row.get("student_chat") == chat_sha256(request.messages):
+    if row.get("student_chat") == asked:
         drawn["prompt_tokens"] = row["student_prompt_tokens"]
     return drawn

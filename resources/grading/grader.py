@@ -22,8 +22,6 @@ from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
-# Verdicts of answers that the grader did not get to the end of.
-GAVE_UP: tuple[Verdict, ...] = ("timed out", "comparison failed")
 # The class of the answers that equal the gold.
 GOLD_CLASS = 0
 # Raised with every change that can change a verdict.

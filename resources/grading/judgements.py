@@ -11,12 +11,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
-from resources.grading.worker import Judgement
+from resources.grading.worker import GAVE_UP, Judgement
 from resources.store.files import cache_folder
 from resources.store.hashes import sha256
 
-# A slower machine, or one with less memory, may give up on what another one reads.
-NOT_KEPT = ("timed out", "comparison failed")
 SECONDS_TO_WAIT = 30
 TABLE = "create table if not exists judged (reference text primary key, sha256 text, judgements text) without rowid"
 # So many names are asked for at once: SQLite takes no more than some thousands.
@@ -38,7 +36,7 @@ class KeptJudgements:
         names = list(references)
         parts = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
         found = dict[str, dict[str, Judgement]]()
-        if not self.path.is_file():
+        if not names or not self.path.is_file():
             return found
         with self._unless_it_fails(), self._opened() as connection:
             for part in parts:
@@ -68,7 +66,7 @@ class KeptJudgements:
         kept = {
             answer: [judgement.verdict, judgement.same_as]
             for answer, judgement in judgements.items()
-            if judgement.verdict not in NOT_KEPT
+            if judgement.verdict not in GAVE_UP  # another machine may read it
         }
         if digest != _digest(name, before) or _holds(kept, json.loads(before)):
             text = json.dumps(kept)

@@ -25,6 +25,8 @@ MOST_MEMORY = 4 << 30
 MOST_SECONDS = 2.0
 
 JudgedVerdict = Literal["correct", "incorrect", "unreadable", "timed out", "comparison failed", "gold unparseable"]
+# Verdicts of answers that the grader did not get to the end of.
+GAVE_UP: tuple[JudgedVerdict, ...] = ("timed out", "comparison failed")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from gsr_dagster.experiment.keys import LANES
 from resources.store.artifacts import ArtifactStore
+from resources.store.files import SECONDS_OF_A_DAY
 from resources.store.verification import artifact_folder
-
-SECONDS_OF_A_DAY = 24 * 3600
 
 
 @dataclass(frozen=True)

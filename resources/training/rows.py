@@ -6,10 +6,10 @@ What is read, what is learned, and how much each token counts.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gsr_dagster.method.rows import batches
 from resources.training.targets import Target
 
 IGNORED = -100  # a token that is read and not learned
@@ -55,9 +55,8 @@ def write_tokens(path: Path, rows: Iterable[tuple[str, Target]]) -> None:
     import pyarrow as pa
 
     schema = pa.schema({"input_ids": pa.list_(pa.int32()), "answer_start": pa.int32(), "kind": pa.string()})
-    rows = iter(rows)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-        while part := list(islice(rows, ROWS_AT_ONCE)):
+        for part in batches(rows, ROWS_AT_ONCE):
             columns = {
                 "input_ids": [[*target.prompt, *target.answer] for _, target in part],
                 "answer_start": [len(target.prompt) for _, target in part],

@@ -11,7 +11,6 @@ thinking twice. Any other text stands as the teacher wrote it.
 """
 
 import re
-from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +45,6 @@ class Target:
 
     prompt: Sequence[int]
     answer: Sequence[int]
-
-    def compact(self) -> "Target":
-        """Return the same in four bytes a token."""
-        return Target(array("i", self.prompt), array("i", self.answer))
 
 
 class Targets:

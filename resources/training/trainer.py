@@ -7,7 +7,6 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.rows import Row
+from gsr_dagster.method.rows import Row, batches
 from resources.models import weights
 from resources.progress import track
 from resources.store.files import explain_full_disk
@@ -157,9 +156,8 @@ class Trainer(dg.ConfigurableResource):
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write what a training reads of its rows, with few of them in memory."""
     schema = pa.schema({name: pa.string() for name in ("kind", "messages", "completion")})
-    rows = iter(rows)
     with pq.ParquetWriter(path, schema) as file:
-        while part := list(islice(rows, ROWS_AT_ONCE)):
+        for part in batches(rows, ROWS_AT_ONCE):
             file.write_table(pa.table({name: [row[name] for row in part] for name in schema.names}, schema))
 
 
