@@ -53,6 +53,7 @@ lint: .venv/dev  ## check format, lint, types, and that imports run one way
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/Dockerfile
 
 docs: .venv/dev  ## write the reference of the experiment file, and build the documentation's pages into site/
 	@$(BIN)/python -m gsr_dagster.experiment.reference > docs/experiment-reference.md

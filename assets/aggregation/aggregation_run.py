@@ -13,6 +13,7 @@ from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.prompts import NO_ANSWER, Message, refinement_turns
 from gsr_dagster.method.rows import Row
+from resources import gpus
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.engines.reward_model import RewardModel, complete_scores
@@ -84,6 +85,7 @@ class AggregationRun:
 
         def load() -> RewardModel:
             self.engines.release()  # two models may not fit
+            gpus.hold(self.aggregation.gpus)
             return RewardModel(fetch(source), batch_size)
 
         store, recipe = self.run.store, self.recipe

@@ -35,6 +35,9 @@ class NamedAggregation(EvaluationStep):
             return None
         return self.aggregation.refiner or SelfRefinements(self.experiment, self.lane).sampled(partition)
 
+    def gpus(self, partition: str) -> int:
+        return max(self.aggregation.gpus, super().gpus(partition))
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         own = SelfRefinements(self.experiment, self.lane).upstream(partition)
         return (*own, *_of_base(self, [self.aggregation], partition, GradedCandidates))

@@ -51,6 +51,9 @@ class TeachingSamples(TeachingStep):
     def sampled(self, partition: str) -> str | None:
         return self.sampler(self.student(partition))
 
+    def gpus(self, partition: str) -> int:
+        return super().gpus(partition) if self.student(partition).samples(self.asset) else 0
+
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         return (TRAINING_PROBLEMS, *self.checkpoints(self.sampler(self.student(partition))))
 
@@ -152,6 +155,10 @@ class TrainingSets(TeachingStep):
 
 class LoraCheckpoints(TeachingStep):
     asset = checkpoint_key("").asset
+
+    def gpus(self, partition: str) -> int:
+        training = self.student(partition).training
+        return 0 if training.launch == "ray" and self.experiment.cluster(partition) else training.gpus
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         return (ArtifactKey(TrainingSets.asset, partition), *self.checkpoints(self.student(partition).base))

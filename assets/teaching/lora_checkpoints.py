@@ -11,9 +11,9 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
 from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
-from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.rows import Row
+from resources import gpus
 from resources.engines.loading import Engines
 from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
@@ -54,6 +54,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
     earlier = student.base in run.experiment.students
     weights = weights_of(run.experiment, run.store, student.base) if earlier else None
     engines.release()
+    gpus.hold(LoraCheckpoints(run.experiment).gpus(run.name))
     with scratch_folder() as scratch:
         folder, history, facts = trainer.train(
             str(recipe.key),
@@ -64,7 +65,7 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
             scratch,
             template_kwargs=base.chat_template_kwargs,
             saves=saves_of(recipe.fingerprint),
-            address=cluster(run),
+            address=run.experiment.cluster(run.name),
             folder=weights,
         )
         files = run.store.put_files(recipe, folder)
@@ -99,12 +100,6 @@ def trained_before(store: ArtifactStore, recipe: Recipe) -> ArtifactContents | N
 def drawn_curve(history: Sequence[Row]) -> dict[str, dg.MetadataValue]:
     """Return the training curve for the page."""
     return {"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))}
-
-
-def cluster(run: TeachingRun) -> str | None:
-    """Return the address of the Ray cluster that samples the student's base or its teacher, None for a local Ray."""
-    engines = [run.experiment.subject_model(name).engine for name in (run.student.base, *run.student.teachers)]
-    return next((engine.address for engine in engines if isinstance(engine, Ray)), None)
 
 
 def made_from(run: TeachingRun) -> dict[str, Any]:

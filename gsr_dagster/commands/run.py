@@ -20,6 +20,7 @@ from gsr_dagster.operations.instance import prepare_instance
 from gsr_dagster.operations.lanes import lanes
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.running import Run
+from gsr_dagster.operations.side_by_side import RunSideBySide
 from resources.progress import terminal_bars
 from resources.texts import printable
 
@@ -28,12 +29,15 @@ STOPPED_BY_CTRL_C = 130
 
 
 @click.command("run")
+@click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(1), help="Partitions of a lane at once, in processes."
+)
 @with_experiment_and_inputs
-def command(experiment: Experiment) -> None:
-    """Materialize what is not current, in this process, and print the table and the checks that fail."""
+def command(experiment: Experiment, jobs: int) -> None:
+    """Materialize what is not current, and print the table and the checks that fail."""
     spare_dagsters_helpers()
     try:
-        run_and_report(experiment)
+        run_and_report(experiment, jobs)
     except KeyboardInterrupt:
         click.echo("Stopped. What was finished or drawn stays: gsr run goes on from there.", err=True)
         sys.exit(STOPPED_BY_CTRL_C)
@@ -48,7 +52,7 @@ def spare_dagsters_helpers() -> None:
     setattr(compute_logs, "subprocess", apart)  # noqa: B010
 
 
-def run_and_report(experiment: Experiment) -> None:
+def run_and_report(experiment: Experiment, jobs: int = 1) -> None:
     """Materialize what is not current, and print the table and the checks that fail."""
     started = time.monotonic()
     for line in of_defaults(experiment):
@@ -59,6 +63,8 @@ def run_and_report(experiment: Experiment) -> None:
         tell_of_earlier(experiment, instance, artifact_store(experiment))
         with terminal_bars() as bars:
             run = Run(experiment, definitions, instance, lanes(experiment), artifact_store(experiment), bars.console)
+            if jobs > 1:
+                run = RunSideBySide(**vars(run), jobs=jobs, bars=bars, build=build_definitions)
             materialized = run.materialize_all()
         print_report(experiment)
         print_failed(list(last_checks(definitions, instance, run.lanes)))

@@ -18,6 +18,11 @@ class Transformers(Section):
     kind: Literal["transformers"] = "transformers"
     batch_size: Count = 32
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of this machine it asks for, where there are any."""
+        return 1
+
 
 class VLLM(Section):
     """vLLM in this process. What is not set is vLLM's own default."""
@@ -26,6 +31,10 @@ class VLLM(Section):
     tensor_parallel_size: Count = 1
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     max_model_len: Count | None = None
+
+    @property
+    def gpus(self) -> int:
+        return self.tensor_parallel_size
 
     @model_validator(mode="before")
     @classmethod
@@ -47,6 +56,11 @@ class Ray(Section):
     tensor_parallel_size: Count = 1
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     max_model_len: Count | None = None
+
+    @property
+    def gpus(self) -> int:
+        """Those of this machine: a cluster that runs already gives out its own."""
+        return 0 if self.address else self.replicas * self.tensor_parallel_size
 
 
 def _address(url: str) -> str:
@@ -115,6 +129,10 @@ class OpenAI(Section):
     most_cost: float | None = Field(default=None, gt=0)
 
     @property
+    def gpus(self) -> int:
+        return 0
+
+    @property
     def base_urls(self) -> tuple[str, ...]:
         return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
 
@@ -138,6 +156,10 @@ class RecordedSamples(Section):
 
     kind: Literal["recorded"]
     path: Annotated[Path, AfterValidator(from_folder)]
+
+    @property
+    def gpus(self) -> int:
+        return 0
 
 
 EngineSettings = Annotated[Transformers | VLLM | Ray | OpenAI | RecordedSamples, Field(discriminator="kind")]

@@ -20,7 +20,7 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
-from gsr_dagster.experiment.engines import EngineSettings, OpenAI, RecordedSamples, Transformers
+from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
 from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
@@ -195,6 +195,12 @@ class Experiment(Section):
         """Return the students that must be trained before a student, since it learns from them or begins as one of them."""
         named = self.students[student].models.values()
         return list(dict.fromkeys(one for name in named for one in self.trained_on(name)))
+
+    def cluster(self, student: str) -> str | None:
+        """Return the address of the Ray cluster that samples a student's base or its teacher, None for a local Ray."""
+        taught = self.students[student]
+        engines = [self.subject_model(name).engine for name in (taught.base, *taught.teachers)]
+        return next((engine.address for engine in engines if isinstance(engine, Ray)), None)
 
     def round(self, student: str) -> int:
         """Return the round in which a student is trained: 1, or the one after those that it needs."""

@@ -4,6 +4,8 @@ They are what the page, `gsr run` and `gsr backfill` launch. Nothing here starts
 itself: the weekly schedule is off until someone turns it on.
 """
 
+import json
+import os
 import re
 from collections.abc import Iterator
 
@@ -29,7 +31,7 @@ def name_in_dagster(experiment: Experiment, name: str) -> str:
 
 
 def lane_job(experiment: Experiment, lane: Lane):
-    """Return the job that materializes a lane. Its runs carry the experiment and the family as tags."""
+    """Return the job that materializes a lane. Its runs carry the experiment and the family as tags, and in Kubernetes their GPUs."""
     selection = dg.AssetSelection.assets(*(step.page_key for step in lane.steps))
     partitions = Partitions.of(experiment, lane.round)
     by_subject = {"base": partitions.base, "teaching": partitions.student, "student": partitions.trained}
@@ -38,7 +40,10 @@ def lane_job(experiment: Experiment, lane: Lane):
         config = dg.PartitionedConfig(
             partitions_def=by_subject[kind],
             run_config_for_partition_key_fn=lambda partition: {},
-            tags_for_partition_key_fn=lambda partition: {FAMILY_TAG: experiment.family(subject_of(partition))},
+            tags_for_partition_key_fn=lambda partition: {
+                FAMILY_TAG: experiment.family(subject_of(partition)),
+                **gpu_request(lane.gpus(partition)),
+            },
         )
     return dg.define_asset_job(
         name_in_dagster(experiment, lane.name),
@@ -46,6 +51,14 @@ def lane_job(experiment: Experiment, lane: Lane):
         config=config,
         tags={EXPERIMENT_TAG: experiment.name},
     )
+
+
+def gpu_request(count: int) -> dict[str, str]:
+    """Return the tag by which dagster-k8s asks for a run's GPUs; none outside of a pod of Kubernetes."""
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return {}
+    resources = {"limits": {"nvidia.com/gpu": count}}
+    return {"dagster-k8s/config": json.dumps({"container_config": {"resources": resources}})}
 
 
 def weekly_schedule(experiment: Experiment, store: ArtifactStore) -> dg.ScheduleDefinition:

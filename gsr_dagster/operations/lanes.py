@@ -32,6 +32,10 @@ class Lane:
         """Return the lane's artifacts of one partition."""
         return [step.key(partition) for step in self.steps]
 
+    def gpus(self, partition: str) -> int:
+        """Return how many GPUs of a machine a run of one partition asks for, where there are any."""
+        return max(step.gpus(partition) for step in self.steps)
+
     def upstream(self, partition: str) -> set[ArtifactKey]:
         """Return what a partition is made from, of other lanes."""
         return {key for step in self.steps for key in step.upstream(partition)} - set(self.keys(partition))

@@ -17,6 +17,8 @@ from gsr_dagster.operations.failures import cause, root_error
 from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import Lane
 from gsr_dagster.operations.locations.origins import FROM_COMMAND_LINE, job_origin
+from resources import gpus
+from resources.progress import SentBars
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError, DamageError
 
@@ -32,7 +34,7 @@ class Run:
     instance: dg.DagsterInstance
     lanes: list[Lane]
     store: ArtifactStore
-    console: Console
+    console: Console | SentBars
 
     def materialize_all(self) -> int:
         """Materialize every artifact that is not current, and return how many were. Ctrl-C raises KeyboardInterrupt.
@@ -41,11 +43,13 @@ class Run:
         dropped, and the run goes on by making it again. Raises ArtifactError, with the step
         and its error, where a run fails.
         """
+        gpus.want(max((lane.gpus(partition) for lane in self.lanes for partition in lane.partitions), default=0))
         count, dropped = 0, set()
         while True:
             try:
-                for materialized in self._materialize_stale():
-                    count += materialized
+                for lane in self.lanes:
+                    for materialized in self.materialize_lane(lane):
+                        count += materialized
                 return count
             except DamageError:
                 before = len(dropped)
@@ -56,19 +60,21 @@ class Run:
                 if len(dropped) == before:
                     raise
 
-    def _materialize_stale(self) -> Iterator[int]:
-        """Materialize what is not current, and yield the number of assets of each partition."""
-        for lane in self.lanes:
-            for partition in lane.partitions:
-                stale = lane.stale(self.store, partition)
-                if not stale:
-                    continue
-                started = time.monotonic()
-                self._materialize(lane, partition, stale)
-                seconds = time.monotonic() - started
-                done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
-                self._print(f"{f'{lane.name} {partition}':<50} {done}")
-                yield len(stale)
+    def materialize_lane(self, lane: Lane) -> Iterator[int]:
+        """Materialize what is not current of a lane, and yield the number of assets of each partition.
+
+        Raises ArtifactError where one fails.
+        """
+        for partition in lane.partitions:
+            stale = lane.stale(self.store, partition)
+            if not stale:
+                continue
+            started = time.monotonic()
+            self._materialize(lane, partition, stale)
+            seconds = time.monotonic() - started
+            done = f"{len(stale)} asset{'s' if len(stale) > 1 else ''} in {seconds:.0f} s"
+            self._print(f"{f'{lane.name} {partition}':<50} {done}")
+            yield len(stale)
 
     def _materialize(self, lane: Lane, partition: str, keys: list[ArtifactKey]) -> None:
         job = self.definitions.resolve_job_def(name_in_dagster(self.experiment, lane.name))

@@ -11,6 +11,7 @@ import dagster as dg
 
 from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Model
+from resources import gpus
 from resources.engines import cpu
 from resources.engines.base import Engine
 from resources.models import weights
@@ -58,6 +59,7 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         tokenizer = (named, partial(weights.fetch_tokenizer, named)) if named else None
         return OpenAIEngine(model.engine, tokenizer, model.thinking_end, model.chat_template_kwargs)
     assert model.source is not None, "refused by the experiment file's checks"
+    gpus.hold(model.engine.gpus)
     quiet_transformers()
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
     folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)

@@ -15,6 +15,7 @@ from typing import Any
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from resources.cores import cores
 from resources.engines.base import EngineDiedError, Request, Sample, lora_room, sample_seed
 from resources.engines.chat import COUNTED_BY, Chat
 from resources.models.generation_config import stop_tokens
@@ -193,7 +194,7 @@ def answer_seed(seed: int) -> int:
 def prepare_cpu() -> None:
     """Set what vLLM reads from the environment on a CPU, where the user has not: threads, cache, one process."""
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores())))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 

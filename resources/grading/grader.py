@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import multiprocessing
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import Tracker, track
@@ -182,7 +182,7 @@ def _pool() -> Any:
     # A server imports math-verify once; every process, a killed one's successor too, is its fork.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["math_verify", "resources.grading.worker"])
-    pool = ProcessPool(max_workers=os.cpu_count() or 1, initializer=start_worker, context=context)
+    pool = ProcessPool(max_workers=len(cores()), initializer=start_worker, context=context)
     # Not atexit: a run of the page is a process of multiprocessing, which calls its own finalizers only, and would
     # wait for the pool for ever.
     Finalize(None, _stop, [pool], exitpriority=1)

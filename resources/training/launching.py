@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gsr_dagster.experiment.training.accelerate_config import machines_of
+
 PROCESS = "resources.training.lora_training"
 # On a CPU too: accelerate's own CPU launcher wants MPI, this one is torch's, and gloo joins the processes.
 SEVERAL = (
@@ -27,11 +29,9 @@ def command(training: dict[str, Any], job: Path) -> list[str]:
 
 def elsewhere(training: dict[str, Any], job: Path) -> str | None:
     """Return what has to be run on each other machine of an accelerate config, None where there is none."""
-    import yaml
-
     if training["launch"] == "ray" or not training["accelerate"]:
         return None
-    machines = yaml.safe_load(Path(training["accelerate"]).read_text(encoding="utf-8")).get("num_machines", 1)
+    machines = machines_of(Path(training["accelerate"]))
     if machines < 2:
         return None
     return (

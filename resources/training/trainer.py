@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row, batches
+from resources import gpus
 from resources.models import weights
 from resources.progress import track
 from resources.store.files import explain_full_disk
@@ -118,14 +119,14 @@ class Trainer(dg.ConfigurableResource):
         history = History(scratch / "history.jsonl")
         with (
             (scratch / "output.log").open("w") as output,
-            # Its input ends with this process, however that ends: so does it. It holds the saves until then.
+            # Its input ends with this process, however that ends: so does it. It holds the saves and the GPUs until then.
             subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=[] if lock is None else [lock],
+                pass_fds=[*gpus.held(), *([] if lock is None else [lock])],
             ) as process,
             track(label, 0, "steps") as progress,
         ):

@@ -114,6 +114,8 @@ class Aggregation(Section, ABC):
     of_base: ClassVar[bool] = False
     # Whether it asks for one direct solution a problem, in place of something to each group.
     direct: ClassVar[bool] = False
+    # GPUs that it asks for by itself, without those of a model that it samples.
+    gpus: ClassVar[int] = 0
     # Candidates that a group must have.
     least_k: ClassVar[int] = 1
 

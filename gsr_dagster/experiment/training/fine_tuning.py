@@ -1,13 +1,14 @@
 """How a student is fine-tuned: its adapter, and what `training: {…}` of the experiment file takes."""
 
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gsr_dagster.experiment.settings import Count, Section
-from gsr_dagster.experiment.training.accelerate_config import accelerate_config, processes_of
+from gsr_dagster.experiment.training.accelerate_config import accelerate_config, machines_of, processes_of
 from gsr_dagster.experiment.training.trainer_settings import TrainerSettings
 
 
@@ -68,6 +69,11 @@ class Training(Section):
     def rows_in_a_process(self) -> int:
         """The rows that one process computes at once: no more than its share of a step."""
         return min(self.rows_at_once, self.batch_size // self.processes or 1)
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs of one machine it asks for, one a process, where there are any."""
+        return self.processes if self.accelerate is None else ceil(self.processes / machines_of(self.accelerate))
 
     @property
     def learned(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Best-of-k by a reward model."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator
 
@@ -19,6 +19,8 @@ def _reward_model_source(source: str) -> str:
 
 class RewardModelScores(BestScored):
     """Best-of-k by a sequence classifier, ``batch_size`` candidates scored together."""
+
+    gpus: ClassVar[int] = 1
 
     kind: Literal["reward_model"]
     source: Annotated[str, AfterValidator(_reward_model_source)]

@@ -1,0 +1,165 @@
+"""`gsr run --jobs N`: real small models side by side, on GPUs that are pretended by CUDA_VISIBLE_DEVICES."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import psutil
+import pytest
+import yaml
+
+from tests.journeys.conftest import experiment_document
+
+GSR = Path(sys.executable).with_name("gsr")
+SECONDS = 300
+
+
+class Twins:
+    """An experiment with two models and a student of each, in a folder of its own."""
+
+    def __init__(self, folder: Path, model: Path):
+        self.folder, self.path = folder, folder / "twins.yaml"
+        self.gpus = [f"{uuid4().hex[:8]}-{number}" for number in range(2)]
+        document = experiment_document(model)
+        tiny = document["families"]["llama"]["tiny"]
+        document["families"]["llama"]["twin"] = {**tiny, "parameters": 6e5}
+        student = document["students"]["llama-student"]
+        document["students"]["llama-sister"] = {**student, "training": {**student["training"], "epochs": 1}}
+        self.document = document
+        self.write()
+
+    def write(self) -> None:
+        self.path.write_text(yaml.safe_dump(self.document))
+
+    def start(self, home: str, *arguments: str) -> subprocess.Popen:
+        kept = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "GSR_ARTIFACTS")}
+        environment = {**kept, "GSR_HOME": str(self.folder / home), "CUDA_VISIBLE_DEVICES": ",".join(self.gpus)}
+        command = [str(GSR), "-e", str(self.path), "run", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, home: str, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(home, *arguments)
+        out, err = process.communicate(timeout=SECONDS)
+        return process.returncode, out, err
+
+    def manifests(self, home: str) -> dict[str, str]:
+        """Return the content of every artifact, by its place."""
+        root = self.folder / home / "artifacts"
+        return {
+            str(path.relative_to(root)): re.sub(r'"(written|versions)":.*', "", path.read_text())
+            for path in root.rglob("manifest.json")
+        }
+
+    def held(self, home: str) -> dict[str, list[str]]:
+        """Return the GPUs that the runs of each partition held."""
+        found: dict[str, list[str]] = {}
+        with dg.DagsterInstance.from_config(str(self.folder / home / "dagster")) as instance:
+            for run in instance.get_runs():
+                lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
+                said = [line.rpartition(": ")[2] for line in lines if line.startswith("GPUs of this run: ")]
+                if said:
+                    found.setdefault(run.tags.get("dagster/partition", ""), []).extend(said)
+        return found
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory, small_model) -> Twins:
+    """The experiment, run with two jobs."""
+    twins = Twins(tmp_path_factory.mktemp("twins"), small_model)
+    status, out, err = twins.run("home", "--jobs", "2")
+    assert status == 0, out + err
+    twins.printed = out
+    return twins
+
+
+def test_partitions_side_by_side_make_what_one_after_another_makes(twins):
+    status, out, err = twins.run("alone")
+    assert status == 0, out + err
+
+    assert twins.manifests("home") == twins.manifests("alone")
+    for line in ("base_evaluation sums|llama-tiny", "base_evaluation sums|llama-twin", "teaching llama-sister"):
+        assert re.search(rf"^{re.escape(line)} +\d+ assets? in \d+ s$", twins.printed, re.MULTILINE)
+
+
+def test_models_side_by_side_hold_gpus_of_their_own(twins):
+    held = twins.held("home")
+
+    assert sorted(held["sums|llama-tiny"] + held["sums|llama-twin"]) == twins.gpus
+
+
+def test_students_that_learn_from_the_same_samples_share_a_process(twins):
+    """So the samples are drawn once: the second student adopts the first one's."""
+    held = twins.held("home")
+
+    assert len([name for name in held if name in ("llama-student", "llama-sister")]) == 1
+
+
+def test_a_second_run_finds_everything_current(twins):
+    _, out, _ = twins.run("home", "--jobs", "2")
+
+    assert "Nothing to do" in out
+
+
+def test_where_one_partition_fails_the_other_ends_and_the_error_names_it(tmp_path, small_model):
+    twins = Twins(tmp_path, small_model)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    twins.document["families"]["llama"]["twin"]["source"] = f"path:{broken}"
+    del twins.document["students"]
+    twins.write()
+
+    status, out, err = twins.run("home", "--jobs", "2")
+
+    assert status == 1
+    assert "base_evaluation sums|llama-tiny" in out
+    assert "base_evaluation sums|llama-twin failed" in err
+
+
+def started_workers(process: subprocess.Popen) -> list[psutil.Process]:
+    """Wait until the run's two processes are at work, and return them."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        children = psutil.Process(process.pid).children()
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        if len(workers) == 2:
+            return workers
+        time.sleep(0.1)
+    raise AssertionError("no two processes were started")
+
+
+def test_a_killed_process_is_named_and_what_the_other_made_stays(tmp_path, small_model):
+    twins = Twins(tmp_path, small_model)
+    process = twins.start("home", "--jobs", "2")
+    workers = started_workers(process)
+    time.sleep(1)
+    workers[0].kill()
+
+    _, err = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert re.search(r"sums\|llama-t\w+: its process was ended by SIGKILL; run again, what was drawn stays", err)
+    assert twins.run("home", "--jobs", "2")[0] == 0
+    assert twins.run("alone")[0] == 0
+    assert twins.manifests("home") == twins.manifests("alone")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_processes_end_with_the_run(tmp_path, small_model, number):
+    twins = Twins(tmp_path, small_model)
+    process = twins.start("home", "--jobs", "2")
+    workers = started_workers(process)
+
+    process.send_signal(number)
+    _, err = process.communicate(timeout=SECONDS)
+
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Stopped. What was finished or drawn stays" in err
