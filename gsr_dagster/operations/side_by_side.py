@@ -67,7 +67,8 @@ class RunSideBySide(Run):
         """
         stale = [partition for partition in lane.partitions if lane.stale(self.store, partition)]
         shares = deque(together(self.experiment, lane, stale))
-        if len(shares) < 2:
+        # What loads a model never does so here: this process would keep its GPUs.
+        if len(shares) < 2 and not any(map(lane.gpus, stale)):
             yield from super().materialize_lane(lane)
             return
         count = min(self.jobs, len(shares))

@@ -1,4 +1,7 @@
-"""Loading a model once: the engine that was used last stays in the process until another is wanted."""
+"""Loading a model once: the engine that was used last stays in the process until another is wanted.
+
+Weights are loaded when they are first sampled: to count tokens, as for a prompt, takes the tokenizer alone.
+"""
 
 import gc
 import logging
@@ -9,11 +12,12 @@ from typing import Any
 
 import dagster as dg
 
-from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.experiment import Model
 from resources import gpus
 from resources.engines import cpu
 from resources.engines.base import Engine
+from resources.engines.when_sampled import WhenSampled
 from resources.models import weights
 from resources.models.generation_config import log_what_is_not_applied
 from resources.progress import track
@@ -39,11 +43,7 @@ def _load(model: Model, checkpoint: Path | None) -> Engine:
     key = (model.model_dump_json(), str(checkpoint))
     if key not in _loaded:
         _unload()
-        what = model.source or getattr(model.engine, "model", model.engine.kind)
-        with track(f"loading {what}", 1, "model") as progress:
-            log.info("loading %s%s", what, f" with the checkpoint in {checkpoint}" if checkpoint else "")
-            _loaded[key] = _engine(model, checkpoint)
-            progress.advance(1)
+        _loaded[key] = _engine(model, checkpoint)
     return _loaded[key]
 
 
@@ -59,11 +59,27 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         tokenizer = (named, partial(weights.fetch_tokenizer, named)) if named else None
         return OpenAIEngine(model.engine, tokenizer, model.thinking_end, model.chat_template_kwargs)
     assert model.source is not None, "refused by the experiment file's checks"
-    gpus.hold(model.engine.gpus)
     quiet_transformers()
     adapter = checkpoint if checkpoint and (checkpoint / "adapter_config.json").exists() else None
-    folder = checkpoint if checkpoint and not adapter else weights.fetch(model.source)
-    log_what_is_not_applied(folder)
+    whole = checkpoint if checkpoint and not adapter else None
+    tokenizer_folder = whole or weights.fetch_tokenizer(model.source)
+    return WhenSampled(model, tokenizer_folder, lambda: _with_weights(model, whole, adapter))
+
+
+def _with_weights(model: Model, whole: Path | None, adapter: Path | None) -> Engine:
+    """Return the engine of a model, whose weights are its source's or stand in a folder as a whole."""
+    trained = whole or adapter
+    with track(f"loading {model.source}", 1, "model") as progress:
+        log.info("loading %s%s", model.source, f" with the checkpoint in {trained}" if trained else "")
+        gpus.hold(model.engine.gpus)
+        folder = whole or weights.fetch(str(model.source))
+        log_what_is_not_applied(folder)
+        engine = _of_kind(model, folder, adapter)
+        progress.advance(1)
+    return engine
+
+
+def _of_kind(model: Model, folder: Path, adapter: Path | None) -> Engine:
     of_model: dict[str, Any] = {
         "trust_remote_code": model.trust_remote_code,
         "thinking_end": model.thinking_end,
@@ -83,6 +99,7 @@ def _engine(model: Model, checkpoint: Path | None) -> Engine:
         return RayEngine(folder, adapter, model.engine, **of_model)
     from resources.engines.transformers import TransformersEngine
 
+    assert isinstance(model.engine, Transformers)
     return TransformersEngine(folder, adapter, model.engine.batch_size, **of_model)
 
 
