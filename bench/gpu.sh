@@ -14,7 +14,7 @@ case ${1:-} in
         for glibc in 2_35 2_34 2_31 2_28 2_27 2_24 2_17; do platforms+=(--platform "manylinux_${glibc}_x86_64"); done
         "$python" -m pip download --quiet --no-deps --only-binary :all: --python-version "${3:-3.12}" --implementation cp \
             "${platforms[@]}" --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
-            --constraint constraints.txt --requirement bench/gpu_wheels.txt --dest "$2"
+            --constraint constraints.txt --requirement bench/gpu/wheels.txt --dest "$2"
         du -sh "$2"
         ;;
     with)

@@ -195,7 +195,7 @@ def materialize(asset: str, path: str) -> None:
     from gsr_dagster.operations.home import artifact_store
     from gsr_dagster.operations.instance import prepare_instance
     from gsr_dagster.operations.lanes import lanes
-    from gsr_dagster.operations.running import Run
+    from gsr_dagster.operations.running.one_by_one import Run
 
     experiment = named_experiment(path)
     prepare_instance()

@@ -7,7 +7,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.lanes import all_steps, lanes
-from gsr_dagster.operations.running import Run
+from gsr_dagster.operations.running.one_by_one import Run
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 

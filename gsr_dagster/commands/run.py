@@ -19,8 +19,8 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.instance import prepare_instance
 from gsr_dagster.operations.lanes import lanes
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
-from gsr_dagster.operations.running import Run
-from gsr_dagster.operations.side_by_side import RunSideBySide
+from gsr_dagster.operations.running.one_by_one import Run
+from gsr_dagster.operations.running.side_by_side import RunSideBySide
 from resources.progress import terminal_bars
 from resources.texts import printable
 

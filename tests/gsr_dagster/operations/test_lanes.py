@@ -8,7 +8,7 @@ import pytest
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.jobs import lane_job
 from gsr_dagster.operations.lanes import Lane, lanes
-from gsr_dagster.operations.side_by_side import together
+from gsr_dagster.operations.running.side_by_side import together
 from tests.school import STUDENT
 
 BASE = {"sums|llama-tiny", "sums|llama-big"}

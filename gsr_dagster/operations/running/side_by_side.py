@@ -26,7 +26,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import subject_of
 from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.lanes import Lane
-from gsr_dagster.operations.running import Run
+from gsr_dagster.operations.running.one_by_one import Run
 from resources.cores import keep_to_share
 from resources.progress import SentBars, ShownBars, bars_through
 from resources.store.errors import ArtifactError, DamageError

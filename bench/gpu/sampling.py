@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.gpu_inputs import LONGEST, on_gpu, prompts, sizes
+from bench.gpu.inputs import LONGEST, on_gpu, prompts, sizes
 
 SAMPLES = 8
 PORT = 8765

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.gpu_inputs import make_model, on_gpu
-from bench.gpu_sampling import bare_transformers, bare_vllm, served_engine, student, transformers_engine, vllm_engine
-from bench.gpu_training import peak, trained
+from bench.gpu.inputs import make_model, on_gpu
+from bench.gpu.sampling import bare_transformers, bare_vllm, served_engine, student, transformers_engine, vllm_engine
+from bench.gpu.training import peak, trained
 
 LIMIT = 150  # seconds a row
 

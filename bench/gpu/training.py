@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.gpu_inputs import LONGEST, on_gpu, sizes, training_rows
+from bench.gpu.inputs import LONGEST, on_gpu, sizes, training_rows
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def peak(folder: Path) -> dict[str, float]:
