@@ -3,8 +3,8 @@
     want(2)   # what this run will ask for at once, at most
     hold(1)   # before the first model is loaded: from here on CUDA_VISIBLE_DEVICES is "2,5"
 
-A GPU is held by a socket with its name, which no other process of the machine can bind. The system
-gives the name back when the last process that has it open ends, however it ends. CUDA reads the
+A GPU is held by a socket with its UUID for a name, which no other process of the machine can bind. The
+system gives the name back when the last process that has it open ends, however it ends. CUDA reads the
 variable once, so a process holds its GPUs until it ends, and takes them all at once: two that hold
 some and wait for more would wait for ever.
 """
@@ -13,8 +13,9 @@ import errno
 import logging
 import os
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from gsr_dagster.experiment.errors import UserError
@@ -69,10 +70,11 @@ def hold(least: int) -> None:
     if least > len(names):
         raise GPUError(f"{least} GPUs are asked for at once, and this machine has {len(names)}: see {VISIBLE}")
     wanted = min(max(_wanted, least), len(names))
+    known = dict(zip(names, uuids(names), strict=True))
     # One process at a time waits for the same GPUs, so that one which needs many gets them.
-    turn = f"turn {sha256(','.join(names).encode())[:16]}"
+    turn = f"turn {sha256(','.join(known.values()).encode())[:16]}"
     with _tried(lambda: _bound(turn), f"waiting for {wanted} GPUs, behind another run that waits"):
-        taken = _tried(lambda: _take(names, wanted), f"waiting until {wanted} of {len(names)} GPUs are free")
+        taken = _tried(lambda: _take(known, wanted), f"waiting until {wanted} of {len(names)} GPUs are free")
     _held.update(taken)
     os.environ[VISIBLE] = ",".join(taken)
     log.info("GPUs of this run: %s", os.environ[VISIBLE])
@@ -83,11 +85,28 @@ def held() -> list[int]:
     return [lock.fileno() for lock in _held.values()]
 
 
-def _take(names: Sequence[str], count: int) -> dict[str, socket.socket]:
-    """Return so many GPUs, each with what holds it; none where not so many are free."""
+def uuids(names: Sequence[str]) -> list[str]:
+    """Return what tells GPUs from all others: two jobs of a scheduler may each call another one "0".
+
+    A name that NVIDIA's driver does not know, as one of a part of a GPU (MIG), or without that driver, stays as it is.
+    """
+    command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return list(names)
+    known = [tuple(part.strip() for part in line.split(",")) for line in told.splitlines() if "," in line]
+    return [
+        next((uuid for index, uuid in known if name == index or (len(name) > 4 and uuid.startswith(name))), name)
+        for name in names
+    ]
+
+
+def _take(names: Mapping[str, str], count: int) -> dict[str, socket.socket]:
+    """Return so many GPUs, each with what holds it; none where not so many are free. ``names`` have their UUIDs."""
     taken: dict[str, socket.socket] = {}
-    for name in names:
-        if len(taken) < count and (lock := _bound(f"GPU {name}")):
+    for name, uuid in names.items():
+        if len(taken) < count and (lock := _bound(f"GPU {uuid}")):
             taken[name] = lock
     if len(taken) == count:
         return taken

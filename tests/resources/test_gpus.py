@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from resources.gpus import GPUError, hold, visible, want
+from resources.gpus import GPUError, hold, uuids, visible, want
 
 ROOT = Path(__file__).parents[2]
 HOLDS = """
@@ -159,3 +159,23 @@ def test_the_variable_of_a_scheduler_says_which_gpus_there_are(monkeypatch, vari
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
 
     assert visible() == names
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put a program in the place of NVIDIA's, on a machine with two GPUs."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '0, GPU-8932f937-d72c'\necho '1, GPU-41b20c11-9a3e'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_a_gpu_is_known_by_its_uuid_whatever_it_is_called(nvidia_smi):
+    """Schedulers number a job's GPUs from 0: two jobs of a machine each have another GPU 0."""
+    assert uuids(["1", "GPU-8932f937"]) == ["GPU-41b20c11-9a3e", "GPU-8932f937-d72c"]
+    assert uuids(["MIG-7c1f", "5"]) == ["MIG-7c1f", "5"]
+
+
+def test_without_nvidias_driver_a_gpu_is_known_by_its_name(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert uuids(["0", "1"]) == ["0", "1"]
