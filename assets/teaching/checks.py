@@ -59,6 +59,10 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     line = experiment.checks.least_gap_lead
     if not student.samples("teacher_refinements"):
         return judged(True, "rows: direct, 0 refinements", "none is asked of a teacher", "")
+    models = experiment.models
+    unevaluated = [name for name in (student.refiner, student.base) if name in models and not models[name].evaluate]
+    if unevaluated:
+        return judged(True, f"{unevaluated[0]} is not evaluated (evaluate: false)", "no gap is asked of it", "")
     reports = [
         experiment.evaluation_of(benchmark, model)
         for benchmark in experiment.benchmarks

@@ -1,5 +1,6 @@
 """The checks of teaching, on a sound experiment that is broken in one place."""
 
+import copy
 import math
 from pathlib import Path
 
@@ -97,6 +98,16 @@ def test_a_teacher_that_is_its_own_student_is_said_to_be(finished_school, tmp_pa
     check = school.checks("teacher_refinements")["teacher_gap_leads"]
     assert (check.passed, check.severity) == (False, WARN)
     assert "student's own base" in check.description
+
+
+def test_no_gap_is_asked_of_a_teacher_that_is_not_evaluated(finished_school, tmp_path):
+    families = copy.deepcopy(finished_school.written["families"])
+    families["llama"]["big"]["evaluate"] = False
+    school = finished_school.copy(tmp_path / "artifacts", families=families)
+    school.rewrite("teacher_refinements", STUDENT)
+    check = school.checks("teacher_refinements")["teacher_gap_leads"]
+    assert check.passed
+    assert check.description == "llama-big is not evaluated (evaluate: false): no gap is asked of it"
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 0), (0, 1)])
