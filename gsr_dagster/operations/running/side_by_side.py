@@ -27,6 +27,7 @@ from gsr_dagster.experiment.keys import subject_of
 from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.lanes import Lane
 from gsr_dagster.operations.running.one_by_one import Run
+from resources import gpus
 from resources.cores import keep_to_share
 from resources.progress import SentBars, ShownBars, bars_through
 from resources.store.errors import ArtifactError, DamageError
@@ -140,6 +141,7 @@ def work_on(work: Work, pipe: Connection, is_terminal: bool) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _end_with_parent()
     keep_to_share(work.place, work.places)
+    gpus.want(max(map(work.lane.gpus, work.lane.partitions)))
     bars = SentBars(pipe, is_terminal)
     definitions, store = work.build(work.experiment), artifact_store(work.experiment)
     try:
