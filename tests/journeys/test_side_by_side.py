@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -117,12 +118,17 @@ def test_where_one_partition_fails_the_other_ends_and_the_error_names_it(tmp_pat
     assert "base_evaluation sums|llama-twin failed" in err
 
 
+def is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it has ended meanwhile
+        return "spawn_main" in " ".join(process.cmdline())
+    return False
+
+
 def started_workers(process: subprocess.Popen) -> list[psutil.Process]:
     """Wait until the run's two processes are at work, and return them."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        children = psutil.Process(process.pid).children()
-        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        workers = [child for child in psutil.Process(process.pid).children() if is_worker(child)]
         if len(workers) == 2:
             return workers
         time.sleep(0.1)
