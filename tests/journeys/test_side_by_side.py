@@ -1,8 +1,7 @@
-"""`gsr run --jobs N`: real small models side by side, on GPUs that are pretended by CUDA_VISIBLE_DEVICES."""
+"""`gsr run --jobs N`: models side by side, real ones on GPUs that are pretended by CUDA_VISIBLE_DEVICES."""
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,22 +21,15 @@ GSR = Path(sys.executable).with_name("gsr")
 SECONDS = 300
 
 
-class Twins:
-    """An experiment with two models, and a student where one is wanted, in a folder of its own."""
+class SideBySide:
+    """An experiment in a folder of its own, run with GPUs that no other process knows."""
 
-    def __init__(self, folder: Path, model: Path, student: bool = False):
-        self.folder, self.path = folder, folder / "twins.yaml"
+    printed = ""
+
+    def __init__(self, folder: Path, document: dict):
+        self.folder, self.path = folder, folder / "experiment.yaml"
         self.gpus = [f"{uuid4().hex[:8]}-{number}" for number in range(2)]
-        document = experiment_document(model)
-        tiny = document["families"]["llama"]["tiny"]
-        document["families"]["llama"]["twin"] = {**tiny, "parameters": 6e5}
-        if not student:
-            del document["students"], document["training_problems"]
-        self.document = document
-        self.write()
-
-    def write(self) -> None:
-        self.path.write_text(yaml.safe_dump(self.document))
+        self.path.write_text(yaml.safe_dump(document))
 
     def start(self, home: str, *arguments: str) -> subprocess.Popen:
         kept = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "GSR_ARTIFACTS")}
@@ -68,18 +60,34 @@ class Twins:
         return found
 
 
+def two_models(model: Path, student: bool) -> dict:
+    """Return an experiment of two real models, and a student of one where it is wanted."""
+    document = experiment_document(model)
+    document["families"]["llama"]["twin"] = {**document["families"]["llama"]["tiny"], "parameters": 6e5}
+    if not student:
+        del document["students"], document["training_problems"]
+    return document
+
+
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory, small_model) -> Twins:
-    """The experiment, run with two jobs."""
-    twins = Twins(tmp_path_factory.mktemp("twins"), small_model, student=True)
-    status, out, err = twins.run("home", "--jobs", "2")
-    assert status == 0, out + err
-    twins.printed = out
+def twins(tmp_path_factory, small_model) -> SideBySide:
+    """Two real models and a student, run with two jobs."""
+    twins = SideBySide(tmp_path_factory.mktemp("twins"), two_models(small_model, student=True))
+    status, twins.printed, err = twins.run("home", "--jobs", "2")
+    assert status == 0, twins.printed + err
     return twins
 
 
+@pytest.fixture
+def recorded(recorded_family) -> SideBySide:
+    """Two models whose samples are recorded."""
+    document = yaml.safe_load(recorded_family.path.read_text())
+    del document["families"]["llama"]
+    return SideBySide(recorded_family.folder, document)
+
+
 def test_partitions_side_by_side_make_what_one_after_another_makes(twins, tmp_path, small_model):
-    alone = Twins(tmp_path, small_model)
+    alone = SideBySide(tmp_path, two_models(small_model, student=False))
     status, out, err = alone.run("home")
     assert status == 0, out + err
 
@@ -91,31 +99,23 @@ def test_partitions_side_by_side_make_what_one_after_another_makes(twins, tmp_pa
         assert re.search(rf"^{re.escape(line)} +\d+ assets? in \d+ s$", twins.printed, re.MULTILINE)
 
 
-def test_models_side_by_side_hold_gpus_of_their_own_and_what_comes_after_them_finds_these_free(twins):
+def test_every_run_that_loads_a_model_holds_a_gpu_which_is_free_again_for_those_after_it(twins):
+    """Which one, and that no two have one at once, is tested in tests/resources/test_gpus.py."""
     held = twins.held("home")
 
-    assert sorted(held["sums|llama-tiny"] + held["sums|llama-twin"]) == sorted(twins.gpus)
-    assert held["llama-student"][0] in twins.gpus
+    assert set(held) == {"sums|llama-tiny", "sums|llama-twin", "llama-student", "sums|llama-student"}
+    assert all(len(gpus) == 1 and set(gpus) <= set(twins.gpus) for gpus in held.values())
 
 
-def test_a_second_run_finds_everything_current(twins):
-    _, out, _ = twins.run("home", "--jobs", "2")
+def test_where_one_partition_fails_the_other_ends_and_the_error_names_it(recorded, recorded_family):
+    recorded_family.record("14b", samples=4, problems=2)
 
-    assert "Nothing to do" in out
-
-
-def test_where_one_partition_fails_the_other_ends_and_the_error_names_it(tmp_path, small_model):
-    twins = Twins(tmp_path, small_model)
-    broken = shutil.copytree(small_model, tmp_path / "broken")
-    (broken / "model.safetensors").write_bytes(b"no weights")
-    twins.document["families"]["llama"]["twin"]["source"] = f"path:{broken}"
-    twins.write()
-
-    status, out, err = twins.run("home", "--jobs", "2")
+    status, out, err = recorded.run("home", "--jobs", "2")
 
     assert status == 1
-    assert "base_evaluation sums|llama-tiny" in out
-    assert "base_evaluation sums|llama-twin failed" in err
+    done = re.findall(r"^base_evaluation (\S+)", out, re.MULTILINE)
+    assert {"short|qwen2.5-7b", "long|qwen2.5-7b"} <= set(done)
+    assert re.search(r"base_evaluation \w+\|qwen2.5-14b failed", err)
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -135,26 +135,21 @@ def started_workers(process: subprocess.Popen) -> list[psutil.Process]:
     raise AssertionError("no two processes were started")
 
 
-def test_a_killed_process_is_named_and_what_the_other_made_stays(tmp_path, small_model):
-    twins = Twins(tmp_path, small_model)
-    process = twins.start("home", "--jobs", "2")
-    workers = started_workers(process)
-    time.sleep(1)
-    workers[0].kill()
+def test_a_killed_process_is_named_and_the_next_run_goes_on(recorded):
+    process = recorded.start("home", "--jobs", "2")
+    started_workers(process)[0].kill()
 
     _, err = process.communicate(timeout=SECONDS)
 
     assert process.returncode == 1
-    assert re.search(r"sums\|llama-t\w+: its process was ended by SIGKILL; run again, what was drawn stays", err)
-    status, out, _ = twins.run("home", "--jobs", "2")
-    assert status == 0
-    assert "base_evaluation" in out
+    assert re.search(r"(long|short): its process was ended by SIGKILL; run again, what was drawn stays", err)
+    assert recorded.run("home", "--jobs", "2")[0] == 0
+    assert "Nothing to do" in recorded.run("home", "--jobs", "2")[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_processes_end_with_the_run(tmp_path, small_model, number):
-    twins = Twins(tmp_path, small_model)
-    process = twins.start("home", "--jobs", "2")
+def test_the_processes_end_with_the_run(recorded, number):
+    process = recorded.start("home", "--jobs", "2")
     workers = started_workers(process)
 
     process.send_signal(number)
