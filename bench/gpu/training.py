@@ -80,15 +80,13 @@ def trained(folder: Path, lora: bool, processes: int = 1) -> dict[str, float]:
 
 def steps_as_they_come(history: Path, process: subprocess.Popen) -> Iterator[tuple[float, dict[str, Any]]]:
     """Yield each step of a training with the time at which it was seen."""
-    seen = 0
-    while True:
+    from resources.training.trainer import History
+
+    log = History(history)
+    running = True
+    while running:
         running = process.poll() is None
-        lines = history.read_text().splitlines() if history.exists() else []
-        for line in lines[seen:]:
-            row = json.loads(line)
+        for row in log.new_rows():
             if "loss" in row:
                 yield time.perf_counter(), row
-        seen = len(lines)
-        if not running:
-            return
-        time.sleep(0.01)
+        time.sleep(0.01 if running else 0)

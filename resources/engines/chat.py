@@ -181,3 +181,19 @@ class Chat:
                 "the chat template writes today's date: it gets %s, so that prompts are the same every day",
                 self.notes["template_date"],
             )
+
+
+class CountsByChat:
+    """How an engine that has the model's tokenizer counts: what it says of it is the same in each of them."""
+
+    counts_by = COUNTED_BY
+    chat: Any  # its Chat, from the start or once it is asked for
+
+    def prompt_tokens(self, messages: list[Message]) -> int:
+        return len(self.chat.prompt(messages))
+
+    def tokenize(self, text: str) -> list[int]:
+        return self.chat.tokenize(text)
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return self.chat.text(tokens)

@@ -19,10 +19,9 @@ from typing import Any
 
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, lora_room
-from resources.engines.chat import COUNTED_BY, Chat
+from resources.engines.chat import Chat, CountsByChat
 from resources.engines.vllm import answer_seed, sampling
 from resources.models.generation_config import stop_tokens
 
@@ -32,10 +31,8 @@ BATCHES_AT_ONCE = 32  # in a replica
 ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
-class RayEngine:
+class RayEngine(CountsByChat):
     """A model in vLLM replicas on a Ray cluster, a student as a LoRA request on its base."""
-
-    counts_by = COUNTED_BY
 
     def __init__(
         self,
@@ -66,15 +63,6 @@ class RayEngine:
         self.student = {} if adapter is None else {"model": str(adapter)}
         on_gpu = bool(cluster_resources().get("GPU"))
         self.processor = _processor(weights, adapter, settings, trust_remote_code, on_gpu)
-
-    def prompt_tokens(self, messages: list[Message]) -> int:
-        return len(self.chat.prompt(messages))
-
-    def tokenize(self, text: str) -> list[int]:
-        return self.chat.tokenize(text)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self.chat.text(tokens)
 
     def close(self) -> None:
         from ray import shutdown  # pyright: ignore

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
 from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import repeat_with_room
-from resources.engines.chat import COUNTED_BY, Chat
+from resources.engines.chat import Chat, CountsByChat
 from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget
 from resources.models.generation_config import stop_tokens
 from resources.models.merging import merge_adapter
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig
 
 
-class TransformersEngine:
+class TransformersEngine(CountsByChat):
     """A causal language model in this process, with a LoRA adapter merged in where one is given."""
-
-    counts_by = COUNTED_BY
 
     def __init__(
         self,
@@ -72,15 +69,6 @@ class TransformersEngine:
 
     def close(self) -> None:
         del self.model
-
-    def prompt_tokens(self, messages: list[Message]) -> int:
-        return len(self.chat.prompt(messages))
-
-    def tokenize(self, text: str) -> list[int]:
-        return self.chat.tokenize(text)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self.chat.text(tokens)
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         self.chat.thinking_budget(settings)  # is refused before anything is drawn

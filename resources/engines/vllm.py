@@ -14,10 +14,9 @@ from typing import Any
 
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
 from resources.cores import cores
 from resources.engines.base import EngineDiedError, Request, Sample, lora_room, sample_seed
-from resources.engines.chat import COUNTED_BY, Chat
+from resources.engines.chat import Chat, CountsByChat
 from resources.models.generation_config import stop_tokens
 
 
@@ -32,10 +31,8 @@ class Asked:
     came: list[int] = field(default_factory=list)
 
 
-class VLLMEngine:
+class VLLMEngine(CountsByChat):
     """A model in vLLM, a student as a LoRA request on its base."""
-
-    counts_by = COUNTED_BY
 
     def __init__(
         self,
@@ -76,15 +73,6 @@ class VLLMEngine:
         tokenizer: Any = self.engine.get_tokenizer()
         self.chat = Chat(tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, tokenizer))
         self.notes = self.chat.notes
-
-    def prompt_tokens(self, messages: list[Message]) -> int:
-        return len(self.chat.prompt(messages))
-
-    def tokenize(self, text: str) -> list[int]:
-        return self.chat.tokenize(text)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self.chat.text(tokens)
 
     def close(self) -> None:
         self.engine.engine_core.shutdown()

@@ -8,16 +8,13 @@ from typing import Any
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
 from resources.engines.base import Engine, Request, Sample
-from resources.engines.chat import COUNTED_BY, Chat
+from resources.engines.chat import Chat, CountsByChat
 from resources.models.generation_config import stop_tokens
 
 
-class WhenSampled:
+class WhenSampled(CountsByChat):
     """The engine of a model with weights. ``tokenizer_folder`` holds its tokenizer and its config; ``load`` its engine."""
-
-    counts_by = COUNTED_BY
 
     def __init__(self, model: Model, tokenizer_folder: Path, load: Callable[[], Engine]):
         self._model = model
@@ -71,12 +68,3 @@ class WhenSampled:
     def close(self) -> None:
         if self._loaded is not None:
             self._loaded.close()
-
-    def prompt_tokens(self, messages: list[Message]) -> int:
-        return len(self.chat.prompt(messages))
-
-    def tokenize(self, text: str) -> list[int]:
-        return self.chat.tokenize(text)
-
-    def detokenize(self, tokens: list[int]) -> str:
-        return self.chat.text(tokens)
