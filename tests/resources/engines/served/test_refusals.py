@@ -80,5 +80,5 @@ def test_what_people_must_put_right_ends_a_run_at_once_in_the_servers_words(refu
         playing(lambda body: chat("2") if body["messages"] == QUESTION else refused) as server,
         pytest.raises(EngineError, match="the key has expired"),
     ):
-        drawn(engine(server, retries=8, concurrency=1), requests(40))
+        drawn(engine(server, retries=2, concurrency=1), requests(5))
     assert len(server.samples_asked) == 1
