@@ -58,6 +58,8 @@ REFUSED = {
     "without a name": ("n", error(400, "bad request")),
     "by FastAPI": ("seed", (422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]})),
     "as text": ("max_tokens", (400, {"error": "max_tokens is not supported"})),
+    "as not allowed": ("max_tokens", error(400, "max_tokens is not allowed for this model")),
+    "a limit without a name": ("max_tokens", error(400, "bad request")),
     "with the status 200": ("seed", (200, {"error": {"message": "seed: extra fields not permitted", "code": 400}})),
 }
 
