@@ -11,7 +11,7 @@ from gsr_dagster.method.rejection_sampling import ended_by_itself
 from resources.engines.base import EngineError
 from resources.engines.served.answers import Written, written
 from resources.engines.served.form import RequestForm
-from resources.engines.served.refusals import refusal
+from resources.engines.served.refusals import AnswerError, refusal
 from resources.engines.served.servers import Servers
 
 QUESTION: list[Message] = [{"role": "user", "content": "What is 1 + 1? Answer with the number."}]
@@ -83,10 +83,12 @@ def first_answer(
 def other_form(form: RequestForm, error: BaseException) -> RequestForm | None:
     """Return the form to ask in after an error; None where it says nothing against this one."""
     refused = refusal(error)
-    if refused is None:
-        return None
-    message, parameter, _ = refused
-    return form.without(message, parameter)
+    if refused is not None:
+        message, parameter, _ = refused
+        return form.without(message, parameter)
+    if isinstance(error, AnswerError) and not error.passing:  # a refusal with the status 200
+        return form.without(str(error), None)
+    return None
 
 
 def refuse_unnamed_thinking(servers: Servers, choices: list[Written], thinking_end: str | None) -> None:

@@ -21,7 +21,8 @@ WORDS = ("message", "msg", "detail", "error", "errors", "status_msg", "base_resp
 CODES = ("code", "type", "status", "status_code", "error_type")
 FINE = {"", "0", "200", "none", "null", "ok", "success"}  # what servers say where nothing is wrong
 PASSING = re.compile(
-    r"rate[ _-]?limit|overload|server[ _-]?error|internal|time[ds]?[ _-]?out|unavailable|capacity|busy|try again later",
+    r"rate[ _-]?limit|overload|server[ _-]?error|internal|time[ds]?[ _-]?out|unavailable|capacity|busy|try again later|"
+    r"batch_expired|cancell?ed",
     re.I,
 )
 # Somebody must first put something right: a key, an address, a quota.
@@ -30,6 +31,7 @@ ABOUT_PEOPLE = re.compile(
     r"authenti|unauthori|api[ _-]?key|permission|forbidden|not[ _-]?found|quota|billing|balance|payment|credits?\b",
     re.I,
 )
+REFUSED = re.compile(r"invalid|bad[ _-]?request|unprocessable|validation|not permitted|(?:un|not )supported", re.I)
 CONTEXT = re.compile(
     r"context[ _-]?(?:length|window|size)|max_model_len|max(?:imum)? (?:sequence|model|input|prompt) length|"
     r"(?:prompt|input|request|string)\b.{0,40}\btoo (?:long|large)|too many (?:input |prompt )?tokens|"
@@ -91,7 +93,8 @@ def words(told: Any) -> str:
 def server_error(told: Any) -> AnswerError:
     """Return what a server says is wrong within an answer, and whether it may pass.
 
-    Where it gives no status of HTTP, one is taken from what it says: 401 of what people must put right, 400 else.
+    Where it gives no status of HTTP, one is taken from what it says: 401 of what people must put right, 400 of a
+    request that it refuses.
     """
     said = words(told)
     codes = list(_codes(told))
@@ -102,7 +105,8 @@ def server_error(told: Any) -> AnswerError:
         prompt = any(about.search(text) for about in (CONTEXT, FILTERED) for text in (*names, said))
         passing = not prompt and any(PASSING.search(name) for name in telling)
         people = not prompt and any(ABOUT_PEOPLE.search(name) for name in telling)
-        status = None if passing else 401 if people else 400
+        refused = prompt or any(REFUSED.search(name) for name in telling)
+        status = None if passing else 401 if people else 400 if refused else None
     else:
         passing = status in (408, 409, 425, 429) or status >= 500 or any(PASSING.search(name) for name in names)
     return AnswerError(f"the server says: {said or told}", passing, status, next(iter(names), None), told)

@@ -181,6 +181,7 @@ def test_an_error_in_an_answer_says_the_servers_own_words_and_whether_it_may_pas
         ({"error": [{"message": "bad thing", "code": 400}]}, "bad thing", False),
         ({"error": {"error": {"message": "deep", "code": 400}}}, "deep", False),
         ({"error": {"message": "slow down", "code": 429.0}}, "slow down", True),
+        ({"error": {"message": "not in time", "code": "batch_expired"}}, "not in time", True),
     ],
 )
 def test_an_error_of_every_shape_is_said_in_the_servers_own_words(body, said, passing):

@@ -82,3 +82,12 @@ def test_what_people_must_put_right_ends_a_run_at_once_in_the_servers_words(refu
     ):
         drawn(engine(server, retries=2, concurrency=1), requests(5))
     assert len(server.samples_asked) == 1
+
+
+def test_an_error_that_names_no_reason_is_no_sample_without_an_answer():
+    odd = (200, {"error": {"message": "Provider returned error", "code": "provider"}})
+    with (
+        playing(lambda body: odd if body["messages"][0]["content"] == "? 1" else chat("2")) as server,
+        pytest.raises(EngineError, match=r"1 of 3 samples could not be had.*Provider returned error"),
+    ):
+        drawn(engine(server), requests(3))
