@@ -181,6 +181,6 @@ DIFFERENT = [
     (r"\left\{\begin{array}{ll} x & x>0\\ -x & x\le 0\end{array}\right.", "x"),
     (r"\left\{\begin{array}{ll} x & x>0\\ -x & x\le 0\end{array}\right.", r"\begin{cases} x & x>0\\ x & x\le 0\end{cases}"),
     (r"\text{3 apples and 4 pears}", "3"), (r"\text{3 apples and 4 pears}", r"\text{3 apples and 5 pears}"), ("5 dozen", "50"),
-    (r"3\text{ cm and }4\text{ cm}", r"3\text{ cm}"), ("7 pm", "7:00 AM"), (r"\$7", "7 cents"), (r"\$7", "7 euros"),
+    (r"3\text{ cm and }4\text{ cm}", r"3\text{ cm}"), ("7 pm", "7:00 AM"), (r"\$7", "7 cents"), (r"\$7", "7 euros"), (r"\$7", "€7"),
     ("Ann and Bob", "Ann"), (r"2^\frac12", "1"), (r"\{x \mid x=1 \text{ or } x=2\}", "1"), ("about 5", "6"), ("7 = 11a+c", "11a+c"),
 ]  # fmt: skip
