@@ -191,6 +191,8 @@ def _counts(text: str, found: re.Match[str], end: int) -> bool:
         return not (found["short"] and NEXT_OPTION.match(text, end))
     if not found["heading"] and (not found["hashes"] or "\n" in found[0]):
         return False
+    if found["heading"] and not re.search("[#*_]|final", found["heading"], re.IGNORECASE):
+        return False
     ends_text = not text[end : end + LONGEST_CLOSING_SENTENCE].strip()
     return ends_text and len(line.split()) <= MOST_WORDS_AFTER_HASHES and not line.endswith(":")
 

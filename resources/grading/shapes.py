@@ -46,9 +46,9 @@ EXTREME = re.compile(r"\\?(max|min)(?:imum)?(?![A-Za-z])", re.IGNORECASE)
 ONE_NAME = r"(?:\|[^|=]*\||\\frac\{d[^{}]*\}\{d[^{}]*\}|\\(?:vec|overline|overrightarrow|hat|bar)\s*\{[^{}]*\}|(?:\\?#\s*)?[A-Za-z]+(?:_\{?[^{}=]*\}?)?(?:\^\{-1\})?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
 # What has a number as its value by itself: 3 + 4, \log_2 16, a limit, a sum.
 CLOSED = re.compile(
-    r"(?:[\d\s+*/^_(){}.,!|-]|\\(?:cdot|times|div|frac|sqrt|binom|log|ln|gcd|lcm|sin|cos|tan|pi|circ|[lr]floor|[lr]ceil)(?![A-Za-z]))+|\\(?:lim|int|sum|prod)(?![A-Za-z]).+",
-    re.DOTALL,
+    r"(?:[\d\s+*/^_(){}.,!|-]|\\(?:cdot|times|div|frac|sqrt|binom|log|ln|gcd|lcm|sin|cos|tan|pi|circ|[lr]floor|[lr]ceil)(?![A-Za-z]))+"
 )
+LIMIT = re.compile(r"\\(?:lim|int|sum|prod)(?![A-Za-z])")
 LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")
 # A name, a ratio of names, or a tuple of them.
 NAME = re.compile(rf"{ONE_NAME}(?:\s*:\s*{ONE_NAME})*|\(\s*{ONE_NAME}(?:\s*,\s*{ONE_NAME})+\s*\)")
@@ -234,7 +234,10 @@ def _plain_infinity(text: str) -> str:
 
 
 def named_value(text: str) -> tuple[str, str] | None:
-    r"""Return the name and the value of `x = 5`, `f(2) = 5` or `\max S = 5` (named \max), None for any other answer."""
+    r"""Return the name and the value of `x = 5` or `\max S = 5` (named \max), None for any other answer.
+
+    A sum such as `3 + 4 = 7` has no name.
+    """
     parts = re.split(r"(?<![<>!\\:])=(?!=)", text)
     if len(parts) < 2 or not all(part.strip() for part in parts):
         return None
@@ -243,7 +246,7 @@ def named_value(text: str) -> tuple[str, str] | None:
         name, value = value, name
     if found := EXTREME.search(name):
         return f"\\{found[1].lower()}", value
-    is_name = NAME.fullmatch(name) or (
-        CLOSED.fullmatch(name) and not LETTER.search(re.sub(r"\\text\{[^{}]*\}", "", value))
-    )
-    return (re.sub(r"\s", "", name), value) if is_name else None
+    if NAME.fullmatch(name):
+        return re.sub(r"\s", "", name), value
+    has_letters = LETTER.search(re.sub(r"\\text\{[^{}]*\}", "", value))
+    return ("", value) if LIMIT.match(name) or (CLOSED.fullmatch(name) and not has_letters) else None

@@ -51,6 +51,7 @@ def test_the_answer_is_the_last_closed_box_or_what_a_closing_phrase_says(summary
         ("__Answer__: 18", "18"),
         ("Ans.: 18", "18"),
         ("FINAL ANSWER\n18", "18"),
+        ("Answer\nThe team wins.", None),
         ("<ANSWER>18</ANSWER>", "18"),
         ("The answer is therefore 18.", "18"),
         ("The answer is given by $18$.", "18"),

@@ -123,7 +123,7 @@ SAME = [
     ("(3,4)", "[3,4]^T"), ("(3,4)", r"\begin{smallmatrix}3\\4\end{smallmatrix}"), (r"\vec{v} = \langle 1,2\rangle", "(1,2)"),
     ("(3,4)", r"\left(\begin{array}{c}3\\4\end{array}\right)"), (r"\begin{pmatrix}1&2\end{pmatrix}^\top", "(1,2)"),
     (r"\begin{cases} x & x>0\\ -x & x\le 0\end{cases}", r"\left\{\begin{array}{ll} x & x>0\\ -x & x\le 0\end{array}\right."),
-    ("4", r"\log_2 16 = 4"), ("6", r"\gcd(12,18) = 6"), ("7", "3+4=7"), ("2", r"\lim_{n\to\infty} a_n = 2"), ("7", "7 = x"),
+    ("4", r"\log_2 16 = 4"), ("6", r"\gcd(12,18) = 6"), ("7", "3+4=7"), (r"\frac{n(n+1)}{2}", r"\sum_{k=1}^{n} k = \frac{n(n+1)}{2}"), ("2", r"\lim_{n\to\infty} a_n = 2"), ("7", "7 = x"),
     ("10", "f^{-1}(3) = 10"), ("10", r"\#S = 10"), ("7", r"|A \cup B| = 7"), ("2x", r"\frac{dy}{dx} = 2x"),
     (r"3\text{ cm}, 4\text{ cm}", r"3\text{ cm and }4\text{ cm}"), (r"\text{3 apples and 4 pears}", "3 apples, 4 pears"),
     (r"\text{Ann, Bob}", "Ann, Bob"), ("Ann and Bob", "Bob and Ann"), (r"\text{The circle}", "circle"), ("60", "5 dozen"),
@@ -182,5 +182,5 @@ DIFFERENT = [
     (r"\left\{\begin{array}{ll} x & x>0\\ -x & x\le 0\end{array}\right.", r"\begin{cases} x & x>0\\ x & x\le 0\end{cases}"),
     (r"\text{3 apples and 4 pears}", "3"), (r"\text{3 apples and 4 pears}", r"\text{3 apples and 5 pears}"), ("5 dozen", "50"),
     (r"3\text{ cm and }4\text{ cm}", r"3\text{ cm}"), ("7 pm", "7:00 AM"), (r"\$7", "7 cents"), (r"\$7", "7 euros"), (r"\$7", "€7"),
-    ("Ann and Bob", "Ann"), (r"2^\frac12", "1"), (r"\{x \mid x=1 \text{ or } x=2\}", "1"), ("about 5", "6"), ("7 = 11a+c", "11a+c"),
+    ("Ann and Bob", "Ann"), (r"2^\frac12", "1"), (r"\{x \mid x=1 \text{ or } x=2\}", "1"), ("about 5", "6"), ("7 = 11a+c", "11a+c"), ("3+4=7", "3+5=8"),
 ]  # fmt: skip
