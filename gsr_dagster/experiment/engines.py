@@ -81,7 +81,7 @@ def _address(url: str) -> str:
         return url
     if "@" in url or "?" in url:  # it may hold a key: it is not repeated
         raise ValueError("an address with a name, a password or a query is not taken: write http://HOST:PORT/v1 alone")
-    if scheme in ("http", "https") and rest:
+    if scheme in ("http", "https") and "://" in url:
         raise ValueError(f"{url!r} names no machine, or no port from 1 to {MOST_PORT}, as {_meant_address(url)} does")
     raise ValueError(f"{url!r} is not an address that begins with http:// or https://, as {_meant_address(url)} does")
 
