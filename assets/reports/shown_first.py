@@ -30,7 +30,9 @@ def shown_models(reported: Sequence[ReportedGap]) -> dict[str, dg.MetadataValue]
         f"| {label} | {in_points(gap) if gap else NOTHING} | {percent(row.pass_at_1)} |"
         for (label, gap), row in zip(gaps, reported, strict=True)
     ]
-    shown = {"models": dg.MetadataValue.md(_table("| benchmark, model | gap | pass@1 |", rows))}
+    shown: dict[str, dg.MetadataValue] = {
+        "models": dg.MetadataValue.md(_table("| benchmark, model | gap | pass@1 |", rows))
+    }
     if refined := [(label, gap) for label, gap in gaps if gap]:
         shown["gap_of_models"] = dg.MetadataValue.md(small_intervals(refined))
     return shown
