@@ -108,9 +108,8 @@ def test_a_file_that_is_there_is_written_over_only_when_told(server):
 
 def test_the_file_of_the_problems_is_never_written_over(server):
     before = Path(csv_file("mine.csv")).read_text()
-    told = gsr(
-        "init", "--problems", "mine.csv", "--server", server.url, "--to", "./mine.csv", "--overwrite", fails=True
-    )
+    to = ("--to", "./mine.csv", "--overwrite")
+    told = gsr("init", "--problems", "mine.csv", "--server", server.url, *to, fails=True)
     assert "mine.csv holds the problems: name another file with --to FILE" in told
     assert Path("mine.csv").read_text() == before
 
@@ -118,7 +117,6 @@ def test_the_file_of_the_problems_is_never_written_over(server):
 def test_an_empty_address_is_no_wish_for_a_model_in_this_process(here):
     told = gsr("init", "--problems", csv_file("mine.csv"), "--server", "", fails=True)
     assert "--server: 'http://' names no machine, or no port from 1 to 65535, as http://localhost:8000/v1 does" in told
-    assert not Path("mine.yaml").exists()
 
 
 def test_nothing_is_written_where_something_is_wrong(here):
