@@ -1,4 +1,4 @@
-"""Trying again: what may pass, how long to wait, and what ends a run at once."""
+"""Retries of a server: which errors are tried again, how long to wait, and which end a run at once."""
 
 from typing import Any
 
