@@ -38,7 +38,7 @@ class Message:
 
     @property
     def can_wait(self) -> bool:
-        """Whether it tells of nothing but warnings of checks."""
+        """Whether it tells only of checks that warn, and so may wait for the next digest."""
         return self.severity == "WARN" and self.kind in ("check failed", "checks failed")
 
     def document(self) -> dict[str, Any]:

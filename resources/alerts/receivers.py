@@ -139,7 +139,7 @@ def configured(name: str) -> Receiver | None:
 
 
 def least_severity() -> Severity:
-    """Return the least severity that is sent. Raises AlertSettingError where the environment names none there is."""
+    """Return the least severity that is sent. Raises AlertSettingError where the variable is neither."""
     least = os.environ.get("GSR_ALERT_LEAST", "").strip().upper() or "WARN"
     if least == "WARN" or least == "ERROR":
         return least
