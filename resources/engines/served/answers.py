@@ -7,30 +7,24 @@ the model wrote it before the server took it apart. vLLM, SGLang, DeepSeek, Open
 and Mistral differ in where they put the thinking.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gsr_dagster.method.rejection_sampling import ended_by_itself
+from resources.engines.served.refusals import AnswerError, is_an_error, server_error, words
 from resources.texts import storable
 
-THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+THINKING_FIELDS = (
+    *("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text"),
+    *("thought", "thoughts"),
+)
 # Of a list of parts: what holds thinking, and what holds text.
-THINKING_PARTS = ("thinking", "reasoning", "reasoning_text", "summary_text")
+THINKING_PARTS = ("thinking", "redacted_thinking", "reasoning", "summary_text")
 TEXT_PARTS = ("text", "output_text")
+HELD = ("text", "thinking", "reasoning", "reasoning_content", "reasoning_text", "summary", "content", "value")
 DEFAULT_END = "</think>"
-# What passes when it is asked again, as servers call it where they give no status.
-PASSING = ("rate_limit", "overload", "server_error", "internal", "timeout", "unavailable", "capacity", "busy")
-
-
-class AnswerError(ValueError):
-    """An answer that holds no sample; ``passing`` where another try may get one.
-
-    ``status_code`` and ``code`` are those that the server gives within its answer, as an HTTP error has them.
-    """
-
-    def __init__(self, message: str, passing: bool = True, status_code: int | None = None, code: str | None = None):
-        super().__init__(message)
-        self.passing, self.status_code, self.code = passing, status_code, code
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Written:
         """
         end = thinking_end or DEFAULT_END
         if self.thinking:
-            answered = self.content or self.finish_reason == "stop"
+            answered = self.content or ended_by_itself(self.finish_reason)
             return _joined(self.thinking, end, self.content) if answered else self.thinking
         if thinking_end and (apart or self.hidden) and self.content and end not in self.content:
             return f"{end}\n\n{self.content.lstrip()}"
@@ -71,19 +65,30 @@ def written(body: Any) -> list[Written]:
     """Return the choices of an answer in their order. Raises AnswerError where it holds none."""
     if not isinstance(body, Mapping):
         raise AnswerError("the answer is no JSON object")
-    if error := body.get("error"):
-        raise server_error(error)
+    error = body.get("error") if is_an_error(body.get("error")) else None
     choices = body.get("choices")
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+        if error or words(body):
+            raise server_error(error or body)
         raise AnswerError(f"an answer without choices: {str(dict(body))[:200]}")
     hidden = bool(_count(_at(body, "usage", "completion_tokens_details", "reasoning_tokens")))
-    return [_choice(choice, hidden) for choice in choices]
+    read: list[Written] = []
+    faults: list[AnswerError] = []
+    for choice in choices:
+        try:
+            read.append(_choice(choice, hidden, error))
+        except AnswerError as fault:
+            faults.append(fault)
+    if not read:
+        raise faults[0]
+    return read
 
 
 def usage(body: Mapping[str, Any]) -> Usage:
     """Return the tokens of an answer. Thinking that a server counts beside the answer is added to it."""
     prompt, generated, total = (
-        _count(_at(body, "usage", name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        next((count for name in names if (count := _count(_at(body, "usage", name))) is not None), None)
+        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"), ("total_tokens",))
     )
     if prompt is not None and generated is not None and total is not None:
         generated = max(generated, total - prompt)
@@ -111,41 +116,55 @@ def shared(
     return counts
 
 
-def server_error(error: Any) -> AnswerError:
-    """Return what a server says is wrong, in its own words, and whether it may pass."""
-    if not isinstance(error, Mapping):
-        return AnswerError(f"the server says: {error}", passing=_may_pass(error))
-    said = error.get("message") or error.get("detail") or dict(error)
-    codes = [error.get(name) for name in ("code", "type", "status", "status_code")]
-    status = next((int(str(code)) for code in codes if str(code).isdigit()), None)
-    code = next((code for code in codes if isinstance(code, str) and not code.isdigit()), None)
-    return AnswerError(f"the server says: {said}", any(_may_pass(code) for code in codes), status, code)
+def _choice(choice: Any, hidden: bool, error: Any) -> Written:
+    """Return a choice, with what broke off as its server says it. Raises AnswerError where it is nothing but a fault.
 
-
-def _may_pass(code: Any) -> bool:
-    if isinstance(code, int) or (isinstance(code, str) and code.isdigit()):
-        return int(code) in (408, 409, 429) or int(code) >= 500
-    return isinstance(code, str) and any(word in code.lower() for word in PASSING)
-
-
-def _choice(choice: Any, hidden: bool) -> Written:
-    """Return a choice, with what broke off as its server says it. Raises AnswerError where it is nothing but a fault."""
+    ``error`` is that of the whole answer. A text that comes with an error did not end by itself.
+    """
     if not isinstance(choice, Mapping):
         raise AnswerError(f"a choice that is no JSON object: {str(choice)[:100]}")
     message = choice.get("message")
-    message = message if isinstance(message, Mapping) else {"content": choice.get("text")}
-    reason = str(choice.get("finish_reason") or "unknown")
+    message = message if isinstance(message, Mapping) else {"content": message or choice.get("text")}
+    reason = _reason(choice.get("finish_reason"))
+    error = choice["error"] if is_an_error(choice.get("error")) else error
     thinking, content = _parts(message.get("content"))
     for field in THINKING_FIELDS:
         if thinking:
             break
         inner, outer = _parts(message.get(field))
         thinking = inner or outer
-    if not content and isinstance(message.get("refusal"), str) and message["refusal"]:
-        content, reason = message["refusal"], "refusal"
-    if not (content or thinking) and choice.get("error"):
-        raise server_error(choice["error"])
+    refused = message.get("refusal") or _refusal(message.get("content"))
+    if not content and isinstance(refused, str) and refused:
+        content, reason = refused, "refusal"
+    if error:
+        if not (content or thinking):
+            raise server_error(error)
+        reason = "error" if ended_by_itself(reason) else reason
+    hidden = hidden or any(map(_is_hidden, (message.get("content"), *(message.get(name) for name in THINKING_FIELDS))))
     return Written(storable(thinking), storable(content), storable(reason), hidden)
+
+
+def _reason(told: Any) -> str:
+    """Return a finish reason as it came; SGLang's own is an object with a type."""
+    return str((told.get("type") if isinstance(told, Mapping) else told) or "unknown")
+
+
+def _refusal(content: Any) -> str:
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("refusal") or "") for part in parts if isinstance(part, Mapping))
+
+
+def _is_hidden(content: Any) -> bool:
+    """Return whether a list of parts has thinking that the server keeps to itself."""
+    parts = content if isinstance(content, list) else []
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    return any(kind in ("redacted_thinking", "reasoning.encrypted") for kind in kinds)
+
+
+def _is_thinking(part: Mapping[str, Any]) -> bool:
+    kind = part.get("type")
+    named = isinstance(kind, str) and (kind in THINKING_PARTS or kind.startswith(("reasoning.", "reasoning_")))
+    return named or part.get("thought") is True
 
 
 def _parts(content: Any) -> tuple[str, str]:
@@ -154,11 +173,8 @@ def _parts(content: Any) -> tuple[str, str]:
         return "", content
     if isinstance(content, Mapping):
         kind = content.get("type")
-        held = next(
-            (content[name] for name in ("text", "thinking", "reasoning", "summary", "content") if content.get(name)), ""
-        )
-        inner = "".join(_parts(held))
-        if kind in THINKING_PARTS:
+        inner = "".join(_parts(next((content[name] for name in HELD if content.get(name)), "")))
+        if _is_thinking(content):
             return inner, ""
         return ("", inner) if kind in (*TEXT_PARTS, None) else ("", "")
     if isinstance(content, Sequence):
@@ -180,4 +196,7 @@ def _at(value: Any, *names: str) -> Any:
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if is_number and value >= 0 else None

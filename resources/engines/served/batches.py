@@ -16,9 +16,10 @@ from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import EngineError
-from resources.engines.served.answers import AnswerError, server_error, usage
+from resources.engines.served.answers import usage
 from resources.engines.served.drawing import Draw, Outcome, Reading
 from resources.engines.served.model import ServedModel
+from resources.engines.served.refusals import AnswerError, server_error
 
 ENDPOINT = "/v1/chat/completions"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0

@@ -7,10 +7,12 @@ from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.rejection_sampling import ended_by_itself
 from resources.engines.base import EngineError
-from resources.engines.served.answers import AnswerError, Written, written
+from resources.engines.served.answers import Written, written
 from resources.engines.served.form import RequestForm
-from resources.engines.served.servers import Servers, refusal
+from resources.engines.served.refusals import refusal
+from resources.engines.served.servers import Servers
 
 QUESTION: list[Message] = [{"role": "user", "content": "What is 1 + 1? Answer with the number."}]
 PROBE = RolloutSettings(temperature=0.7, max_new_tokens=64)
@@ -81,12 +83,10 @@ def first_answer(
 def other_form(form: RequestForm, error: BaseException) -> RequestForm | None:
     """Return the form to ask in after an error; None where it says nothing against this one."""
     refused = refusal(error)
-    if refused is not None:
-        message, parameter, _ = refused
-        return form.without(message, parameter)
-    if isinstance(error, AnswerError) and not error.passing:  # a refusal with the status 200
-        return form.without(str(error), None)
-    return None
+    if refused is None:
+        return None
+    message, parameter, _ = refused
+    return form.without(message, parameter)
 
 
 def refuse_unnamed_thinking(servers: Servers, choices: list[Written], thinking_end: str | None) -> None:
@@ -104,4 +104,4 @@ def where(servers: Servers) -> str:
 
 
 def _without_thinking(choice: Written, thinking_end: str) -> bool:
-    return choice.finish_reason == "stop" and not choice.hidden and thinking_end not in choice.content
+    return ended_by_itself(choice.finish_reason) and not choice.hidden and thinking_end not in choice.content

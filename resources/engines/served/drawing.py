@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.method.rejection_sampling import cut_off
 from resources.engines.base import UNASKED, Request, Sample
 from resources.engines.served.answers import DEFAULT_END, Written, shared, usage, written
 from resources.engines.served.counting import Counter
@@ -84,10 +85,11 @@ class Asking:
         return body | self.settings.extra_body
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
     """How the samples of an answer are read: the end of thinking, whether it comes apart, and what counts tokens.
 
+    A model may think at some prompts alone: its thinking is known to come apart from the first that does.
     ``guesses`` counts what an answer left open, by what was done.
     """
 
@@ -106,6 +108,7 @@ class Reading:
         """
         given = written(body)
         choices, counted = given[: len(draw.places)], usage(body)
+        self.thinking_apart = self.thinking_apart or any(choice.thinking for choice in choices)
         texts = [self.text(choice) for choice in choices]
         self.guesses["choices that nobody asked for, left out"] += len(given) - len(choices)
         self.guesses["answers without token counts, counted here"] += (
@@ -114,7 +117,7 @@ class Reading:
         unnamed = sum(bool(choice.thinking) for choice in choices) if self.thinking_end is None else 0
         self.guesses[f"thinking of a model without thinking_end, ended by {DEFAULT_END}"] += unnamed
         prompt = self.counter.chat(draw.request.messages) if counted.prompt is None else counted.prompt
-        cut_at = [limit if choice.finish_reason == "length" else None for choice in choices]
+        cut_at = [limit if cut_off(choice.finish_reason) else None for choice in choices]
         tokens = shared(counted.generated, texts, lambda text: len(self.counter.encode(text)), cut_at)
         return [
             draw.sample(number, text, choice.finish_reason, prompt, count)

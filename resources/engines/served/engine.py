@@ -6,6 +6,7 @@ what a sample says.
 """
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
@@ -19,9 +20,8 @@ from resources.engines.served.batches import drawn_in_a_batch
 from resources.engines.served.door import other_form, where
 from resources.engines.served.drawing import Draw, Outcome, draws
 from resources.engines.served.model import NamedTokenizer, ServedModel
-from resources.engines.served.refusals import refused_prompt
+from resources.engines.served.refusals import refusal, refused_prompt
 from resources.engines.served.retrying import is_for_people, retrying
-from resources.engines.served.servers import refusal
 from resources.engines.served.spending import SpendingLimitError
 from resources.engines.served.thinking_budget import answered_after_thinking
 
@@ -104,7 +104,7 @@ class OpenAIEngine:
                 outcome.samples += retrying(self.settings.retries)(self._ask, left, settings)
         except Exception as error:
             outcome.error = error
-            if is_for_people(error):
+            if is_for_people(error) and not refused_prompt(error):
                 ended.set()
         return outcome
 
@@ -122,7 +122,7 @@ class OpenAIEngine:
                 if refusal(error) and model.form is not form:  # another request was refused in this form
                     continue
                 refused = refused_prompt(error)
-                if refused and refused.context and not model.context:
+                if refused and refused.context and refused.context < (model.context or sys.maxsize):
                     model.said_context = refused.context  # the answer's limit is lowered to what it leaves
                     continue
                 other = None if refused else other_form(form, error)

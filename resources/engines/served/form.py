@@ -79,11 +79,14 @@ class RequestForm:
         for name in ("several", "special_tokens", "neutral", "seed"):
             if getattr(self, name):
                 return replace(self, **{name: False})
-        return None
+        return replace(self, token_limit="max_completion_tokens") if self.token_limit == "max_tokens" else None
 
 
 def _not_known(parameter: str, refusal: str) -> bool:
-    unknown = r"(unsupported|not supported|unknown|unrecognized|unexpected|not permitted|forbidden|deprecated)"
+    unknown = (
+        r"(unsupported|not (?:supported|permitted|allowed|accepted)|unknown|unrecognized|unexpected|forbidden|"
+        r"deprecated|no longer|invalid parameter)"
+    )
     return bool(
         re.search(
             rf"{unknown}.{{0,80}}\b{parameter}\b|\b{parameter}\b.{{0,80}}{unknown}", refusal, re.IGNORECASE | re.DOTALL

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from gsr_dagster.experiment.engines import ADDED, OpenAI
 from gsr_dagster.experiment.likeness import did_you_mean
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.rejection_sampling import cut_off
 from resources.engines.base import EngineError
 from resources.engines.served.answers import DEFAULT_END, Written, written
 from resources.engines.served.door import QUESTION, first_answer
@@ -136,7 +137,7 @@ def _thinking_end(served: ServedModel, context: int | None) -> str | None:
         return served.post("/chat/completions", served.asking.body(body["messages"], sampling, RequestForm()))
 
     form, choices = first_answer(ask, served.servers, form)
-    if any(choice.finish_reason == "length" and not _thinks(choice) for choice in choices):
+    if any(cut_off(choice.finish_reason) and not _thinks(choice) for choice in choices):
         most = min(LONG_ENOUGH, (context or LONG_ENOUGH) // 2)
         longer = form.body(RolloutSettings(max_new_tokens=most), most, seed=1, n=1)
         try:

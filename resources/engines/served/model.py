@@ -55,8 +55,9 @@ class ServedModel:
 
     @property
     def context(self) -> int | None:
-        """The most tokens of prompt and answer: as the file says, as the server lists it, or as it said when it refused."""
-        return self.settings.context or self.listed.context or self.said_context
+        """The most tokens of prompt and answer: as the file says, as the server lists it, or less as it said when it refused."""
+        known = (self.settings.context or self.listed.context, self.said_context)
+        return min(filter(None, known), default=None)
 
     @cached_property
     def counter(self) -> counting.Counter:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from resources.engines.served.answers import AnswerError
+from resources.engines.served.refusals import FOR_PEOPLE, AnswerError, refused_prompt
 
 LONGEST_PAUSE = 60.0
-# Nobody is asked again who must first put something right: a key, an address, a quota.
-FOR_PEOPLE = (401, 402, 403, 404)
 SPENT_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -16,6 +14,8 @@ def may_pass(error: BaseException) -> bool:
 
     if isinstance(error, AnswerError):
         return error.passing
+    if refused_prompt(error):
+        return False
     if isinstance(error, APIStatusError) and not isinstance(error, APIResponseValidationError):
         return (error.status_code in (408, 409, 425, 429) or error.status_code >= 500) and not is_for_people(error)
     # A broken body is a ValueError of the JSON parser.

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from gsr_dagster.experiment.engines import OpenAI
 from resources.engines.served.form import ENGINES_WITH_DEFAULTS
+from resources.engines.served.refusals import is_refusal, said_by
 
 LONGEST_MESSAGE = 300
 # As vLLM, SGLang, OpenRouter, Groq and Mistral name a model's context in /v1/models.
@@ -77,7 +78,7 @@ class Servers:
             answer = server.client.post(path, body=dict(body), cast_to=httpx.Response)
             told = answer.json()
         except Exception as error:
-            self._count(server, failed=not _is_refusal(error))
+            self._count(server, failed=not is_refusal(error))
             raise
         self._count(server, failed=False)
         return told
@@ -125,20 +126,5 @@ class Servers:
 
     def told(self, error: BaseException) -> str:
         """Return what an error says, short, without the key that a server may repeat."""
-        said = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {said_by(error)}"
         return (said.replace(self.key, "…") if self.key else said)[:LONGEST_MESSAGE]
-
-
-def refusal(error: BaseException) -> tuple[str, str | None, str | None] | None:
-    """Return the message, parameter and code of an error that refuses this very request (400, 413, 422); None of others."""
-    if not _is_refusal(error):
-        return None
-    body = getattr(error, "body", None)
-    inner = body.get("error", body) if isinstance(body, Mapping) else None
-    told = inner if isinstance(inner, Mapping) else {}
-    parameter, code = told.get("param"), told.get("code")
-    return str(error), parameter if isinstance(parameter, str) else None, code if isinstance(code, str) else None
-
-
-def _is_refusal(error: BaseException) -> bool:
-    return getattr(error, "status_code", None) in (400, 413, 422)

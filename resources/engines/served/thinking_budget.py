@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.rejection_sampling import cut_off
 from resources.engines.base import Sample
 from resources.engines.served.answers import DEFAULT_END, Written, usage, written
 from resources.engines.served.counting import ServerTokens
@@ -26,7 +27,7 @@ def answered_after_thinking(
     end, counter = reading.thinking_end or DEFAULT_END, model.counter
     asked = model.body(draw, settings, settings.thinking_tokens)
     first = reading.samples(draw, model.post("/chat/completions", asked), model.form.limit(asked))[0]
-    if first.finish_reason != "length":
+    if not cut_off(first.finish_reason):
         return [first]
     marker = "" if end in first.text else f"\n{end}\n\n"
     spent = first.generated_tokens + len(counter.encode(marker))

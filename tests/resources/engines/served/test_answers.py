@@ -16,6 +16,10 @@ THINKING_APART = {
     "both names at once": {"reasoning_content": "so 2", "reasoning": "so 2"},
     "Ollama": {"thinking": "so 2"},
     "parts in the field": {"reasoning": [{"type": "text", "text": "so "}, {"type": "text", "text": "2"}]},
+    "OpenRouter, MiniMax": {"reasoning": None, "reasoning_details": [{"type": "reasoning.text", "text": "so 2"}]},
+    "a summary": {"reasoning_details": [{"type": "reasoning.summary", "summary": "so 2"}]},
+    "LiteLLM": {"thinking_blocks": [{"type": "thinking", "thinking": "so 2", "signature": "…"}]},
+    "Copilot": {"reasoning_text": "so 2"},
 }
 
 
@@ -41,6 +45,11 @@ PARTS = {
     "OpenAI": [
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "so 2"}]},
         {"type": "output_text", "text": "The answer is 2"},
+    ],
+    "Gemini": [{"text": "so 2", "thought": True}, {"text": "The answer is 2"}],
+    "by its name": [
+        {"type": "reasoning_content", "reasoning_content": "so 2"},
+        {"type": "text", "text": {"value": "The answer is 2"}},
     ],
 }
 
@@ -76,6 +85,25 @@ def test_thinking_that_a_server_counts_and_hides_leaves_an_answer():
     assert choice.text(END, apart=False) == "</think>\n\n2"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": [{"type": "redacted_thinking", "data": "…"}, {"type": "text", "text": "2"}]},
+        {"content": "2", "reasoning_details": [{"type": "reasoning.encrypted", "data": "…"}]},
+    ],
+)
+def test_of_thinking_that_comes_encrypted_an_answer_is_left(fields):
+    content = fields.pop("content")
+    assert text(content, **fields) == "</think>\n\n2"
+
+
+def test_thinking_that_ended_without_an_answer_is_closed_whatever_its_end_is_called():
+    assert {text(None, reasoning="so 2", reason=reason) for reason in ("stop", "eos", "STOP", "end_turn")} == {
+        "so 2\n</think>"
+    }
+    assert {text(None, reasoning="so 2", reason=reason) for reason in ("length", "MAX_TOKENS", "abort")} == {"so 2"}
+
+
 @given(st.text(), st.text(min_size=1))
 def test_what_follows_the_last_marker_is_the_answer(thinking, answer):
     whole = text(answer, reasoning=thinking, apart=True)
@@ -91,6 +119,36 @@ def test_a_missing_finish_reason_is_unknown_and_a_refusal_is_one():
     assert written(chat("a", reason=None)[1])[0].finish_reason == "unknown"
     (choice,) = written(chat(None, refusal="I cannot help")[1])
     assert (choice.content, choice.finish_reason) == ("I cannot help", "refusal")
+    (choice,) = written(chat([{"type": "refusal", "refusal": "I cannot help"}])[1])
+    assert (choice.content, choice.finish_reason) == ("I cannot help", "refusal")
+
+
+def test_a_finish_reason_that_is_an_object_is_its_type():
+    assert written(chat("a", reason={"type": "length", "length": 9})[1])[0].finish_reason == "length"
+
+
+BOOM = {"message": "boom", "code": 502}
+
+
+def test_a_text_that_comes_with_an_error_is_kept_and_did_not_end_by_itself():
+    for body in (
+        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop", "error": BOOM}]},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "error": BOOM},
+    ):
+        (choice,) = written(body)
+        assert (choice.content, choice.finish_reason) == ("a", "error")
+
+
+@pytest.mark.parametrize("fine", [None, "", {}, {"code": 0, "message": "success"}, {"message": "", "code": None}])
+def test_an_error_field_that_says_that_all_is_well_is_none(fine):
+    (choice,) = written({**chat("a")[1], "error": fine})
+    assert (choice.content, choice.finish_reason) == ("a", "stop")
+
+
+@pytest.mark.parametrize("broken", [None, "x", {"message": {"content": ""}, "error": BOOM}])
+def test_a_broken_choice_loses_no_other(broken):
+    body = chat("a")[1]
+    assert [choice.content for choice in written({"choices": [broken, *body["choices"]]})] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +170,27 @@ def test_an_error_in_an_answer_says_the_servers_own_words_and_whether_it_may_pas
 
 
 @pytest.mark.parametrize(
+    ("body", "said", "passing"),
+    [
+        ({"object": "error", "message": "too hot", "type": "BadRequestError", "code": 400}, "too hot", False),
+        ({"object": "error", "message": "engine is down", "code": 503}, "engine is down", True),
+        ({"detail": "no such path"}, "no such path", False),
+        ({"detail": [{"loc": ["body", "seed"], "msg": "not permitted"}]}, "body.seed: not permitted", False),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "Overloaded", True),
+        ({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "no balance"}}, "no balance", False),
+        ({"error": [{"message": "bad thing", "code": 400}]}, "bad thing", False),
+        ({"error": {"error": {"message": "deep", "code": 400}}}, "deep", False),
+        ({"error": {"message": "slow down", "code": 429.0}}, "slow down", True),
+    ],
+)
+def test_an_error_of_every_shape_is_said_in_the_servers_own_words(body, said, passing):
+    with pytest.raises(AnswerError) as told:
+        written(body)
+    assert str(told.value) == f"the server says: {said}"
+    assert told.value.passing is passing
+
+
+@pytest.mark.parametrize(
     "body", [[], "x", {}, {"choices": []}, {"choices": None}, {"choices": "no"}, {"choices": ["a"]}]
 )
 def test_a_broken_answer_may_pass(body):
@@ -123,6 +202,8 @@ def test_a_broken_answer_may_pass(body):
 def test_thinking_counted_beside_the_answer_is_added_to_it():
     assert usage({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 95}}).generated == 85
     assert usage({"usage": {"prompt_tokens": 10, "completion_tokens": 85, "total_tokens": 95}}).generated == 85
+    assert usage({"usage": {"input_tokens": "10", "output_tokens": 85.0}}).generated == 85
+    assert usage({"usage": {"prompt_tokens": 1e400, "completion_tokens": float("nan")}}).generated is None
     assert usage({"usage": None}).generated is None
     assert usage({}).prompt is None
 

@@ -56,6 +56,10 @@ REFUSED = {
     "in words": ("seed", error(400, "seed is not supported")),
     "by a validator": ("n", error(422, "'n' must be 1")),
     "without a name": ("n", error(400, "bad request")),
+    "by FastAPI": ("seed", (422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]})),
+    "as text": ("max_tokens", (400, {"error": "max_tokens is not supported"})),
+    "as not allowed": ("max_tokens", error(400, "max_tokens is not allowed for this model")),
+    "a limit without a name": ("max_tokens", error(400, "bad request")),
     "with the status 200": ("seed", (200, {"error": {"message": "seed: extra fields not permitted", "code": 400}})),
 }
 
@@ -95,6 +99,18 @@ def test_what_is_refused_for_one_prompt_is_a_sample_without_an_answer(caplog):
     assert [samples[name].text for name in ("r1", "r2", "r3")] == ["", "", ""]
     assert again[0].finish_reason == UNASKED
     assert "the prompt is not taken" in caplog.text
+
+
+def test_a_model_that_thinks_at_some_prompts_alone_is_read_from_the_first_that_it_thinks_at():
+    def play(body):
+        return chat("2", reasoning="so 2") if body["messages"][0]["content"] == "? 0" else chat("2")
+
+    with playing(play) as server:
+        served = engine(server, thinking_end=END, concurrency=1)
+        assert [s.text for asked in requests(2) for s in drawn(served, [asked])] == [
+            "so 2\n</think>\n\n2",
+            "</think>\n\n2",
+        ]
 
 
 def test_what_a_server_refuses_of_every_prompt_is_an_error():
