@@ -198,5 +198,6 @@ def _at(value: Any, *names: str) -> Any:
 def _count(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         return int(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if is_number and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if math.isfinite(value) and value >= 0 else None
