@@ -138,7 +138,7 @@ def within(artifact: CheckedArtifact, line: str, what: str, *shares: Share, advi
     failed = [s for s in shares if s.total and (s.value < limit if least else s.value > limit)]
     said = failed or shares
     worst = [name for share in said for name in share.worst]
-    bound = f"at least {percent(limit)} is wanted" if least else f"at most {percent(limit)} is allowed"
+    bound = f"at least {line_in_percent(limit)} is wanted" if least else f"at most {line_in_percent(limit)} is allowed"
     return judged(
         not failed,
         ", ".join(f"{share} {what}" for share in said),
@@ -152,10 +152,10 @@ def within(artifact: CheckedArtifact, line: str, what: str, *shares: Share, advi
     )
 
 
-def percent(fraction: float) -> str:
+def line_in_percent(fraction: float) -> str:
     """Return a line of the experiment file in percent, as precise as it was written.
 
-    >>> percent(0.0005), percent(0.1)
+    >>> line_in_percent(0.0005), line_in_percent(0.1)
     ('0.05%', '10%')
     """
     return f"{100 * fraction:.6g}%"
@@ -166,10 +166,10 @@ def unmeasured(why: str, line: str, advice: str, metadata: Mapping[str, Any] | N
     return judged(False, f"not measured, {why}", line, advice, metadata=metadata)
 
 
-def points(fraction: float) -> str:
+def line_in_points(fraction: float) -> str:
     """Return a line of the experiment file in points, with its sign.
 
-    >>> points(0.0), points(-0.025)
+    >>> line_in_points(0.0), line_in_points(-0.025)
     ('0', '−2.5')
     """
     return f"{100 * fraction:+.4g}".replace("-", "−") if fraction else "0"

@@ -1,9 +1,9 @@
-"""What Dagster is told to make first: of the things that an asset is made from, those that no other of them needs first.
+"""The dependencies that Dagster is told of: only the direct ones, without those that follow from others.
 
 An asset that depends on the problems and on a pool of samples of those problems depends on the pool alone: the
-rest follows. A backfill on the page can then put the assets of a lane into one run a partition. Where two of them
-name the same problems it cannot tell that both wait for the same thing, and launches each by itself. What an
-artifact is made from stands in full in its manifest.
+rest follows. A backfill on the page can then put the assets of a lane into one run a partition. If two assets of
+the lane named the same problems, the backfill would launch each of them by itself. The manifest of an artifact
+names everything that it is made from.
 """
 
 from collections.abc import Sequence

@@ -99,8 +99,8 @@ class Step(ABC):
     def dependencies(self) -> list[dg.AssetDep]:
         """What Dagster materializes before this one: all that is upstream of any partition, and the gates.
 
-        Of what another round's students have to be, and of the evaluation of a student's base, each partition
-        waits for those that it is made from.
+        A partition waits for whole assets, with two exceptions. Of the students of an earlier round, and of the
+        evaluations of the students' bases, it waits only for the partitions that it is made from.
         """
         found: dict[dg.AssetKey, dg.PartitionMapping | None] = {}
         waiting: dict[dg.AssetKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -128,9 +128,9 @@ def _of_bases(dimension: str, students: Mapping[str, set[str]]) -> dg.PartitionM
 
 
 def _context_to_ask_in(model: Model, store: ArtifactStore, recipe: Recipe) -> int | None:
-    """Return the context of the experiment file, where it is another than the one in which samples could not be asked for.
+    """Return the experiment file's context if some samples did not fit into another one: they are asked for again.
 
-    It is wanted then, so that they are asked for again; else what the manifest says stays.
+    Otherwise the context that the manifest names stays, None where it names none.
     """
     engine = model.engine
     context = engine.context if isinstance(engine, OpenAI) else getattr(engine, "max_model_len", None)

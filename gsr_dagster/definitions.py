@@ -20,7 +20,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LaneName
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
 from gsr_dagster.experiment.partitions import Partitions
-from gsr_dagster.operations.alert_sensors import alert_sensors
+from gsr_dagster.operations.alerts.sensors import alert_sensors
 from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled

@@ -86,9 +86,9 @@ def held() -> list[int]:
 
 
 def uuids(names: Sequence[str]) -> list[str]:
-    """Return what tells GPUs from all others: two jobs of a scheduler may each call another one "0".
+    """Return the UUIDs of GPUs, by their names: two jobs of a scheduler may each call a different GPU "0".
 
-    A name that NVIDIA's driver does not know, as one of a part of a GPU (MIG), or without that driver, stays as it is.
+    A name stays as it is where NVIDIA's driver does not know it, as that of a part of a GPU (MIG), or is missing.
     """
     command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:

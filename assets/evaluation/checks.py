@@ -14,7 +14,7 @@ from assets.checking import (
     asset_checks,
     counted,
     judged,
-    points,
+    line_in_points,
     unmeasured,
     within,
 )
@@ -68,7 +68,7 @@ Judgement = tuple[bool, dg.AssetCheckSeverity, str, str]
 def pass_at_1_held(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The student's pass@1 is not significantly below its base's: an error only where the whole interval is below."""
     line = artifact.experiment.checks.most_pass_at_1_lost
-    where = f"significantly below {points(-line)} (checks.most_pass_at_1_lost)"
+    where = f"significantly below {line_in_points(-line)} (checks.most_pass_at_1_lost)"
 
     def judge(change: Interval) -> Judgement:
         held = change.high >= -line
@@ -84,11 +84,11 @@ def gap_gained(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """
     line = artifact.experiment.checks.least_gap_gained
     elsewhere = artifact.experiment.benchmarks[EvaluationKey.of(artifact.key).benchmark].out_of_distribution
-    where = f"significantly above {points(line)} (checks.least_gap_gained)"
+    where = f"significantly above {line_in_points(line)} (checks.least_gap_gained)"
 
     def judge(change: Interval) -> Judgement:
         if change.high < 0:
-            lost = f"significantly below 0, and not above {points(line)} (checks.least_gap_gained)"
+            lost = f"significantly below 0, and not above {line_in_points(line)} (checks.least_gap_gained)"
             return False, ERROR, lost, "look at the checks of its training set and its checkpoint"
         gained = change.low > line
         if elsewhere and not gained:

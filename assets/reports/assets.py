@@ -1,7 +1,6 @@
 """Reports: how the gap of base models scales, and every student beside its base."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -9,15 +8,14 @@ import dagster as dg
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.reports.collecting import by_benchmark, correlations, reported_aggregations, reported_curves, reported_gaps
 from assets.reports.fingerprints import RefinementGapScaling, StudentComparison
+from assets.reports.shown_first import shown_models, shown_students
 from assets.reports.student_comparison import ablations, compared_students, student_facts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
-from gsr_dagster.method.scoring.intervals import in_points
 from resources.reporting.drawing import markdown_image
 from resources.reporting.report_page import Report, render_report
 from resources.reporting.report_rows import ReportedStudent, stored_gaps, stored_student
-from resources.reporting.small_picture import MOST_UNASKED, small_intervals
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.manifests import Recipe
@@ -37,16 +35,17 @@ def report_assets(experiment: Experiment) -> list[dg.AssetsDefinition]:
     @asset_of(scaling, group_name="reports", kinds={"matplotlib"})
     def refinement_gap_scaling(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
         """The Refinement Gap of every base model against its parameters, its pass@1 and the group size."""
-        return materialize(context, store, scaling.recipe(store), lambda: report_scaling(experiment, store))
+        made = materialize(context, store, scaling.recipe(store), lambda: report_scaling(experiment, store))
+        return _opening_with(shown_models(reported_gaps(experiment, store, "base")), made)
 
     @asset_of(comparison, group_name="reports", kinds={"matplotlib"})
     def student_comparison(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
         """Every student beside its base, paired on the same problems; and report.html with all of it."""
         recipe = comparison.recipe(store)
         made = materialize(context, store, recipe, lambda: report_students(experiment, store, recipe))
-        # First, and also where the report was current.
         students = ReportedStudent.parse(store.read(recipe.key))
-        return made._replace(metadata={**shown_students(students), **(made.metadata or {})})
+        shown = shown_students(students) if students else shown_models(reported_gaps(experiment, store, "base"))
+        return _opening_with(shown, made)
 
     return [refinement_gap_scaling, student_comparison]
 
@@ -87,27 +86,9 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
     return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
 
 
-def shown_students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataValue]:
-    """Return what the page shows of the students at once: the table, and the gaps as a picture."""
-    if not comparison:
-        return {}
-    gaps = [(f"{row.benchmark}, {row.student}", row.refinement_gap) for row in comparison]
-    return {
-        "students": dg.MetadataValue.md(students_table(comparison)),
-        "gap_minus_base": dg.MetadataValue.md(small_intervals(gaps)),
-    }
-
-
-def students_table(comparison: Sequence[ReportedStudent]) -> str:
-    """Return every student's gap and pass@1 minus its base's, in points, as Markdown, no longer than the page shows unasked."""
-    lines = ["| benchmark, student | gap − base | pass@1 − base |", "|---|---|---|"]
-    for number, row in enumerate(comparison):
-        line = f"| {row.benchmark}, {row.student} | {in_points(row.refinement_gap)} | {in_points(row.pass_at_1)} |"
-        rest = f"\n{len(comparison) - number} more in report.html"
-        if len("\n".join([*lines, line, rest])) > MOST_UNASKED:
-            return "\n".join([*lines, rest])
-        lines.append(line)
-    return "\n".join(lines)
+def _opening_with(shown: dict[str, dg.MetadataValue], made: dg.MaterializeResult) -> dg.MaterializeResult:
+    """Return a materialization that the page opens with what is shown at once, also where the report was current."""
+    return made._replace(metadata={**shown, **(made.metadata or {})})
 
 
 def _images(figures: dict[str, Any]) -> dict[str, dg.MetadataValue]:

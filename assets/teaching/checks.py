@@ -15,8 +15,8 @@ from assets.checking import (
     asset_checks,
     counted,
     judged,
-    percent,
-    points,
+    line_in_percent,
+    line_in_points,
     unmeasured,
     within,
 )
@@ -77,7 +77,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         f"{report.subject} on {report.benchmark}": in_points(gap.intervals["refinement_gap"])
         for report, gap in gaps.items()
     }
-    where = f"above {points(line)} (checks.least_gap_lead)"
+    where = f"above {line_in_points(line)} (checks.least_gap_lead)"
     pair = f"{student.refiner} − {student.base}"
     missing = [f"{report.partition} of {report.lane}/gap_reports" for report in reports if report not in gaps]
     if student.refiner == student.base:
@@ -124,7 +124,7 @@ def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     if counts.timed_out is None:
         return unmeasured(
             f"{counted(artifact.manifest.rows, 'row')} were chosen before time-outs were counted",
-            f"at most {percent(artifact.experiment.checks.most_timed_out)} is allowed (checks.most_timed_out)",
+            f"at most {line_in_percent(artifact.experiment.checks.most_timed_out)} is allowed (checks.most_timed_out)",
             f"materialize {artifact.key} again",
         )
     share = Share(counts.timed_out, counts.teacher_refinements + counts.teacher_solutions, of="answers of the teacher")

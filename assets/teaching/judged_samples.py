@@ -1,4 +1,4 @@
-"""A teacher's samples as training rows are chosen from them: what decides, and not their texts, which are long and many."""
+"""A teacher's samples, graded, for the choice of training rows. Their texts are long and many, and are left out."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -29,9 +29,12 @@ def judged_solutions(run: TeachingRun, label: str, grader: Grader) -> list[Row]:
 def _judged(
     run: TeachingRun, label: str, grader: Grader, asset: str, id_column: str, teacher: str, *columns: str
 ) -> Iterator[Row]:
-    """Yield ``sample_id``, ``prompt_id``, ``problem_id``, ``sample_index``, ``finish_reason``, ``verdict``, ``correct``,
-    ``prompt_tokens`` (of the student's prompt) and ``alike``, which rows of the same prompt and text share; None where
-    the student takes identical rows as they come."""
+    """Yield a row for each sample of a teacher that the student asks for, without its text.
+
+    Columns: ``sample_id``, ``prompt_id``, ``problem_id``, ``sample_index``, ``finish_reason``, ``verdict``,
+    ``correct``, ``prompt_tokens`` (of the student's prompt) and ``alike``. Rows with the same prompt and text
+    have the same ``alike``; it is None where the student takes identical rows more than once.
+    """
     once = run.student.identical_rows == "once"
     read = (id_column, *READ, *columns, *(["messages"] if once else []))
     key, wanted, model = run.key(asset), run.student.samples(asset), run.experiment.subject_model(teacher)

@@ -73,7 +73,7 @@ def named_experiment(name: str | None, with_inputs: bool = False) -> Experiment:
 
 
 def of_defaults(experiment: Experiment) -> Iterator[str]:
-    """Yield what of the evaluation the file leaves out, and what it is then."""
+    """Yield a line that names the evaluation's settings that the file leaves out, with their defaults."""
     evaluation = experiment.evaluation
     said = []
     for name in ("direct", "refinement"):
@@ -83,4 +83,4 @@ def of_defaults(experiment: Experiment) -> Iterator[str]:
     if "candidate_tokens" not in evaluation.model_fields_set:
         said.append(f"candidate_tokens {evaluation.candidate_tokens}")
     if said:
-        yield f"The file does not say these of the evaluation, so that they are the defaults: {', '.join(said)}."
+        yield f"The experiment file leaves out these settings of the evaluation, so their defaults are used: {', '.join(said)}."

@@ -21,7 +21,6 @@ MISSING = ("", "nan", "<na>", "null")
 SCIENTIFIC = re.compile(r"[-+]?\d(?:\.\d+)?[eE][-+]\d{2,3}")
 HASHES = re.compile(r"^[^\S\n]*####(?!#)[^\S\n]*(\S[^\n]*)\Z", re.MULTILINE)
 WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
-FEWEST_WORDS = 3  # before its box, of a text that is a solution
 GROUPED_NUMBER = re.compile(r"[-+$]*\d{1,3}(?:,\d{3})+(?:\.\d+)?%?")
 
 
@@ -48,7 +47,7 @@ def as_text(value: Any) -> str:
             return ""
         if math.isinf(value):
             raise GoldError("an infinite number: write it as text, such as \\infty")
-        return _digits(Decimal(repr(value)) if isinstance(value, float) else value)
+        return _digits(Decimal(repr(float(value))) if isinstance(value, float) else value)
     if isinstance(value, (list, tuple)):
         return ", ".join(_item(item) for item in value)
     raise GoldError(f"{_named(value)} ({str(value)[:60]}): write it as text, a number or a list of those")
@@ -64,7 +63,7 @@ def solution_answer(text: str, domain: str = "math") -> str | None:
     if hashes := HASHES.search(text.rstrip()):
         return without_groups(hashes[1])
     if boxes := closed_boxes(text):
-        is_solution = len(WORD.findall(text[: boxes[0].start])) >= FEWEST_WORDS
+        is_solution = WORD.search(text[: boxes[0].start]) is not None
     else:
         is_letter = domain == "multiple_choice" and choice_letter(text) is not None
         is_solution = not is_letter and next(said_answers(text), None) is not None

@@ -124,3 +124,8 @@ class EvaluationKey:
 def subject_of(partition: str) -> str:
     """Return the model or student of a partition: BENCHMARK|SUBJECT, or a student alone."""
     return partition.rpartition("|")[2]
+
+
+def benchmark_of(partition: str) -> str:
+    """Return the benchmark of a partition BENCHMARK|SUBJECT; any other partition as it is."""
+    return partition.partition("|")[0]

@@ -31,7 +31,7 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
                 f'{source!r} is not lines:LINESxSTATIONS, as in "lines:4x3": 2 or more of both, and {MOST_STATIONS} '
                 "stations in all at most"
             )
-    elif kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:\w+", source):
+    elif kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:[\w .-]+", source):
         raise ValueError(
             f"{source!r} is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS{_meant_source(source)}"
         )
@@ -45,6 +45,8 @@ def _meant_source(source: str) -> str:
         return f': write "file:{name if kind in ("path", "files") and name else source}"'
     if nearest(kind, ["reasoning-gym"]) and re.fullmatch(r"\w+", name):
         return f': write "reasoning-gym:{name}"'
+    if kind == "reasoning-gym":
+        return ', as in "reasoning-gym:chain_sum"'
     last = re.split("[:/]", source)[-1].partition("@")[0]
     if known := nearest(last, REGISTRY, 0.8):
         return f': did you mean "hub:{known}"?'

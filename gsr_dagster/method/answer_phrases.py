@@ -12,12 +12,13 @@ NUMBER_OR_FORMULA = rf"\$[^$\n]+\$|\\\([^\n]+?\\\)|{NUMBER}"
 MARKS = r"[\s*_}]*+"  # of Markdown, or the end of \textbf{...}
 LINK = rf"(?:(?:is|are|equals)(?![\w'’])(?!\s+not\b)(?:{MARKS}[:：])?|[:：=])"
 SAID = (
-    r"(?:\bthe\s++)?\b(?:(?:final|correct|right|best)\s++)?(?:answers?|ans)\b"
+    r"(?:(?<![^\W_])the\s++)?(?<![^\W_])(?:(?:final|correct|right|best)\s++)?(?:answers?|ans\.?)(?![^\W_])"
     rf"(?:\s++to(?:\s++\w++){{1,5}}?)?{MARKS}{LINK}"
 )
 CHOSEN = rf"\b(?:option|choice|letter|statement)\b{MARKS}{LINK}|\bI(?:['’]d|\s+would|\s+will)?\s+(?:choose|pick|select|go\s+with)\b"
-HEADING = r"^[^\S\n]*+[#*][#* \t]*+(?:the\s++)?(?:final\s++)?answer[ \t*]*+$"
+HEADING = r"^[#*_ \t]*+(?:the\s++)?(?:final\s++)?answer[ \t*_]*+$"
 HASHES = r"^[^\S\n]*+####(?!#)"
+HASHES_IN_A_LINE = r"(?<!#)####(?=[*_ \t]*+\\?\$?[-+]?\.?\d)"
 SHORT = r"^[*_ \t]*+(?-i:A)[*_ \t]*+[:：]"
 
 
@@ -25,7 +26,7 @@ def _announcing(said: str, short: str) -> re.Pattern[str]:
     """Return what announces an answer. The answer follows, on the same line or on the next that holds something."""
     return re.compile(
         rf"(?:(?P<said>{said}|<answer>)|(?P<heading>{HEADING}))[\s*:：}}]*+"
-        rf"|(?:(?P<hashes>{HASHES})|(?P<short>{short}))[*_ \t]*+",
+        rf"|(?:(?P<hashes>{HASHES})|(?P<inline>{HASHES_IN_A_LINE})|(?P<short>{short}))[*_\s]*+",
         re.IGNORECASE | re.MULTILINE,
     )
 
@@ -33,7 +34,7 @@ def _announcing(said: str, short: str) -> re.Pattern[str]:
 ANNOUNCED = _announcing(SAID, SHORT)
 CHOICE_ANNOUNCED = _announcing(f"{SAID}|{CHOSEN}", r"(?!)")  # there "A:" is an option
 DISPLAYS = {"\\[": "\\]", "$$": "$$"}
-SENTENCE_END = re.compile(r"\.[*\"”)]*+(?:\s|\Z)|。")
+SENTENCE_END = re.compile(r"\.[*\"”)]*+(?:\s|\Z)|(?<=\$)\.(?=[A-Z])|。")
 # A sentence that begins with a number, a formula or a choice, after one word at most ("approximately 3").
 BEGINS_LIKE_AN_ANSWER = re.compile(
     rf"(?:[a-z]++\s++)?[*(\[\"'“`]*+(?:\\?\$?[-+]?\.?\d|{NUMBER_OR_FORMULA}|\\[a-zA-Z]|[A-Za-z]\)|[B-HJ-Z]\b(?!['’])|[A-Za-z]\W*\Z)"
@@ -48,8 +49,16 @@ REMARK = re.compile(
     r"|(?:in)?valid|(?:in)?consistent|reasonable|unclear|based|provided|given|as\s+follows)\b",
     re.IGNORECASE,
 )
+# A word before an answer that says nothing of it, and a clause behind it: "therefore 5, which is odd".
+LEADS_IN = re.compile(
+    r"(?:(?:therefore|thus|hence|then|indeed|simply|just|exactly|precisely|clearly|actually|equal\s+to|given\s+by)\b[,:]?\s+)+",
+    re.IGNORECASE,
+)
+CLAUSE = re.compile(
+    r"[,;]?\s+(?:as\s+\w+|because|since|which|where|so|in\s+(?:the\s+|a\s+)?(?:\\boxed|box))(?![\w'’])", re.IGNORECASE
+)
 # "The answer is that she has 36 apples": a sentence of its own, read as a closing sentence.
-WHOLE_SENTENCE = re.compile(r"(?:that|the|there|it|we|she|he|they)(?:\s+\S+){4}", re.IGNORECASE)
+WHOLE_SENTENCE = re.compile(r"(?:that|the|there|it|we|she|he|they)(?:\s+\S+){3}", re.IGNORECASE)
 NEXT_OPTION = re.compile(r"\s*[*_ \t]*B[*_ \t]*[:：]")
 MOST_WORDS_AFTER_HASHES = 6
 
@@ -121,7 +130,12 @@ def undressed(text: str) -> str:
     >>> undressed("**45**."), undressed("$18$"), undressed("$6 + 9i$"), undressed('"C"'), undressed(".5")
     ('45', '18', '$6 + 9i$', 'C', '.5')
     """
-    text = re.sub(r"\A[.,]++(?!\d)", "", text.strip().strip("*`").rstrip(".,")).strip().strip("*`").strip()
+    text = (
+        re.sub(r"\A[.,]++(?!\d)|\?++\Z|(?<=[*$])!++\Z", "", text.strip().strip("*`").rstrip(".,"))
+        .strip()
+        .strip("*`")
+        .strip()
+    )
     text = re.sub(r"(?<![\w)*])\*\*([^*\n]++)\*\*(?![\w*])", r"\1", text)
     for quotes in ('""', "''", "“”", "‘’"):
         if len(text) > 2 and text[0] == quotes[0] and text[-1] == quotes[1]:
@@ -175,13 +189,17 @@ def _counts(text: str, found: re.Match[str], end: int) -> bool:
     line = undressed(text[found.end() : min(end, found.end() + LONGEST_CLOSING_SENTENCE)])
     if ALONE.fullmatch(line):
         return not (found["short"] and NEXT_OPTION.match(text, end))
-    ends_text = not found["short"] and not text[end : end + LONGEST_CLOSING_SENTENCE].strip()
+    if not found["heading"] and (not found["hashes"] or "\n" in found[0]):
+        return False
+    if found["heading"] and not re.search("[#*_]|final", found["heading"], re.IGNORECASE):
+        return False
+    ends_text = not text[end : end + LONGEST_CLOSING_SENTENCE].strip()
     return ends_text and len(line.split()) <= MOST_WORDS_AFTER_HASHES and not line.endswith(":")
 
 
 def _sentence(text: str) -> str:
     """Return the first sentence of what a phrase announces, "" where it is an empty box or one that was cut off."""
-    text = text.partition("</answer>")[0]
+    text = re.split("</answer>", text, maxsplit=1, flags=re.IGNORECASE)[0]
     for opening, closing in DISPLAYS.items():
         if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening + closing):
             return undressed(text[2:-2])
@@ -189,6 +207,10 @@ def _sentence(text: str) -> str:
     if box and not text[: box.start()].strip("$\\([ *"):
         return ""
     sentence = re.sub(r"\A[-–•]\s+(?=[a-zA-Z])", "", undressed(SENTENCE_END.split(text, maxsplit=1)[0]))
+    if (led := LEADS_IN.match(sentence)) and BEGINS_LIKE_AN_ANSWER.match(sentence, led.end()):
+        sentence = undressed(sentence[led.end() :])
+    if (clause := CLAUSE.search(sentence)) and ALONE.fullmatch(head := sentence[: clause.start()]) and ", " not in head:
+        sentence = undressed(head)
     if WHOLE_SENTENCE.match(sentence) and len(sentence) <= LONGEST_CLOSING_SENTENCE:
         return closing_answer(f"{sentence}.") or sentence
     return "" if REMARK.match(sentence) else sentence

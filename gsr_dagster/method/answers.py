@@ -26,8 +26,9 @@ LABEL = re.compile(
     r"(?P<link>is\b\s*+[:：]?|[:：=])?[\s*]*+(?P<closed>\})?\s*+(?P<later>is\b\s*+[:：]?|[:：=])?[\s*]*+",
     re.IGNORECASE,
 )
-BLANK = r"[\s$.…?_~*]|\\[,;:! ]|\\(?:q?quad|[lc]?dots|square)\b"
-NOTHING = re.compile(rf"(?:{BLANK}|{STYLE}(?:{BLANK})*+\}})*+")
+BLANK = r"[\s$.…?_~*]|\\[,;:! ]|\\(?:q?quad|[lc]?dots|square)\b|\\[hv]?phantom\{[^{}]*\}"
+PLACE = r"(?:(?:put|insert|write|the|your|my|final)\s+)*answer\s+(?:goes\s+)?here"
+NOTHING = re.compile(rf"(?:{BLANK}|{STYLE}(?:{BLANK}|{PLACE})*+\}})*+|{PLACE}", re.IGNORECASE)
 
 # A sentence that calls a choice right: "(C) is the correct answer."
 CALLED_RIGHT = re.compile(

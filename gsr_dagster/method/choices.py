@@ -8,8 +8,9 @@ import re
 import unicodedata
 
 DRESS = re.compile(
-    r"\\(?:text\w*|math[a-z]\w*|boldsymbol|bm|boxed|fbox|operatorname|mbox|hbox|underline|left|right|q?quad|displaystyle"
-    r"|large|Large|bf|rm|it)(?![a-zA-Z])\*?|\\[()\[\],;:! ]|[{}$*`~]|__"
+    r"\\(?:text)?color\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}"
+    r"|\\(?:text\w*|math[a-z]\w*|boldsymbol|bm|boxed|fbox|operatorname|mbox|hbox|underline|left|right|q?quad|displaystyle"
+    r"|large|Large|bf|rm|it)(?![a-zA-Z])\*?|\\[()\[\]{},;:! ]|[{}$*`~]|__"
 )
 LONGEST_CLOSING_LINE = 60
 LONGEST_CHOICE = 2000  # of a text, what is searched for its letter

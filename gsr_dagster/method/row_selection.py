@@ -32,7 +32,7 @@ def distinct(rows: Sequence[Row]) -> list[Row]:
 
 
 def at_most_a_problem(rows: Sequence[Row], most: int, seed: int) -> list[Row]:
-    """Return the rows, of a problem with more than ``most`` so many drawn by the seed."""
+    """Return the rows, at most ``most`` of each problem: where there are more, the seed draws which."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         places[row["problem_id"]].append(place)

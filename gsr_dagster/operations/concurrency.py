@@ -1,7 +1,7 @@
-"""How many runs there are at once: those that load a model share a pool, with a place for each GPU unless it was set otherwise.
+"""How many runs load a model at once. They share a pool: one place for each GPU, or a single one on a CPU.
 
-Each of them holds GPUs of its own (resources/gpus.py). On a CPU one runs at a time.
-`dagster instance concurrency set gpu 4` lets in four.
+Each run holds GPUs of its own (resources/gpus.py). To allow four at once, whatever the machine:
+`dagster instance concurrency set gpu 4`.
 """
 
 import dagster as dg
@@ -11,7 +11,7 @@ from resources import gpus
 
 
 def limit_pool() -> None:
-    """Let a run for each GPU into the pool, or one on a CPU, unless its limit was set.
+    """Give the pool one place for each GPU, or one on a CPU. A limit that someone set before stays.
 
     dagster.yaml has a default limit for all pools, which binds only from the second run on.
     """

@@ -9,7 +9,7 @@ import dagster as dg
 from assets.evaluation.fingerprints import REPORT_VERSION, CandidatePools, EvaluationStep, GradedCandidates
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import asset_of
+from gsr_dagster.experiment.keys import asset_of, benchmark_of
 from gsr_dagster.method.prompts import PROMPT_VERSION
 from gsr_dagster.operations.lanes import all_steps
 from resources.grading.grader import grader_version
@@ -49,7 +49,7 @@ def rows_wanted(step: Step) -> str:
 
     Where benchmarks differ it is a hash. The models do not count, so that one more leaves the others as they are.
     """
-    wanted = {partition.partition("|")[0]: step.wanted(partition) for partition in step.partitions}
+    wanted = {benchmark_of(partition): step.wanted(partition) for partition in step.partitions}
     if not any(wanted.values()):
         return ""
     first, *others = wanted.values()

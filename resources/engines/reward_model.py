@@ -19,7 +19,7 @@ from gsr_dagster.method.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines import cpu
 from resources.engines.chat import chat_tokens
-from resources.engines.sample_log import SHARD_SAMPLES, Prompt, keep, stored
+from resources.engines.sample_log import SHARD_SAMPLES, Prompt, stored, write_unfinished_shard
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -102,9 +102,9 @@ def keep_head_precise(model: PreTrainedModel) -> None:
 
 
 def one_number(logits: torch.Tensor) -> torch.Tensor:
-    """Return one score a row of logits (rows, labels): the single one, or the log-probability of the last label.
+    """Return a score for each row of logits (rows, labels): a single logit, or the log-probability of the last label.
 
-    A bare logit of several cannot be held against another text's: adding the same to all changes nothing.
+    One logit of several cannot be compared between texts: adding a number to all of a text's logits changes nothing.
     """
     return logits[:, 0] if logits.shape[1] == 1 else logits.log_softmax(-1)[:, -1]
 
@@ -135,7 +135,7 @@ def complete_scores(
                     shards.append(store.put_shard(recipe, buffer))
                     buffer = []
         except BaseException:  # a text that is too long, or Ctrl-C: what was scored is kept
-            keep(store, recipe, buffer, "scores")
+            write_unfinished_shard(store, recipe, buffer, "scores")
             raise
     if buffer:
         shards.append(store.put_shard(recipe, buffer))

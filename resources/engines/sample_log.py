@@ -86,15 +86,18 @@ def complete_samples(
                     shards.append(store.put_shard(recipe, buffer))
                     buffer = []
         except BaseException:  # samples that cannot be had, or Ctrl-C: what was drawn is kept
-            keep(store, recipe, buffer, "samples that were drawn")
+            write_unfinished_shard(store, recipe, buffer, "samples that were drawn")
             raise
     if buffer:
         shards.append(store.put_shard(recipe, buffer))
     return shards
 
 
-def keep(store: ArtifactStore, recipe: Recipe, rows: Sequence[Row], what: str) -> None:
-    """Write what was made before a run ended: whole lists of an engine or batches, so the next run makes the same others."""
+def write_unfinished_shard(store: ArtifactStore, recipe: Recipe, rows: Sequence[Row], what: str) -> None:
+    """Write the rows of a run that ends early as a shard, so that the next run makes only the others.
+
+    The rows are whole batches. So the next run has the same batches left, and draws the same samples.
+    """
     if not rows:
         return
     try:

@@ -21,8 +21,8 @@ from resources.models.generation_config import stop_tokens
 
 
 @dataclass
-class Asked:
-    """What vLLM was asked: samples of a prompt, which go on after the tokens in ``before``."""
+class Pending:
+    """A request that vLLM has not answered yet: samples of a prompt, which go on after the tokens in ``before``."""
 
     request: Request
     prompt: list[int]
@@ -81,11 +81,11 @@ class VLLMEngine(CountsByChat):
         from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore
 
         budget = self.chat.thinking_budget(settings)
-        asked: dict[str, Asked] = {}
+        asked: dict[str, Pending] = {}
         for request in requests:
             prompt = self.chat.prompt(request.messages)
             for part in _one_by_one(request) if budget and settings.temperature else [request]:
-                self._ask(asked, Asked(part, prompt, budget=budget), settings)
+                self._ask(asked, Pending(part, prompt, budget=budget), settings)
         while self.engine.has_unfinished_requests():
             try:
                 outputs = self.engine.step()
@@ -95,7 +95,7 @@ class VLLMEngine(CountsByChat):
             if finished:
                 yield finished
 
-    def _ask(self, asked: dict[str, Asked], one: Asked, settings: RolloutSettings) -> None:
+    def _ask(self, asked: dict[str, Pending], one: Pending, settings: RolloutSettings) -> None:
         from vllm import SamplingParams  # pyright: ignore
         from vllm.sampling_params import RequestOutputKind  # pyright: ignore
 
@@ -111,7 +111,7 @@ class VLLMEngine(CountsByChat):
         prompt = {"prompt_token_ids": one.prompt + one.before}
         self.engine.add_request(name, prompt, parameters, lora_request=self.lora)
 
-    def _received(self, asked: dict[str, Asked], output: Any, settings: RolloutSettings) -> Iterator[Sample]:
+    def _received(self, asked: dict[str, Pending], output: Any, settings: RolloutSettings) -> Iterator[Sample]:
         """Yield the samples of an output that is finished. Where thinking is over its budget, ask for the answer."""
         one = asked.get(output.request_id)
         if one is None:  # stopped at its budget
@@ -135,17 +135,17 @@ class VLLMEngine(CountsByChat):
                 yield self._sample(one, number, drawn[place], completions[place].finish_reason, settings)
 
     def _answer(
-        self, asked: dict[str, Asked], one: Asked, thinking: list[int], settings: RolloutSettings
+        self, asked: dict[str, Pending], one: Pending, thinking: list[int], settings: RolloutSettings
     ) -> Iterator[Sample]:
         """Ask for what follows thinking that was ended, or yield the sample where nothing can."""
         stopped = self.chat.stopped(thinking, settings.stop)
         if not stopped and len(one.prompt) + len(thinking) < (self.context or sys.maxsize):
-            self._ask(asked, Asked(one.request, one.prompt, thinking), settings)
+            self._ask(asked, Pending(one.request, one.prompt, thinking), settings)
             return
         for number in range(len(one.request.indices)):
             yield self._sample(one, number, thinking, "length", settings)
 
-    def _sample(self, one: Asked, number: int, tokens: list[int], reason: str, settings: RolloutSettings) -> Sample:
+    def _sample(self, one: Pending, number: int, tokens: list[int], reason: str, settings: RolloutSettings) -> Sample:
         text, count, ended = self.chat.finished(tokens, settings.stop)
         return Sample(
             request_id=one.request.id,

@@ -16,6 +16,8 @@ ANNOUNCED = re.compile(
 CHOICE = re.compile(r"\A\s*\\(?:text|textbf|mathrm|mathbf)\s*\{\s*\(?[A-Z]\)\s*\}\s*(?:\\[ ,;:]\s*)*(?=[^\s.])")
 THOUSANDS = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ~]\d{3})+(?:\.\d+)?")
+# Markdown's bold around all of it, or one end of it: a lone star at the end is a product that breaks off.
+BOLD = re.compile(r"\A\*{1,3}(.*?)\*{0,3}\Z|\A(.*?)\*{2,3}\Z", re.DOTALL)
 OPENING, CLOSING = "{[(", "}])"
 
 
@@ -24,7 +26,7 @@ def clean(text: str) -> str:
     text = re.sub(r"\\?\$|(?<=\d),\\!\s*(?=\d{3})|\\!|\\,(?=\s*\d{3})", "", text).replace("{,}", ",").strip()
     text = re.sub(r"(?<=\d)\.{3}", "…", CHOICE.sub("", ANNOUNCED.sub("", text)))
     text = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", text, flags=re.DOTALL)
-    text = text.strip().strip("*`").rstrip(".\\,;").strip()
+    text = BOLD.sub(r"\1\2", text.strip().strip("`")).rstrip(".\\,;").strip()
     return re.sub(r"(?<=\d)[ ~](?=\d{3}\b)", "", text) if GROUPED.fullmatch(text) else text
 
 

@@ -20,13 +20,14 @@ from resources.grading import shapes
 from resources.grading.answer_texts import clean, is_closed, split_list, without_thousands
 from resources.grading.costly_texts import UnreadableError, refuse_costly
 from resources.grading.formulas import Formula, same_formula
-from resources.grading.quantities import CLOCK, NEEDS_MORE, STRICT_LABELS, Quantity, may_be_unit, quantity
+from resources.grading.quantities import CLOCK, NEEDS_MORE, STRICT_LABELS, Quantity, may_be_unit, other_money, quantity
 from resources.grading.typography import normalised
 
 SAME_NUMBER = 1e-6
 MOST_LAYERS = 5
 IN_ANY_ORDER = ("", "{}")
 BRACKETS = ("()", "[]", "(]", "[)")
+ARTICLE = re.compile(r"\A(?:the|an|a(?! (?:and|or)\b)) ")
 TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 SPOKEN = re.compile(r"[A-Za-z]{3,}|(?:[A-Za-z]+[ -])+[A-Za-z]+|[Nn][Oo]|[Oo][Kk]")
 
@@ -71,12 +72,12 @@ class Answer:
         text = self.cleaned
         if (named := shapes.named_value(text)) and not split_list(text)[1:]:
             text = named[1]
-        text = shapes.as_tuple(text)
+        text = shapes.as_tuple(shapes.solution_set(text))
+        if text.startswith("\\{") and text.endswith("\\}") and is_closed(text[2:-2]):
+            return "{}", _parts(text[2:-2])
         signs = shapes.both_signs(text)
         if len(signs) > 1 and not split_list(text)[1:]:
             return "", tuple(Answer(sign, sign) for sign in signs)
-        if text.startswith("\\{") and text.endswith("\\}") and is_closed(text[2:-2]):
-            return "{}", _parts(text[2:-2])
         for brackets in BRACKETS:
             inner = text[1:-1]
             if text[:1] == brackets[0] and text[-1:] == brackets[1] and is_closed(inner):
@@ -97,7 +98,10 @@ class Answer:
     def words(self) -> str | None:
         """An answer in words, without its capitals, None for a formula."""
         plain = TEXT.sub(r"\1", self.cleaned).strip(" .\"'")
-        return " ".join(plain.casefold().split()) if SPOKEN.fullmatch(plain) else None
+        if not SPOKEN.fullmatch(plain):
+            return None
+        plain = ARTICLE.sub("", " ".join(plain.casefold().split()))
+        return " and ".join(sorted(plain.split(" and ")))
 
     @property
     def is_parsed(self) -> bool:
@@ -245,7 +249,7 @@ def _same_quantity(gold: Answer, answer: Answer) -> bool:
         if (spaced := may_be_unit(one.cleaned)) and other.quantity.unit == spaced[1].lower():
             return same_formula(Formula(spaced[0]), other.formula)
     first, second = gold.quantity, answer.quantity
-    if _told_apart(first, second):
+    if other_money(gold.text, second) or other_money(answer.text, first) or _told_apart(first, second):
         return False
     named, other_named = shapes.named_value(first.core), shapes.named_value(second.core)
     if named and other_named:

@@ -25,7 +25,7 @@ Verdict = Literal[JudgedVerdict, "no answer"]
 # The class of the answers that equal the gold.
 GOLD_CLASS = 0
 # Raised with every change that can change a verdict.
-RULES = 4
+RULES = 5
 UNIT = "answers graded"
 # The libraries whose versions decide verdicts.
 DECIDING = ("math-verify", "latex2sympy2_extended", "sympy")

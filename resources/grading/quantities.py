@@ -53,6 +53,9 @@ UNITS = {
     "year": "year", "yr": "year", "yrs": "year", "sq": "square", "cu": "cubic", "unit": "", "point": "point", "rad": "radian",
     "dice": "die", "pence": "penny", "mice": "mouse", "geese": "goose", "oxen": "ox", "halves": "half", "vertices": "vertex",
 }  # fmt: skip
+# Money that is no dollars.
+NO_DOLLARS = {"cent", "penny", "pennie", "euro", "lb", "yen", "rupee"}
+DOLLAR = re.compile(r"\\\$|\A\s*\$[^$]*\Z")
 SHORT_UNITS = {
     "cm", "mm", "km", "dm", "nm", "kg", "mg", "lb", "oz", "ml", "ft", "yd", "mi", "hr", "min", "sec", "mph", "kph", "kmh",
     "kmph", "gal", "pt", "qt", "hz", "khz", "mhz", "ghz", "kw", "mw", "kwh", "cal", "kcal", "mol", "pa", "kpa", "ev", "usd",
@@ -74,10 +77,11 @@ TEMPERATURES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
 RATE = re.compile(
     r"(?<=\d) ?((?:(?:km|cm|mm|ft|mi|in|yd|kg|mg|ml|mL)|(?<= )[mgL])(?:\^\{?[23]\}?)?/(?:s|h|hr|min|sec|m|cm|L|kg)(?![A-Za-z]))(\^\{?[23]\}?)?\s*\Z"
 )
+PER = re.compile(r"(?<=\d) ?/ ?(?=[A-Za-z]{3,}\Z)")  # 7/hour
 DEGREE_MARK = re.compile(r"\s*\^\\circ\s*\Z|(?<=\d)\s*degrees?\s*\Z")
 # What cannot end a formula: an operator, or a function that has no argument yet.
 NEEDS_MORE = re.compile(
-    r"(?:(?<![\^{])[+\-*]|[/=<>^_(,:]|\\(?:sin|cos|tan|cot|sec|csc|log|ln|max|min|cdot|times|div|pm|mp|cup|cap|in|le|ge|ne|mid|to))\s*\Z"
+    r"(?:(?<![\^_{])[+\-*]|[/=<>^_(,:]|\\(?:sin|cos|tan|cot|sec|csc|log|ln|max|min|cdot|times|div|pm|mp|cup|cap|in|le|ge|ne|mid|to))\s*\Z"
 )
 WORD = re.compile(r"[a-z][a-z.]*|/|\^\s*\{?\s*[23]\s*\}?|\d+", re.IGNORECASE)
 CLOCK = re.compile(r"\d{1,2}:\d{2}")
@@ -100,7 +104,7 @@ class Quantity:
 
 def quantity(text: str) -> Quantity:
     """Return one answer of plain LaTeX (see typography.py) without the words around it."""
-    core, percent, degrees = RATE.sub(r" \\text{\1}\2", text.strip()), False, False
+    core, percent, degrees = RATE.sub(r" \\text{\1}\2", PER.sub(" per ", text.strip())), False, False
     if found := TEMPERATURE.search(core):
         return Quantity(core[: found.start()].strip(), TEMPERATURES[found[1]])
     words = ""
@@ -117,9 +121,18 @@ def quantity(text: str) -> Quantity:
         core, degrees = core[: found.start()], True
     elif unit == "degree":
         degrees, unit = True, ""
+    if label in ("am", "pm") and re.fullmatch(r"\d{1,2}", core.strip()):
+        core = f"{core.strip()}:00"
+    if label == "dozen" and PLAIN_NUMBER.fullmatch(core.strip()):
+        core, label = f"{core.strip()} \\cdot 12", ""
     if scale:
         core = _scaled(core, scale)
     return Quantity(core.strip() or text.strip(), unit, label, percent, degrees)
+
+
+def other_money(text: str, other: Quantity) -> bool:
+    """Return whether an answer as it was given has a sign of dollars, and the other quantity is of other money."""
+    return "$" in text and other.unit in NO_DOLLARS and DOLLAR.search(text) is not None
 
 
 def may_be_unit(text: str) -> tuple[str, str] | None:
@@ -172,7 +185,8 @@ def _read(words: str) -> tuple[int, str, str]:
 
 def _short(word: str) -> str:
     """Return a unit in its short form, and any other word without its plural's ending."""
-    singular = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    plural = len(word) > 3 or word[:-1] in SHORT_UNITS | {"yr", "gm"}
+    singular = word[:-1] if plural and word.endswith("s") and not word.endswith("ss") else word
     return UNITS.get(word, UNITS.get(singular, singular))
 
 

@@ -9,6 +9,7 @@ r"""Answers that are more than one value: both signs, vectors, cases, and region
 """
 
 import re
+from fractions import Fraction
 
 from resources.grading.answer_texts import is_closed, split_list
 
@@ -16,9 +17,8 @@ from resources.grading.answer_texts import is_closed, split_list
 Region = tuple[str, str, str, str]
 INFINITE = r"\infty"
 
-VECTOR = re.compile(
-    r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}(?:\^\s*\{?\s*T\s*\}?)?", re.DOTALL
-)
+VECTOR = re.compile(r"\\begin\{([pbBvV]?(?:small)?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
+TRANSPOSE = re.compile(r"(?<=[})\]])\s*\^\s*\{?\s*(?:T|\\top|\\intercal)\s*\}?\Z")
 ANGLES = re.compile(r"\\langle(.*)\\rangle", re.DOTALL)
 CASES = re.compile(r"(?:[^=]*=\s*)?\\begin\{cases\}(.*)\\end\{cases\}\s*\.?", re.DOTALL)
 CONDITION_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}|\b(?:if|for|when|where|otherwise|else)\b")
@@ -29,17 +29,27 @@ SET_BUILDER = re.compile(
 )
 MEMBER = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*\\in\s*(?=[(\[\\])")
 UNION = re.compile(r"\\cup(?![A-Za-z])|\\text\s*\{\s*or\s*\}|\bor\b|\\lor(?![A-Za-z])|\\vee(?![A-Za-z])")
+ALSO = re.compile(r",|\\text\s*\{\s*and\s*\}|\band\b|\\(?:land|wedge)(?![A-Za-z])")
 RELATION = re.compile(r"\\(?:le|ge|lt|gt)(?![A-Za-z])|<=|>=|<|>")
 SAME_RELATION = {r"\le": "<=", r"\ge": ">=", r"\lt": "<", r"\gt": ">", "<": "<", ">": ">", "<=": "<=", ">=": ">="}
-REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?(?:\s*[\^_]\s*\{?\s*([+-])\s*\}?)?")
+REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?(?:\s*[\^_]\s*\{?\s*(?:([+-])|(>|<|\\[gl]e)\s*0)\s*\}?)?")
 VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?|\\(?:theta|alpha|beta|lambda|mu|phi|rho)")
+ABSOLUTE = re.compile(
+    rf"(?:\||\\lvert|\\vert)\s*(?P<name>{VARIABLE.pattern})\s*(?:\||\\rvert|\\vert)\s*(?P<sign>{RELATION.pattern})\s*(?P<value>[^|,;=<>]+)"
+)
 # Every number but one.
 EXCEPT = re.compile(
     rf"(?P<name>{VARIABLE.pattern})\s*\\ne(?![A-Za-z])\s*(?P<value>[^,;]+)"
     r"|\\mathbb\s*\{?\s*R\s*\}?\s*(?:\\setminus|\\backslash|-)\s*\\\{\s*(?P<point>[^,;{}]+|[^,;]*\{[^,;]*\})\s*\\\}"
 )
 EXTREME = re.compile(r"\\?(max|min)(?:imum)?(?![A-Za-z])", re.IGNORECASE)
-ONE_NAME = r"(?:\\(?:vec|overline|overrightarrow|hat|bar)\s*\{[^{}]*\}|[A-Za-z]+(?:_\{?[^{}=]*\}?)?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
+ONE_NAME = r"(?:\|[^|=]*\||\\frac\{d[^{}]*\}\{d[^{}]*\}|\\(?:vec|overline|overrightarrow|hat|bar)\s*\{[^{}]*\}|(?:\\?#\s*)?[A-Za-z]+(?:_\{?[^{}=]*\}?)?(?:\^\{-1\})?'*(?:\s*\([^()=]*\))?|\\[A-Za-z]+|\\text\s*\{[^{}]*\})"
+# What has a number as its value by itself: 3 + 4, \log_2 16, a limit, a sum.
+CLOSED = re.compile(
+    r"(?:[\d\s+*/^_(){}.,!|-]|\\(?:cdot|times|div|frac|sqrt|binom|log|ln|gcd|lcm|sin|cos|tan|pi|circ|[lr]floor|[lr]ceil)(?![A-Za-z]))+"
+)
+LIMIT = re.compile(r"\\(?:lim|int|sum|prod)(?![A-Za-z])")
+LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")
 # A name, a ratio of names, or a tuple of them.
 NAME = re.compile(rf"{ONE_NAME}(?:\s*:\s*{ONE_NAME})*|\(\s*{ONE_NAME}(?:\s*,\s*{ONE_NAME})+\s*\)")
 
@@ -58,6 +68,11 @@ def both_signs(text: str) -> list[str]:
 def as_tuple(text: str) -> str:
     r"""Return a vector, as a column, a row or in angles, as a tuple; any other answer as it is."""
     text = text.strip()
+    upright = TRANSPOSE.sub("", text)
+    if upright[:1] + upright[-1:] in ("()", "[]") and (upright != text or VECTOR.fullmatch(upright[1:-1].strip())):
+        inner = upright[1:-1].strip()
+        upright = inner if VECTOR.fullmatch(inner) else f"({inner})" if is_closed(inner) else text
+    text = upright
     if found := VECTOR.fullmatch(text):
         rows = [row.strip() for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[2]) if row.strip()]
         cells = [cell.strip() for row in rows for cell in row.split("&")]
@@ -65,6 +80,17 @@ def as_tuple(text: str) -> str:
             return f"({','.join(cells)})" if len(cells) > 1 else cells[0] if cells else text
     if found := ANGLES.fullmatch(text):
         return f"({found[1].strip()})"
+    return text
+
+
+def solution_set(text: str) -> str:
+    r"""Return `\{x \mid x = 1 \text{ or } x = 2\}` as its members, any other answer as it is."""
+    if (member := MEMBER.match(text)) and text[member.end() :].startswith("\\{"):
+        return text[member.end() :]
+    found = SET_BUILDER.fullmatch(text.strip())
+    values = [named_value(part) for part in split_list(found["body"])] if found else []
+    if found and values and all(value and value[0] == found["name"] for value in values):
+        return f"\\{{{','.join(value[1] for value in values if value)}\\}}"
     return text
 
 
@@ -106,6 +132,10 @@ def region_variable(text: str) -> str | None:
 
 def _regions(text: str) -> list[tuple[Region, str | None]] | None:
     text = text.strip()
+    sets = re.split(r"(?<=\\\})\s*\\cup\s*(?=\\\{)", text)
+    if len(sets) > 1:
+        inner = [_regions(part) for part in sets]
+        return None if None in inner else [region for part in inner for region in part or ()]
     if found := SET_BUILDER.fullmatch(text):
         inner = _regions(found["body"].strip())
         return None if inner is None else [(region, None) for region, _ in inner]
@@ -116,20 +146,59 @@ def _regions(text: str) -> list[tuple[Region, str | None]] | None:
         name = found["name"]
         return [(("(", f"-{INFINITE}", point, ")"), name), (("(", point, INFINITE, ")"), name)]
     if found := REALS.fullmatch(text):
-        low, high = {"+": ("0", INFINITE), "-": (f"-{INFINITE}", "0")}.get(found[1] or "", (f"-{INFINITE}", INFINITE))
-        return [(("(", low, high, ")"), None)]
+        sign = found[1] or {">": "+", r"\ge": "+", "<": "-", r"\le": "-"}.get(found[2], "")
+        low = "0" if sign == "+" else f"-{INFINITE}"
+        high = "0" if sign == "-" else INFINITE
+        return [(("[" if found[2] == r"\ge" else "(", low, high, "]" if found[2] == r"\le" else ")"), None)]
+    if found := ABSOLUTE.fullmatch(text):
+        return _of_absolute(found["name"], SAME_RELATION[found["sign"]], found["value"].strip())
+    if (both := [_one_region(part.strip()) for part in ALSO.split(text)]) and len(both) == 2 and all(both):
+        return _both([part for part in both if part])
     found = [_one_region(part.strip()) for part in UNION.split(text)]
     if not found or None in found:
         return None
     return [part for part in found if part]
 
 
+def _of_absolute(name: str, sign: str, value: str) -> list[tuple[Region, str | None]]:
+    """Return the region of `|x| < 3`, or of `|x| > 3`."""
+    negative = f"-({value})" if re.search(r"[+-]", value) else f"-{value}"
+    if sign.startswith("<"):
+        return [(("[" if "=" in sign else "(", negative, value, "]" if "=" in sign else ")"), name)]
+    lower = ("(", f"-{INFINITE}", negative, "]" if "=" in sign else ")")
+    return [(lower, name), (("[" if "=" in sign else "(", value, INFINITE, ")"), name)]
+
+
+def _both(parts: list[tuple[Region, str | None]]) -> list[tuple[Region, str | None]] | None:
+    """Return the region of `x > 1 and x < 3`; where no number is in both, those in either are meant."""
+    (first, name), (second, other) = parts
+    if name is None or name != other or (first[1] == f"-{INFINITE}") == (second[1] == f"-{INFINITE}"):
+        return None
+    low, high = (second, first) if first[1] == f"-{INFINITE}" else (first, second)
+    if low[2] != INFINITE or high[1] != f"-{INFINITE}":
+        return None
+    begin, end = _number(low[1]), _number(high[2])
+    if begin is not None and end is not None and begin >= end:
+        return parts
+    return [((low[0], low[1], high[2], high[3]), name)]
+
+
+def _number(text: str) -> Fraction | None:
+    """Return the number that a text is, None for a letter or a root."""
+    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text.replace(" ", ""))
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
 def _one_region(text: str) -> tuple[Region, str | None] | None:
-    if text[:1] in "([" and text[-1:] in ")]" and len(text) > 2:
+    if text[:1] in ("(", "[", "]") and text[-1:] in (")", "]", "[") and len(text) > 2:
         inner = text[1:-1]
         parts = split_list(inner)
-        if len(parts) == 2 and is_closed(inner):
-            return (text[0], _plain_infinity(parts[0]), _plain_infinity(parts[1]), text[-1]), None
+        if len(parts) == 2 and is_closed(inner):  # ]1,2[ is French for (1,2)
+            low, high = (_plain_infinity(part) for part in parts)
+            return (text[0].replace("]", "("), low, high, text[-1].replace("[", ")")), None
         return None
     sides = RELATION.split(text)
     signs = [SAME_RELATION[sign] for sign in RELATION.findall(text)]
@@ -165,11 +234,19 @@ def _plain_infinity(text: str) -> str:
 
 
 def named_value(text: str) -> tuple[str, str] | None:
-    r"""Return the name and the value of `x = 5`, `f(2) = 5` or `\max S = 5` (named \max), None for any other answer."""
+    r"""Return the name and the value of `x = 5` or `\max S = 5` (named \max), None for any other answer.
+
+    A sum such as `3 + 4 = 7` has no name.
+    """
     parts = re.split(r"(?<![<>!\\:])=(?!=)", text)
     if len(parts) < 2 or not all(part.strip() for part in parts):
         return None
     name, value = parts[0].strip(), parts[-1].strip()
+    if VARIABLE.fullmatch(value) and not VARIABLE.fullmatch(name):
+        name, value = value, name
     if found := EXTREME.search(name):
         return f"\\{found[1].lower()}", value
-    return (re.sub(r"\s", "", name), value) if NAME.fullmatch(name) else None
+    if NAME.fullmatch(name):
+        return re.sub(r"\s", "", name), value
+    has_letters = LETTER.search(re.sub(r"\\text\{[^{}]*\}", "", value))
+    return ("", value) if LIMIT.match(name) or (CLOSED.fullmatch(name) and not has_letters) else None

@@ -44,7 +44,9 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield from _parquet(path)
         else:
             yield from _text(path)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise RowFileError(f"{path} is not text in UTF-8: save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
         raise RowFileError(f"{path} cannot be read: {error}") from None
 
 

@@ -1,4 +1,7 @@
-"""report.html: one page that stands alone, with the scores, their intervals and the plots. report.html.j2 lays it out."""
+"""report.html: one page that stands alone, with the scores, their intervals and the plots.
+
+report.html.j2 lays it out, report.css.j2 is its style.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ from resources.reporting.training_plots import training_curve
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATES = Path(__file__).parent
 SCORES = {
     "pass_at_1": "pass@1",
     "maj_at_k": "maj@{k}",
@@ -148,7 +151,11 @@ def render_report(report: Report) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.globals |= {
         "percent": percent,
@@ -160,7 +167,7 @@ def render_report(report: Report) -> str:
         "training_curve": training_curve,
         "correlation_text": correlation_text,
     }
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = environment.get_template("report.html.j2")
     return template.render(
         report=report,
         experiment=report.experiment,

@@ -1,4 +1,4 @@
-"""What stands in a store and nothing refers to: shards, reports and checkpoints that others took the place of."""
+"""The files of a store that nothing refers to any more: shards, reports and checkpoints that newer ones replaced."""
 
 import time
 from collections.abc import Collection
@@ -30,8 +30,8 @@ class Unreferred:
 def superseded(store: ArtifactStore, in_use: Collection[tuple[str, str]], days: float = 1.0) -> Unreferred:
     """Return the stored files that no manifest names and no run may still use.
 
-    ``in_use`` are assets with a fingerprint whose samples a run that was killed goes on from, in any
-    partition: students share what was drawn. What was written within so many ``days`` may be of a run that is
+    ``in_use`` names assets and fingerprints: a run that was killed goes on from their samples. They are kept in
+    every partition, since students share samples. Files younger than ``days`` may belong to a run that is
     under way. Raises ArtifactError where a manifest is damaged: what it refers to is not known.
     """
     referred = {

@@ -5,7 +5,7 @@ from collections import defaultdict
 import duckdb
 import pyarrow as pa
 
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from resources.store.artifacts import ArtifactStore
 from resources.store.columns import NUMBER, TEXT, WHOLE
 from resources.store.manifests import Manifest
@@ -85,14 +85,14 @@ def quoted(name: str) -> str:
 
 
 def _gap(key: ArtifactKey, manifest: Manifest) -> dict[str, object]:
-    benchmark, subject = key.partition.split("|")
+    evaluation = EvaluationKey.of(key)
     summary = manifest.summary
     gap = (summary.get("intervals") or {}).get("refinement_gap") or {}
     return {
         "lane": key.lane,
         "partition": key.partition,
-        "benchmark": benchmark,
-        "subject": subject,
+        "benchmark": evaluation.benchmark,
+        "subject": evaluation.subject,
         **{name: summary.get(name) for name in (*COUNTS, *SCORES)},
         "gap_low": gap.get("low"),
         "gap_high": gap.get("high"),

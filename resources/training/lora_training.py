@@ -65,7 +65,7 @@ def train(job: dict[str, Any]) -> None:
     fitting = Fitting(training["max_length"])
     with config.main_process_first(local=False):  # all machines see the job's folder
         if main_process:
-            write_tokens(Path(job["tokens"]), fitting.of(made(Path(job["rows"]), targets)))
+            write_tokens(Path(job["tokens"]), fitting.of(tokenised_rows(Path(job["rows"]), targets)))
     tokens = read_tokens(Path(job["tokens"]))
     if not len(tokens):
         longest = training["max_length"]
@@ -132,7 +132,7 @@ def train(job: dict[str, Any]) -> None:
     Path(job["facts"]).write_text(json.dumps(facts))
 
 
-def made(path: Path, targets: Targets) -> Iterator[tuple[str, Target]]:
+def tokenised_rows(path: Path, targets: Targets) -> Iterator[tuple[str, Target]]:
     """Yield the rows of a Parquet file by kind and tokens, with few of them in memory."""
     import pyarrow.parquet as pq
 

@@ -19,7 +19,7 @@ ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
 # The runs come from other code locations and processes than the sensors.
 ALERTS = """
 import dagster as dg
-from gsr_dagster.operations.alert_sensors import alert_sensors
+from gsr_dagster.operations.alerts.sensors import alert_sensors
 
 defs = dg.Definitions(sensors=alert_sensors(interval=1))
 """

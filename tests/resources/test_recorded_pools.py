@@ -73,8 +73,9 @@ def test_the_recorded_refinements_go_through_the_gap_with_their_candidates():
     strata = by_correct(groups, k=max(g.n_correct for g in groups))
     assert strata[-1].n_correct == 0
     assert strata[-1].self_ref == min(stratum.self_ref for stratum in strata)
-    # It was -2.8 before the last phrase of a line was read, and words behind a number ("60 handshakes").
-    assert (round(100 * gap.estimate, 1), round(100 * parts.rescued_all_wrong, 1)) == (-2.4, 1.0)
+    # It was -2.8 before the last phrase of a line was read, and words behind a number ("60 handshakes"), and -2.4
+    # before a clause behind it was ("64, which is also supported by the other agents").
+    assert (round(100 * gap.estimate, 1), round(100 * parts.rescued_all_wrong, 1)) == (-2.3, 1.0)
 
 
 # Beside the kinds that the bench measures.

@@ -62,6 +62,8 @@ def command(
     it serves, and whether that thinks before it answers.
     """
     path = path or Path(f"{key_of(problems.name.partition('.')[0])}.yaml")
+    if path.resolve() == problems.resolve():
+        raise click.ClickException(f"{path} holds the problems: name another file with --to FILE")
     if path.exists() and not overwrite:
         raise click.ClickException(f"{path} is there already: say --overwrite, or another name with --to FILE")
     if problems.suffix not in FILES:
@@ -73,7 +75,7 @@ def command(
     except ColumnsError as error:
         raise ColumnsError(f"{problems}: {error}") from None
     domain = _domain(rows, found)
-    first = _served(server, model) if server else _local(model)
+    first = _local(model) if server is None else _served(server, model)
     name = key_of(problems.name.partition(".")[0])
     source = f"file:{Path(os.path.relpath(problems.resolve(), path.resolve().parent)).as_posix()}"
     file = on_one_line(shlex.quote(str(path)))

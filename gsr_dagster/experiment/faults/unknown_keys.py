@@ -35,6 +35,8 @@ OTHER_NAMES = {
     "num_train_epochs": "epochs",
     "num_epochs": "epochs",
     "lora_alpha": "alpha",
+    "r": "rank",
+    "lora_r": "rank",
     "question": "problem",
     "prompt": "problem",
     "answer": "solution",

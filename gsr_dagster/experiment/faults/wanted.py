@@ -1,6 +1,7 @@
 """What may stand at a place of the experiment file, read from the models that check it, in words and with an example."""
 
 import json
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from gsr_dagster.experiment.settings import MOST, Section
 
 KEY_STEP = "[key]"  # pydantic's last step to the name of something
 BOUNDS = {"ge": "from", "gt": "above", "le": "at most", "lt": "below"}
+COMPARED = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ class Spot:
     @property
     def wanted(self) -> str:
         return in_words(self.annotation, self.metadata)
+
+    def takes(self, number: float) -> bool:
+        """Return whether a number is within the bounds of what is wanted."""
+        _, metadata = plain(self.annotation, self.metadata)
+        return all(
+            compare(number, getattr(one, name))
+            for name, compare in COMPARED.items()
+            for one in metadata
+            if hasattr(one, name)
+        )
 
     @property
     def example(self) -> str:

@@ -136,12 +136,16 @@ def _hint(spot: Spot, node: yaml.Node | None, value: Any) -> str:
         return f"write {spot.key}: null for none"
     if "number" in wanted and isinstance(value, str):
         number = _meant_number(value)
-        if number is None:
-            return ""
-        if "whole" in wanted and number % 1:
+        if number is None or not spot.takes(number) or ("whole" in wanted and number % 1):
             return ""
         return f"write {_digits(number)}"
-    if "number" in wanted and isinstance(value, float) and "whole" in wanted and value.is_integer() and value < MOST:
+    if (
+        "number" in wanted
+        and isinstance(value, float)
+        and "whole" in wanted
+        and value.is_integer()
+        and spot.takes(value)
+    ):
         return f"write {int(value)}"
     if wanted.startswith(("a text", "a path")) and isinstance(value, bool | int | float | date):
         return f'write it in quotes, "{raw}"'

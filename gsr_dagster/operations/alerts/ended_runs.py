@@ -11,7 +11,8 @@ import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
 
 from gsr_dagster.operations.failures import cause
-from resources.alerts import Message, Severity, least_severity
+from resources.alerts.messages import Message, Severity
+from resources.alerts.receivers import least_severity
 
 ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 TELLING = {*ENDS, DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}

@@ -36,7 +36,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 class Ended(NamedTuple):
-    """How the work of a process ended: with so many assets made, or with what it says."""
+    """How the work of a process ended: with the number of assets that it made, or with its error message."""
 
     how: Literal["done", "failed", "damaged", "stopped"]
     assets: int = 0

@@ -198,6 +198,6 @@ def _at(value: Any, *names: str) -> Any:
 def _count(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         return int(value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if value >= 0 else None
+    return int(value) if math.isfinite(value) and value >= 0 else None

@@ -21,9 +21,9 @@ from resources.engines.served.door import other_form, where
 from resources.engines.served.drawing import Draw, Outcome, draws
 from resources.engines.served.model import NamedTokenizer, ServedModel
 from resources.engines.served.refusals import refusal, refused_prompt
+from resources.engines.served.retrying import is_for_people, retrying
 from resources.engines.served.spending import SpendingLimitError
 from resources.engines.served.thinking_budget import answered_after_thinking
-from resources.engines.served.trying import is_for_people, retrying
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gsr_dagster.experiment.engines import OpenAI
+from gsr_dagster.experiment.engines import ADDED, OpenAI
 from gsr_dagster.experiment.likeness import did_you_mean
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.rejection_sampling import cut_off
@@ -23,7 +23,7 @@ from resources.engines.served.servers import Servers
 
 RIGHT = "as in http://localhost:8000/v1"
 # What people copy with an address.
-ENDINGS = ("/chat/completions", "/completions", "/models")
+ENDINGS = (*ADDED, "/models")
 MOST_LISTED = 20
 # A model that thinks within its text is let think to its end.
 LONG_ENOUGH = 2048

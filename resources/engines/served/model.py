@@ -16,9 +16,9 @@ from resources.engines.served.answers import usage, written
 from resources.engines.served.door import opened
 from resources.engines.served.drawing import Asking, Draw, Reading
 from resources.engines.served.form import RequestForm
+from resources.engines.served.retrying import retrying
 from resources.engines.served.servers import Listed, Servers
 from resources.engines.served.spending import spending
-from resources.engines.served.trying import retrying
 
 NamedTokenizer = tuple[str, Callable[[], Path]]
 

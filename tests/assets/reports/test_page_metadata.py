@@ -1,5 +1,6 @@
-"""What the page shows of a gap and of the students, without a click."""
+"""What the page shows of a gap, of the students and of the models, without a click."""
 
+import dataclasses
 from pathlib import Path
 
 import dagster as dg
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.materializing import gap_in_points
+from assets.reports.collecting import reported_gaps
+from assets.reports.shown_first import shown_models
 from gsr_dagster.experiment.keys import ArtifactKey
 from tests.assets.rewriting import TRAINED
 
@@ -49,6 +52,34 @@ def test_the_comparison_opens_with_a_table_and_a_picture_that_need_no_click(scho
     assert len(table) < 1000, "the page hides longer Markdown behind a button"
     assert "| sums, llama-student |" in table
     assert isinstance(said["report_file"], dg.PathMetadataValue)
+
+
+def opens_with_the_models(said: dict[str, dg.MetadataValue]) -> None:
+    assert [name for name in said if name not in ("dagster/row_count", "seconds")][:2] == ["models", "gap_of_models"]
+    assert "| sums, llama-tiny |" in said["models"].value
+    assert said["gap_of_models"].value.startswith("![intervals](data:image/svg+xml;base64,")
+
+
+def test_without_students_the_comparison_opens_with_the_models(school, tmp_path):
+    alone = school.copy(tmp_path / "alone", students={}, training_problems=None)
+    alone.run("refinement_gap_scaling", "")
+    opens_with_the_models(shown(alone, "student_comparison"))
+
+
+def test_the_scaling_of_the_models_opens_with_a_table_and_a_picture_too(school):
+    opens_with_the_models(shown(school, "refinement_gap_scaling"))
+
+
+def test_many_models_are_counted_and_those_that_nobody_refined_have_a_dash(school):
+    (first, *_) = reported_gaps(school.experiment, school.store, "base")
+    many = [dataclasses.replace(first, subject=f"llama-{number}") for number in range(100)]
+    table = shown_models(many)["models"].value
+    assert len(table) < 1000
+    assert table.endswith(f"{100 - table.count('| sums')} more in report.html")
+    unrefined = dataclasses.replace(first, intervals={"pass_at_1": first.intervals["pass_at_1"]})
+    said = shown_models([unrefined])
+    assert list(said) == ["models"]
+    assert "| sums, llama-tiny | – |" in said["models"].value
 
 
 def test_a_report_that_is_current_opens_so_too(school):

@@ -106,6 +106,19 @@ def test_a_file_that_is_there_is_written_over_only_when_told(server):
     assert other.name == "one"
 
 
+def test_the_file_of_the_problems_is_never_written_over(server):
+    before = Path(csv_file("mine.csv")).read_text()
+    to = ("--to", "./mine.csv", "--overwrite")
+    told = gsr("init", "--problems", "mine.csv", "--server", server.url, *to, fails=True)
+    assert "mine.csv holds the problems: name another file with --to FILE" in told
+    assert Path("mine.csv").read_text() == before
+
+
+def test_an_empty_address_is_no_wish_for_a_model_in_this_process(here):
+    told = gsr("init", "--problems", csv_file("mine.csv"), "--server", "", fails=True)
+    assert "--server: 'http://' names no machine, or no port from 1 to 65535, as http://localhost:8000/v1 does" in told
+
+
 def test_nothing_is_written_where_something_is_wrong(here):
     csv_file("mine.csv", rows=[(1, "What is 1 + 1?", "")])
     assert "has 0 distinct problems" in gsr("init", "--problems", "mine.csv", fails=True)

@@ -202,7 +202,7 @@ def test_the_defaults_of_the_evaluation_are_said_where_they_are_used(tmp_path):
     document["evaluation"] = {"direct": {"temperature": 1}}
     path.write_text(yaml.safe_dump(document))
     said = (
-        "The file does not say these of the evaluation, so that they are the defaults: direct: max_new_tokens 4096, "
+        "The experiment file leaves out these settings of the evaluation, so their defaults are used: direct: max_new_tokens 4096, "
         "refinement: temperature 0.7, refinement: max_new_tokens 4096, candidate_tokens 6144."
     )
     assert said in told(path)

@@ -18,7 +18,7 @@ from gsr_dagster.method.choices import choice_letter
         ("（Ｃ）", "C"), ("option (b)", "B"), ("C because of that", "C"), ("A because of that", "A"), ("D. A and B", "D"),
         ("not B but C", "C"), ("C (not B)", "C"), ("A triangle", None), ("a triangle", None), ("I think", None),
         ("A, B", None), ("A and C", None), ("B or C", None), ("(A) (B)", None), ("Both A and C", None), ("AB", None),
-        ("12 V", None), ("F = ma", None), ("x + 1", None), ("None", None), ("", None),
+        ("\\color{red}{\\text{C}}", "C"), ("\\{C\\}", "C"), ("12 V", None), ("F = ma", None), ("x + 1", None), ("None", None), ("", None),
     ],
 )  # fmt: skip
 def test_a_choice_is_the_one_letter_that_it_names(answer, letter):

@@ -173,7 +173,9 @@ def test_a_killed_run_loses_no_more_than_the_shard_in_memory(tmp_path, monkeypat
     monkeypatch.setattr("resources.engines.reward_model.SHARD_SAMPLES", 8)
     store, others = ArtifactStore(root=str(tmp_path)), Counting()
     with monkeypatch.context() as killed:
-        killed.setattr("resources.engines.reward_model.keep", lambda *_: None)  # it has no time for that
+        killed.setattr(
+            "resources.engines.reward_model.write_unfinished_shard", lambda *_: None
+        )  # it has no time for that
         with pytest.raises(KeyboardInterrupt):
             scored(store, Counting(most=3))
     assert len(scored(store, others)) == len(PROMPTS)

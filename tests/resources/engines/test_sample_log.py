@@ -86,7 +86,9 @@ def test_nothing_is_loaded_where_nothing_is_missing(store):
 def test_a_killed_run_goes_on_and_ends_with_the_same_manifest(store, tmp_path, monkeypatch):
     monkeypatch.setattr("resources.engines.sample_log.SHARD_SAMPLES", 8)
     with monkeypatch.context() as killed:
-        killed.setattr("resources.engines.sample_log.keep", lambda *_: None)  # it has no time for that
+        killed.setattr(
+            "resources.engines.sample_log.write_unfinished_shard", lambda *_: None
+        )  # it has no time for that
         with pytest.raises(KeyboardInterrupt):
             complete(store, prompts(), Echo(most=20))
     engine = Echo()

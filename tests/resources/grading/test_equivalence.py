@@ -2,6 +2,7 @@ import json
 import os
 import random
 import re
+import time
 from typing import get_args
 
 import pytest
@@ -160,7 +161,7 @@ def test_rewritten_answers_keep_their_verdict_and_changed_ones_lose_it():
     assert not wrong
 
 
-@pytest.mark.parametrize("text", ["", "3-", "\\frac{1}{2} +", "\\sin", "x =", "9" * 2000])
+@pytest.mark.parametrize("text", ["", "3-", "3*", "\\frac{1}{2} +", "\\sin", "x =", "9" * 2000])
 def test_an_answer_that_cannot_be_read_is_said_to_be_so(text):
     assert verdict("7", text) == "unreadable"
 
@@ -170,6 +171,15 @@ def test_an_answer_that_cannot_be_read_is_said_to_be_so(text):
 def test_no_pair_of_texts_ends_a_run(gold, answer):
     assert verdict(gold, answer) in get_args(JudgedVerdict)
     assert verdict(gold, gold) in ("correct", "gold unparseable", "timed out")
+
+
+@pytest.mark.parametrize(
+    "text", ["\\text{" + " " * 4000, "\\text{a, " * 600, "1 and " * 800, "\\{" * 2000, "|x" * 2000]
+)
+def test_a_long_text_of_nothing_is_refused_in_no_time(text):
+    started = time.process_time()
+    verdict("7", text)
+    assert time.process_time() - started < 1
 
 
 def test_a_list_is_split_outside_its_brackets():

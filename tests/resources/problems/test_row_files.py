@@ -105,6 +105,13 @@ def test_what_is_broken_is_named(tmp_path, name, content, why):
         list(read_rows(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json"])
+def test_what_is_saved_in_another_encoding_is_told_so_in_words(tmp_path, name):
+    (tmp_path / name).write_bytes("a,b\n1,größe\n".encode("latin-1"))
+    with pytest.raises(RowFileError, match=rf"{name} is not text in UTF-8: save it as UTF-8$"):
+        list(read_rows(tmp_path / name))
+
+
 def test_a_long_list_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(row_files, "CHARACTERS_AT_ONCE", 7)
     monkeypatch.setattr(row_files, "LONGEST_LINE", 100)

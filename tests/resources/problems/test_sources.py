@@ -179,6 +179,7 @@ SOLUTIONS = {
     "It is 1,000 + 8.\n#### 1,008": "1008",
     "It costs 5 * 2 dollars.\n#### $10": "$10",
     "The sum of both is $\\boxed{\\frac{1}{2}}$.": "\\frac{1}{2}",
+    "Thus $x = \\boxed{5}$.": "5",
     "We add them. The answer is 42.": "42",
     "Final Answer: The final answer is $18$. I hope it is correct.": "18",
 }

@@ -42,6 +42,20 @@ MISTAKES = [
         ],
     ),
     (
+        "a task with a hyphen",
+        changed("chain_sum", "chain-sum"),
+        [
+            "line 14, benchmarks.sums.source: reasoning-gym has no task 'chain-sum': did you mean chain_sum? There are 106 tasks"
+        ],
+    ),
+    (
+        "a task without a name",
+        changed("chain_sum", ""),
+        [
+            "line 14, benchmarks.sums.source: 'reasoning-gym:' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS, as in \"reasoning-gym:chain_sum\""
+        ],
+    ),
+    (
         "a task with a misspelt prefix",
         changed("reasoning-gym:", "reasoning_gym:"),
         [
@@ -156,6 +170,34 @@ MISTAKES = [
         ],
     ),
     (
+        "an address with another beginning",
+        changed("http://box:8000/v1", "htp:/box:8000/v1"),
+        [
+            "line 11, families.qwen.served.engine.base_url: 'htp:/box:8000/v1' is not an address that begins with http:// or https://, as http://box:8000/v1 does"
+        ],
+    ),
+    (
+        "an address with a port that there is not",
+        changed("http://box:8000/v1", "http://box:80000/v1"),
+        [
+            "line 11, families.qwen.served.engine.base_url: 'http://box:80000/v1' names no machine, or no port from 1 to 65535, as http://localhost:8000/v1 does"
+        ],
+    ),
+    (
+        "an address without a machine",
+        changed("http://box:8000/v1", "http://:8000/v1"),
+        [
+            "line 11, families.qwen.served.engine.base_url: 'http://:8000/v1' names no machine, or no port from 1 to 65535, as http://localhost:8000/v1 does"
+        ],
+    ),
+    (
+        "an address with what every request adds",
+        changed("http://box:8000/v1", "http://box:8000/v1/chat/completions/"),
+        [
+            "line 11, families.qwen.served.engine.base_url: 'http://box:8000/v1/chat/completions/' ends with /chat/completions, which every request adds: write http://box:8000/v1"
+        ],
+    ),
+    (
         "an address with a password",
         changed("http://box:8000/v1", "https://me:pw@box/v1"),
         [
@@ -215,3 +257,19 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "lines"), [mistake[1:] for mistake in MISTAKES], ids=[name for name, *_ in MISTAKES])
 def test_a_mistake_is_told_by_its_line_with_what_would_be_right(tmp_path, text, lines):
     assert said(tmp_path, text) == lines
+
+
+ADDRESSES = [
+    "http://box",
+    "https://box.example.org:443/v1/",
+    "http://127.0.0.1:8000/v1",
+    "http://[::1]:8000/v1",
+    "http://my_box-2:8000/a/b",
+    "https://api.example.org/client/v4/accounts/@me/ai/v1",
+    "https://größe.example/v1",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_is_right_is_taken_as_it_is(tmp_path, address):
+    assert said(tmp_path, changed("http://box:8000/v1", address)) == []

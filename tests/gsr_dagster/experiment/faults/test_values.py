@@ -64,6 +64,20 @@ MISTAKES = [
         ],
     ),
     (
+        "a number in words of its own that is out of bounds",
+        changed("temperature: 0.7, max", "top_p: 150%, max"),
+        [
+            "line 16, evaluation.direct.top_p: a number above 0 and at most 1 is wanted, as in top_p: 0.95, and it says '150%'"
+        ],
+    ),
+    (
+        "a number below 0 that YAML reads as text",
+        changed("learning_rate: 1e-4", "learning_rate: -1e-4"),
+        [
+            "line 27, students.qwen-gsr.training.learning_rate: a number above 0 is wanted, as in learning_rate: 0.0001, and it says '-1e-4'"
+        ],
+    ),
+    (
         "a list for a section",
         changed(section("benchmarks"), "benchmarks:\n  - source: x\n    samples: 8\n"),
         [

@@ -24,14 +24,13 @@ from typing import Any, Self
 import dagster as dg
 
 from gsr_dagster.operations.alerts.ended_runs import ENDS, alerts_of, page_address
-from resources.alerts import (
+from resources.alerts.messages import Message, digest
+from resources.alerts.receivers import (
     RECEIVERS,
-    Message,
     NotDeliveredError,
     Receiver,
     RefusedError,
     configured,
-    digest,
 )
 
 TICK_SECONDS = 30  # no message is begun later in a tick: Dagster gives up on a tick after 60 s

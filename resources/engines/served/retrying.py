@@ -1,4 +1,4 @@
-"""Trying again: what may pass, how long to wait, and what ends a run at once."""
+"""Retries of a server: which errors are tried again, how long to wait, and which end a run at once."""
 
 from typing import Any
 
@@ -29,7 +29,10 @@ def is_for_people(error: BaseException) -> bool:
 
 
 def retrying(retries: int) -> Any:
-    """Return what tries a call again after what may pass, later each time, and not before the server says."""
+    """Return a wrapper that tries a call again after errors that may pass.
+
+    Each pause is longer than the one before, and never shorter than the server asks for.
+    """
     from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
     by_chance = wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE)

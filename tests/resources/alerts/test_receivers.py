@@ -1,43 +1,24 @@
-"""Messages and receivers: real HTTP on loopback, and moto's SNS."""
+"""Receivers: real HTTP on loopback, and moto's SNS."""
 
-import json
 import sys
 from dataclasses import replace
 
 import pytest
 from dagster._utils.error import serializable_error_info_from_exc_info
-from hypothesis import given
-from hypothesis import strategies as st
 
-from resources.alerts import (
-    LONGEST,
+from resources.alerts.messages import Message
+from resources.alerts.receivers import (
     AlertSettingError,
-    Message,
     NotDeliveredError,
     RefusedError,
     Slack,
     SnsTopic,
     Webhook,
     configured,
-    slack_text,
 )
 from tests.journeys.serving import free_port
+from tests.resources.alerts.examples import FAILED_CHECK
 
-FAILED_CHECK = Message(
-    id="0123456789abcdef",
-    kind="check failed",
-    severity="WARN",
-    time="2025-01-01T00:00:00+00:00",
-    run_id="7f3a",
-    job="base_evaluation",
-    link="http://page/runs/7f3a",
-    asset="base/candidate_pools",
-    check="pool_complete",
-    partition="sums|llama-tiny",
-    experiment="demo",
-    description="A candidate is missing.",
-    measured={"candidates": 95, "expected": 96},
-)
 SECRET = "T000SECRET"
 
 
@@ -107,18 +88,3 @@ def test_a_setting_that_is_no_address_is_refused_without_being_repeated(monkeypa
             configured(name)
         assert SECRET not in str(caught.value)
     assert configured("webhook") is None
-
-
-ANYTHING = st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "L", "P", "S"]))
-
-
-@given(ANYTHING, st.floats() | ANYTHING)
-def test_whatever_a_model_wrote_stays_on_its_line_and_mentions_no_one(text, value):
-    message = replace(FAILED_CHECK, description=f"a{text}<!channel>"[:LONGEST], measured={"seen": value})
-    told = slack_text(message)
-    assert "<" not in told
-    assert ">" not in told
-    assert all(character.isprintable() for character in told.replace("\n", ""))
-    assert told.count("\n") == FAILED_CHECK.text().count("\n")
-    told.encode()
-    json.dumps(message.document(), allow_nan=False).encode()

@@ -7,8 +7,8 @@ import pytest
 
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.loading import SHIPPED, load_experiment
-from gsr_dagster.operations.alert_sensors import alert_sensors, tell
-from resources.alerts import RECEIVERS, AlertSettingError, NotDeliveredError, Slack, Webhook
+from gsr_dagster.operations.alerts.sensors import alert_sensors, tell
+from resources.alerts.receivers import RECEIVERS, AlertSettingError, NotDeliveredError, Slack, Webhook
 
 log = logging.getLogger(__name__)
 PARTITIONS = dg.StaticPartitionsDefinition(["sums", "knights"])
@@ -187,7 +187,7 @@ def test_a_failed_run_and_its_checks_are_one_message(instance, hook, inbox):
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
     now = [1_000_000.0]
-    monkeypatch.setattr("gsr_dagster.operations.alert_sensors.time.time", lambda: now[0])
+    monkeypatch.setattr("gsr_dagster.operations.alerts.sensors.time.time", lambda: now[0])
     return now
 
 
@@ -248,7 +248,7 @@ def test_a_daemon_that_dies_before_it_notes_an_answer_repeats_that_one_message_w
     run(instance, broken)
     with monkeypatch.context() as patched:
         patched.setattr(
-            "gsr_dagster.operations.alert_sensors.Position.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            "gsr_dagster.operations.alerts.sensors.Position.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
             tell(instance, "webhook", hook, log)
