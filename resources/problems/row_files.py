@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,10 @@ def read_rows(path: Path) -> Iterator[Row]:
         else:
             yield from _text(path)
     except UnicodeDecodeError:
+        if zipfile.is_zipfile(path):
+            raise RowFileError(
+                f"{path} is a ZIP archive or a spreadsheet: save its rows as CSV or JSON lines"
+            ) from None
         raise RowFileError(f"{path} is not text in UTF-8: save it as UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
         raise RowFileError(f"{path} cannot be read: {error}") from None

@@ -38,11 +38,18 @@ def killed_after(step: int, saves: Saves, scratch: Path, model: Path, **settings
     "settings",
     [
         {},
-        {"lora": None, "trainer": {"neftune_noise_alpha": 5.0, "weight_decay": 0.1}},
-        {"trainer": {"optim": "adafactor", "lr_scheduler_type": "cosine_with_restarts"}},
+        {
+            "lora": None,
+            "trainer": {
+                "neftune_noise_alpha": 5.0,
+                "weight_decay": 0.1,
+                "optim": "adafactor",
+                "lr_scheduler_type": "cosine_with_restarts",
+            },
+        },
         {"processes": 2},
     ],
-    ids=["an adapter", "all weights, with noise", "another optimiser", "two processes"],
+    ids=["an adapter", "all weights, with noise and another optimiser", "two processes"],
 )
 def test_the_weights_are_those_of_a_training_that_was_never_killed(small_model, tmp_path, settings):
     whole = train(small_model, tmp_path / "whole", **EACH_STEP, **settings)
