@@ -9,7 +9,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
+import tests.small_model
 from resources.store.files import cache_folder
 from resources.store.hashes import sha256
 from tests import emulators
@@ -23,11 +25,24 @@ hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a real model that is right on about seven of ten small sums."""
+def small_model(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """The folder of a real model that is right on about seven of ten small sums.
+
+    It is trained once, a minute and more, and kept in pytest's cache for all processes and later runs.
+    """
+    import torch
+
+    assert pytestconfig.cache is not None
+    source = sha256(Path(tests.small_model.__file__).read_bytes() + torch.__version__.encode())
+    kept = pytestconfig.cache.mkdir(f"small-model-{source[:16]}") / "model"
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            trained = tmp_path_factory.mktemp("trained")
+            train_small_model(trained)
+            shutil.copytree(trained, kept.with_suffix(".partial"), dirs_exist_ok=True)
+            kept.with_suffix(".partial").rename(kept)
     folder = tmp_path_factory.mktemp("model")
-    train_small_model(folder)
-    return folder
+    return shutil.copytree(kept, folder, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
