@@ -37,10 +37,9 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
     kept = pytestconfig.cache.mkdir(f"small-model-{source[:16]}") / "model"
     with FileLock(kept.with_suffix(".lock")):
         if not kept.exists():
-            trained = tmp_path_factory.mktemp("trained")
-            train_small_model(trained)
-            shutil.copytree(trained, kept.with_suffix(".partial"), dirs_exist_ok=True)
-            kept.with_suffix(".partial").rename(kept)
+            partial = kept.with_suffix(".partial")
+            train_small_model(partial)
+            partial.rename(kept)
     folder = tmp_path_factory.mktemp("model")
     return shutil.copytree(kept, folder, dirs_exist_ok=True)
 

@@ -17,8 +17,14 @@ from resources.engines.served.refusals import AnswerError, is_an_error, server_e
 from resources.texts import storable
 
 THINKING_FIELDS = (
-    *("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "reasoning_text"),
-    *("thought", "thoughts"),
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "reasoning_details",
+    "thinking_blocks",
+    "reasoning_text",
+    "thought",
+    "thoughts",
 )
 # Of a list of parts: what holds thinking, and what holds text.
 THINKING_PARTS = ("thinking", "redacted_thinking", "reasoning", "summary_text")
