@@ -108,8 +108,13 @@ def server_error(told: Any) -> AnswerError:
         refused = prompt or any(REFUSED.search(name) for name in telling)
         status = None if passing else 401 if people else 400 if refused else None
     else:
-        passing = status in (408, 409, 425, 429) or status >= 500 or any(PASSING.search(name) for name in names)
+        passing = status_may_pass(status) or any(PASSING.search(name) for name in names)
     return AnswerError(f"the server says: {said or told}", passing, status, next(iter(names), None), told)
+
+
+def status_may_pass(status: int) -> bool:
+    """Return whether a status of HTTP tells of a fault, or of a refusal for now, that another try may be spared."""
+    return status in (408, 409, 425, 429) or status >= 500
 
 
 def is_an_error(told: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from resources.engines.served.refusals import FOR_PEOPLE, AnswerError, refused_prompt
+from resources.engines.served.refusals import FOR_PEOPLE, AnswerError, refused_prompt, status_may_pass
 
 LONGEST_PAUSE = 60.0
 SPENT_QUOTA = ("insufficient_quota", "billing_hard_limit_reached")
@@ -17,7 +17,7 @@ def may_pass(error: BaseException) -> bool:
     if refused_prompt(error):
         return False
     if isinstance(error, APIStatusError) and not isinstance(error, APIResponseValidationError):
-        return (error.status_code in (408, 409, 425, 429) or error.status_code >= 500) and not is_for_people(error)
+        return status_may_pass(error.status_code) and not is_for_people(error)
     # A broken body is a ValueError of the JSON parser.
     return isinstance(error, APIConnectionError | APIResponseValidationError | ValueError)
 
