@@ -14,13 +14,12 @@ import numpy as np
 
 from assets.grading import references
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, MAJORITY, SELF_REFINEMENT
-from gsr_dagster.experiment.aggregations.base import BASE_REFINEMENT, BASE_VOTE, group_row
+from gsr_dagster.experiment.aggregations.base import BASE_REFINEMENT, BASE_VOTE, OWN_VOTE, group_row, voted_row
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import AggregationScore, AggregationSummary
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
-from gsr_dagster.method.voting import majority_vote, vote_winner
 from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points
 
@@ -67,11 +66,7 @@ def _always(pool: CandidatePool, gaps: Sequence[Row]) -> Iterator[Row]:
     """Yield the vote of each group, and its refinement from the gap report's rows, where it has one."""
     by_group = {row["group_id"]: row for row in gaps}
     for group, members in pool.groups:
-        classes = [row["answer_class"] for row in members]
-        winner = vote_winner(classes)
-        right = next((row["answer_class"] for row in members if row["correct"]), None)
-        voted = next((row["answer"] for row in members if winner is not None and row["answer_class"] == winner), None)
-        yield group_row(MAJORITY, group, members, correct=majority_vote(classes, right), answer=voted)
+        yield voted_row(MAJORITY, group, members)
         gap = by_group.get(group.id)
         if gap is None:  # recorded samples that nobody refined
             continue
@@ -87,6 +82,9 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
     for row in rows:
         by_name.setdefault(row["aggregation"], []).append(row)
     vote = {row["group_id"]: row["correct"] for row in by_name[MAJORITY]}
+    groups = len(vote)
+    for name in experiment.aggregations:
+        vote |= {row["group_id"]: row["correct"] for row in by_name.get(name + OWN_VOTE, ())}
     scores = [_score(name, name, by_name[name], vote, seed) for name in ALWAYS_AGGREGATED if by_name[name]]
     figures: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, aggregation in experiment.aggregations.items():
@@ -94,8 +92,8 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
             scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
         for figure, value in aggregation.figures(name, by_name, k, seed).items():
             figures[figure][name] = value
-    own = {figure: figures.pop(figure, {}) for figure in ("planned", "order", "crossed")}
-    return AggregationSummary(len(vote), scores, **own, further=dict(figures))
+    own = {figure: figures.pop(figure, {}) for figure in ("planned", "order", "crossed", "populations")}
+    return AggregationSummary(groups, scores, **own, further=dict(figures))
 
 
 def score_table(scores: Sequence[AggregationScore]) -> dg.MetadataValue:

@@ -13,6 +13,7 @@ from gsr_dagster.commands.tables import (
     controls_table,
     crossed_table,
     pool_table,
+    population_table,
     score_table,
 )
 from gsr_dagster.experiment.experiment import Experiment
@@ -53,8 +54,8 @@ def print_report(experiment: Experiment) -> None:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
         console.print(aggregation_table(aggregations))
-        for table in (controls_table(aggregations), crossed_table(aggregations)):
-            if table is not None:
+        for write in (controls_table, crossed_table, population_table):
+            if (table := write(aggregations)) is not None:
                 console.print(table)
         missing += untabled
     if store.manifest(comparison) is None:

@@ -84,6 +84,23 @@ def crossed_table(rows: Sequence[ReportedAggregations]) -> Table | None:
     return table
 
 
+def population_table(rows: Sequence[ReportedAggregations]) -> Table | None:
+    """Return what each round made of whole populations of answers, None where no aggregation has any."""
+    held = [(row, *named) for row in rows for named in row.populations.items()]
+    if not held:
+        return None
+    table = new_table("populations of answers by round, in percent", "benchmark", "model", "aggregation")
+    for label in ("round", "pass@1", "vote of all", "any right", "distinct", "tokens"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row, name, rounds in held:
+        for population in rounds:
+            scores = (population.pass_at_1, population.maj_at_n, population.pass_at_n)
+            percents = (percent(score.estimate) for score in scores)
+            told = f"{population.distinct_answers:.1f}", f"{population.tokens:.0f}"
+            table.add_row(row.benchmark, row.subject, name, str(population.round), *percents, *told)
+    return table
+
+
 def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -> Iterator[Table]:
     """Yield the differences of each student to its base, paired over problems."""
     for name, student in experiment.students.items():

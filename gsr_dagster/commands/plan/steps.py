@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from gsr_dagster.experiment.aggregations.base import Pools
 from gsr_dagster.experiment.datasets import REGISTRY
 from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
@@ -146,15 +147,20 @@ class Planned:
         """Yield what the aggregations of a subject's groups draw, over all benchmarks."""
         k, benchmarks = self.experiment.k, self.experiment.benchmarks
         candidate = self.experiment.rollout("direct", subject).max_new_tokens
-        groups = sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items())
+        pools = Pools(
+            benchmarks=len(benchmarks),
+            problems=sum(self.problems[name] for name in benchmarks),
+            candidates=sum(self.problems[name] * benchmark.samples for name, benchmark in benchmarks.items()),
+            groups=sum(self.problems[name] * (benchmark.samples // k) for name, benchmark in benchmarks.items()),
+            k=k,
+        )
         lane = "student" if subject in self.experiment.students else "base"
         for name, aggregation in self.experiment.aggregations_of(lane).items():
             if not aggregation.draws:
                 continue
             sampler, stage = aggregation.refiner or model, "direct" if aggregation.direct else "refinement"
             rollout = self.experiment.rollout(stage, aggregation.refiner or subject)
-            solved = sum(self.problems[name] for name in benchmarks)
-            prompts, samples = (solved, solved) if aggregation.direct else aggregation.cost(groups, k, len(benchmarks))
+            prompts, samples = aggregation.cost(pools)
             lengths = (
                 self.direct(name, subject) if aggregation.direct else self.refinement(name, sampler, candidate)
                 for name in benchmarks

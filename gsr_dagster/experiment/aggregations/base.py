@@ -15,6 +15,7 @@ from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import Group
 from gsr_dagster.method.prompts import Message, refinement_messages
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.voting import majority_vote, vote_winner
 
 # What an artifact will hold, as the assets have it: a kind only passes it on.
 Contents = Any
@@ -23,6 +24,19 @@ PromptWriter = Callable[[str, Sequence[str]], list[Message]]
 REFINE: PromptWriter = refinement_messages
 # The vote of a student's base, and the base's own refinement, on the base's groups.
 BASE_VOTE, BASE_REFINEMENT = "base/majority", "base/self_refinement"
+# Behind the name of an aggregation whose groups are not the pool's: the vote on those.
+OWN_VOTE = "/vote"
+
+
+@dataclass(frozen=True)
+class Pools:
+    """How much there is to aggregate: the sizes of a subject's pools, summed over ``benchmarks``."""
+
+    benchmarks: int
+    problems: int
+    candidates: int
+    groups: int
+    k: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,8 @@ class Aggregation(Section, ABC):
     gpus: ClassVar[int] = 0
     # Candidates that a group must have.
     least_k: ClassVar[int] = 1
+    # Whether it draws groups of k out of all candidates of a problem, so that there must be more than k.
+    subsets: ClassVar[bool] = False
 
     kind: Any  # each kind's own literal
 
@@ -134,9 +150,9 @@ class Aggregation(Section, ABC):
         """Return what only says how many rows there are."""
         return {}
 
-    def cost(self, groups: int, k: int, benchmarks: int) -> tuple[int, int]:
-        """Return how many prompts and samples it asks for, of ``groups`` in the pools of ``benchmarks``."""
-        return groups, groups
+    def cost(self, pools: Pools) -> tuple[int, int]:
+        """Return how many prompts and samples it asks for at most."""
+        return pools.groups, pools.groups
 
     def groups(self, pool: CandidatePool) -> list[ShownGroup]:
         """Return the groups it answers: the pool's own, where it says nothing else."""
@@ -156,6 +172,15 @@ class Aggregation(Section, ABC):
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return what its summary holds beside the score, from the rows of all aggregations by name."""
         return {}
+
+
+def voted_row(name: str, group: Group, members: Sequence[Row]) -> Row:
+    """Return the row of the vote of a group."""
+    classes = [row["answer_class"] for row in members]
+    winner = vote_winner(classes)
+    right = next((row["answer_class"] for row in members if row["correct"]), None)
+    voted = next((row["answer"] for row in members if winner is not None and row["answer_class"] == winner), None)
+    return group_row(name, group, members, correct=majority_vote(classes, right), answer=voted)
 
 
 def group_prompts(groups: Sequence[ShownGroup], ending: str = "") -> list[GroupPrompt]:

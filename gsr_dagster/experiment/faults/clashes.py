@@ -71,6 +71,13 @@ def _of_counts(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 f"{benchmark.samples} samples cannot fill a group of k={most} candidates: write {most} or more, "
                 "or a smaller k",
             )
+        for chosen, aggregation in experiment.aggregations.items():
+            if aggregation.subsets and benchmark.samples <= experiment.k:
+                yield (
+                    ("aggregations", chosen),
+                    f"its groups of k={experiment.k} are drawn out of more candidates: benchmarks.{name}.samples is "
+                    f"{benchmark.samples}, write {experiment.k + 1} or more",
+                )
     if experiment.evaluation.candidate_tokens < most:
         yield (
             ("evaluation", "candidate_tokens"),

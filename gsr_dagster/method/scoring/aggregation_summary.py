@@ -42,6 +42,23 @@ class PlannedStratum:
 
 
 @dataclass(frozen=True)
+class PopulationRound:
+    """The population of n answers a problem after a round of refinement, 0 for the candidates: fractions and means.
+
+    ``pass_at_1`` is the share of it that is right, ``maj_at_n`` its vote, ``pass_at_n`` whether some answer is
+    right. ``distinct_answers`` says how far it still differs, ``tokens`` what a problem has cost so far.
+    """
+
+    round: int
+    problems: int
+    pass_at_1: Interval
+    maj_at_n: Interval
+    pass_at_n: Interval
+    distinct_answers: float
+    tokens: float
+
+
+@dataclass(frozen=True)
 class CrossedReading:
     """A student's refinements of its base's groups, beside the vote on them and the base's own refinements: fractions."""
 
@@ -59,7 +76,8 @@ class AggregationSummary:
 
     ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
     how often an answer changes when a group is refined again; ``crossed`` what a student makes
-    of its base's groups; ``further`` what other kinds have to say, by figure and aggregation.
+    of its base's groups; ``populations`` the rounds of whole populations; ``further`` what other
+    kinds have to say, by figure and aggregation.
     """
 
     groups: int
@@ -68,6 +86,7 @@ class AggregationSummary:
     order: dict[str, dict[str, Interval]]
 
     crossed: dict[str, CrossedReading] = field(default_factory=dict)
+    populations: dict[str, list[PopulationRound]] = field(default_factory=dict)
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -81,6 +100,6 @@ class AggregationSummary:
         return {name: value if isinstance(value, Interval) else Interval(**value) for name, value in found.items()}
 
     def document(self) -> dict[str, Any]:
-        """Return the summary as it is stored: without ``crossed`` and ``further`` where there is nothing."""
-        may_lack = ("crossed", "further")
+        """Return the summary as it is stored: without what only some kinds say, where there is nothing."""
+        may_lack = ("crossed", "populations", "further")
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in may_lack or value}

@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -40,6 +42,7 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "usc": {"kind": "universal_self_consistency"},
                 "other": {"kind": "synthesis", "model": "llama-tiny"},
                 "twice": {"kind": "repeated_refinement"},
+                "rsa": {"kind": "recursive_self_aggregation", "rounds": 2},
                 "shuffled": {"kind": "shuffled_refinement"},
                 "greedy": {"kind": "greedy_direct"},
                 "blind": {"kind": "blind_refinement"},
@@ -77,10 +80,11 @@ def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
 def test_every_aggregation_answers_every_group_once(made):
     summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
     names = [entry["aggregation"] for entry in summary["aggregations"]]
-    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy", "blind"]
+    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "rsa", "shuffled", "greedy", "blind"]
     assert names == ["majority", "self_refinement", *named]
     rows = made.rows("aggregations")
-    assert {sum(row["aggregation"] == name for row in rows) for name in names} == {8 * 2}
+    answers = {name: sum(row["aggregation"] == name for row in rows) for name in names}
+    assert answers == dict.fromkeys(names, 8 * 2) | {"rsa": 8 * 4}
     gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
     scores = {entry["aggregation"]: entry["score"]["estimate"] for entry in summary["aggregations"]}
     assert scores["majority"] == pytest.approx(gap["maj_at_k"])
@@ -100,6 +104,49 @@ def test_the_second_round_is_shown_the_refinements_of_the_first(made):
     assert len(last) == 16
     for row in last:
         assert [rows[shown]["prompt_id"] for shown in row["candidate_ids"]] == [row["prompt_id"][:-1] + "1"] * 2
+
+
+def test_each_answer_of_a_population_reads_two_of_the_round_before(made):
+    drawn = {row["sample_id"]: row for row in made.rows("aggregation/rsa")}
+    assert len(drawn) == 8 * 4 * 2
+    chosen = set()
+    for row in drawn.values():
+        group, number, place = row["prompt_id"].rsplit("/", 2)
+        before = (
+            {f"llama-tiny/{row['problem_id']}/{index}" for index in range(4)}
+            if number == "r1"
+            else {f"{group}/r1/{index}/0" for index in range(4)}
+        )
+        assert len(row["candidate_ids"]) == 2
+        assert len(set(row["candidate_ids"]) & before) == 2
+        chosen.add((number, place, *(name[-1] for name in row["candidate_ids"])))
+    assert len(chosen) > 20  # of each problem, round and place anew
+
+
+def test_a_population_is_summed_up_round_by_round(made):
+    rounds = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary).populations["rsa"]
+    assert [population.round for population in rounds] == [0, 1, 2]
+    grades = made.rows("graded_candidates")
+    tokens = Counter[str]()
+    for row in [*grades, *made.rows("aggregation/rsa")]:
+        tokens[row["problem_id"]] += row["generated_tokens"]
+    assert rounds[-1].tokens == np.mean(list(tokens.values()))
+    by_problem = {row["problem_id"]: [] for row in grades}
+    for row in grades:
+        by_problem[row["problem_id"]].append(row)
+    first = rounds[0]
+    assert first.problems == 8
+    assert first.pass_at_1.estimate == np.mean([row["correct"] for row in grades])
+    assert first.pass_at_n.estimate == np.mean([any(r["correct"] for r in rows) for rows in by_problem.values()])
+    answers = [{r["answer_class"] for r in rows} - {None} for rows in by_problem.values()]
+    assert first.distinct_answers == np.mean([len(classes) for classes in answers])
+    entry = {
+        e["aggregation"]: e
+        for e in made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary["aggregations"]
+    }["rsa"]
+    assert entry["score"]["estimate"] == pytest.approx(rounds[-1].pass_at_1.estimate)
+    gain = rounds[-1].pass_at_1.estimate - first.maj_at_n.estimate
+    assert entry["difference"]["estimate"] == pytest.approx(gain)
 
 
 def test_another_order_shows_the_same_candidates_and_the_same_order_shows_them_as_they_were(made):
@@ -145,7 +192,7 @@ def test_a_blind_refinement_is_shown_no_candidate_and_held_against_one_that_was(
 
 
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):
-    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "shuffled", "greedy", "blind")
+    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "rsa", "shuffled", "greedy", "blind")
     before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
     assert made.run() == 0
     assert made.run(**PLAN) == 3  # itself, the table, the report

@@ -13,6 +13,7 @@ from gsr_dagster.commands.plan.steps import Step, plan
 from gsr_dagster.experiment.aggregations.kinds.greedy_direct import GreedyDirect
 from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
 from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
+from gsr_dagster.experiment.aggregations.kinds.recursive_self_aggregation import RecursiveSelfAggregation
 from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
 from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import ShuffledRefinement
 from gsr_dagster.experiment.aggregations.kinds.universal_self_consistency import UniversalSelfConsistency
@@ -45,6 +46,7 @@ def test_every_aggregation_that_draws_is_counted():
     named = {
         "usc": UniversalSelfConsistency(kind="universal_self_consistency"),
         "twice": RepeatedRefinement(kind="repeated_refinement", rounds=2),
+        "rsa": RecursiveSelfAggregation(kind="recursive_self_aggregation", rounds=3),
         "shuffled": ShuffledRefinement(kind="shuffled_refinement"),
         "planned": PlannedRefinement(kind="planned_refinement", groups_per_stratum=10),
         "scores": RecordedScores(kind="recorded_scores", path=Path("scores.jsonl")),
@@ -53,6 +55,7 @@ def test_every_aggregation_that_draws_is_counted():
     groups, k = drawn["self_refinements"], experiment.k
     assert (drawn["usc"], drawn["twice"], drawn["shuffled"]) == (groups, groups * (k + 1), groups * 2)
     assert drawn["planned"] == len(experiment.benchmarks) * (k + 1) * 10
+    assert drawn["rsa"] == 3 * drawn["candidate_pools"]
     assert "scores" not in drawn
 
 

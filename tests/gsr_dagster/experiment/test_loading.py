@@ -156,6 +156,15 @@ def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path)
     assert "aggregations.shuffled: a group of k=1 candidate has no other order" in refusal(document, tmp_path)
 
 
+def test_groups_are_drawn_out_of_more_candidates_than_one_group_has(document, tmp_path):
+    benchmark = next(iter(document["benchmarks"].values()))
+    benchmark["samples"] = document["k"]
+    document["aggregations"] = {"rsa": {"kind": "recursive_self_aggregation"}}
+    refused = refusal(document, tmp_path)
+    assert f"aggregations.rsa: its groups of k={document['k']} are drawn out of more candidates" in refused
+    assert f"write {document['k'] + 1} or more" in refused
+
+
 def test_recorded_samples_can_be_scored_but_nothing_else_can_be_drawn_of_them(document, tmp_path):
     (scales,) = document["families"].values()
     scales["135m"]["engine"] = {"kind": "recorded", "path": "samples"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Work, group_row
+from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Pools, Work, group_row
 from gsr_dagster.experiment.aggregations.refined import refinement_minus
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool
@@ -24,6 +24,9 @@ class GreedyDirect(Aggregation):
 
     def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
         return {"pool": fingerprints.pool, "rollout": {**fingerprints.direct_rollout(), "temperature": 0.0}}
+
+    def cost(self, pools: Pools) -> tuple[int, int]:
+        return pools.problems, pools.problems
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         return work.greedy_direct()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gsr_dagster.experiment.aggregations.base import Fingerprints
+from gsr_dagster.experiment.aggregations.base import Fingerprints, Pools
 from gsr_dagster.experiment.aggregations.refined import Refined
 from gsr_dagster.experiment.settings import Count
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
@@ -28,8 +28,8 @@ class PlannedRefinement(Refined):
     def wanted(self) -> dict[str, Any]:
         return {"groups_per_stratum": self.groups_per_stratum}
 
-    def cost(self, groups: int, k: int, benchmarks: int) -> tuple[int, int]:
-        planned = benchmarks * (k + 1) * self.groups_per_stratum
+    def cost(self, pools: Pools) -> tuple[int, int]:
+        planned = pools.benchmarks * (pools.k + 1) * self.groups_per_stratum
         return planned, planned
 
     def groups(self, pool: CandidatePool) -> list[ShownGroup]:

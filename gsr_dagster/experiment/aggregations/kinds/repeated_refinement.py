@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Work, group_prompts
+from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Pools, Work, group_prompts
 from gsr_dagster.experiment.aggregations.refined import Refined, refined_row
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.prompts import summarise
@@ -25,8 +25,8 @@ class RepeatedRefinement(Refined):
     def wanted(self) -> dict[str, Any]:
         return {"rounds": self.rounds}
 
-    def cost(self, groups: int, k: int, benchmarks: int) -> tuple[int, int]:
-        return groups * self.rounds, groups * (k * (self.rounds - 1) + 1)
+    def cost(self, pools: Pools) -> tuple[int, int]:
+        return pools.groups * self.rounds, pools.groups * (pools.k * (self.rounds - 1) + 1)
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         prompts = {prompt.id: prompt for prompt in group_prompts(pool.groups)}

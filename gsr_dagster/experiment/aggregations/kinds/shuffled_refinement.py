@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Work, group_prompts
+from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Pools, Work, group_prompts
 from gsr_dagster.experiment.aggregations.refined import Refined, refined_row
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import reordered
@@ -21,8 +21,8 @@ class ShuffledRefinement(Refined):
 
     kind: Literal["shuffled_refinement"]
 
-    def cost(self, groups: int, k: int, benchmarks: int) -> tuple[int, int]:
-        return 2 * groups, 2 * groups
+    def cost(self, pools: Pools) -> tuple[int, int]:
+        return 2 * pools.groups, 2 * pools.groups
 
     def groups(self, pool: CandidatePool) -> list[ShownGroup]:
         return [pool.shown(reordered(group, pool.seed)) for group in pool.own_groups()]
