@@ -100,6 +100,12 @@ class AggregationRun:
             [{"candidate_id": id_, "score": score, "scored_tokens": 0} for id_, score in scores.items()]
         )
 
+    def refined_groups(self) -> list[Row]:
+        return self.run.read("gap_reports")
+
+    def computed(self, rows: Sequence[Row]) -> ArtifactContents:
+        return ArtifactContents(rows)
+
     @cached_property
     def _problems(self) -> dict[str, str]:
         return {row["problem_id"]: row["problem"] for row in self.run.problems()}

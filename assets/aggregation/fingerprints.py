@@ -40,6 +40,8 @@ class NamedAggregation(EvaluationStep):
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
         own = SelfRefinements(self.experiment, self.lane).upstream(partition)
+        if self.aggregation.of_refinements:
+            own = (*own, self.of(partition).artifact(GapReports.name))
         return (*own, *_of_base(self, [self.aggregation], partition, GradedCandidates))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:

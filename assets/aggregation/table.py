@@ -92,7 +92,7 @@ def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> Aggre
             scores.append(_score(name, aggregation.kind, by_name[name], vote, seed))
         for figure, value in aggregation.figures(name, by_name, k, seed).items():
             figures[figure][name] = value
-    own = {figure: figures.pop(figure, {}) for figure in ("planned", "order", "crossed", "populations")}
+    own = {figure: figures.pop(figure, {}) for figure in ("planned", "order", "crossed", "populations", "points")}
     return AggregationSummary(groups, scores, **own, further=dict(figures))
 
 

@@ -116,6 +116,14 @@ class Work(Protocol):
         """Read every candidate's score from a file."""
         ...
 
+    def refined_groups(self) -> list[Row]:
+        """Return the gap report's rows: the vote and the refinement of every refined group."""
+        ...
+
+    def computed(self, rows: Sequence[Row]) -> Contents:
+        """Keep rows that the kind worked out itself."""
+        ...
+
 
 class Aggregation(Section, ABC):
     """One way to make an answer of a group of candidates."""
@@ -126,6 +134,8 @@ class Aggregation(Section, ABC):
     paired: ClassVar[bool] = True
     # Whether its groups are those of the student's base, so that only students have it.
     of_base: ClassVar[bool] = False
+    # Whether it is made from the refinements of the gap report.
+    of_refinements: ClassVar[bool] = False
     # Whether it asks for one direct solution a problem, in place of something to each group.
     direct: ClassVar[bool] = False
     # GPUs that it asks for by itself, without those of a model that it samples.
@@ -172,6 +182,15 @@ class Aggregation(Section, ABC):
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return what its summary holds beside the score, from the rows of all aggregations by name."""
         return {}
+
+
+def whole_problems(pool: CandidatePool, more_than: int = 0) -> list[ShownGroup]:
+    """Return all candidates of each problem that has more than so many, as a group."""
+    return [
+        pool.shown(Group(f"{problem_id}/all", problem_id, tuple(range(len(rows)))))
+        for problem_id, rows in pool.by_problem.items()
+        if len(rows) > more_than
+    ]
 
 
 def voted_row(name: str, group: Group, members: Sequence[Row]) -> Row:

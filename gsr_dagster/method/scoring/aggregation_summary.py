@@ -1,10 +1,14 @@
 """What a table of aggregations says: each one's score beside the vote on the same groups, and its cost."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gsr_dagster.method.scoring.intervals import Interval
+import numpy as np
+
+from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean
 
 # What the kinds that are controls say of a refinement, and of which groups.
 CONTROLLED = {
@@ -59,6 +63,16 @@ class PopulationRound:
 
 
 @dataclass(frozen=True)
+class CostPoint:
+    """An aggregation in one of several settings: its score as a fraction, and what an answer cost in mean samples and tokens."""
+
+    setting: str
+    score: Interval
+    samples: float
+    tokens: float
+
+
+@dataclass(frozen=True)
 class CrossedReading:
     """A student's refinements of its base's groups, beside the vote on them and the base's own refinements: fractions."""
 
@@ -76,8 +90,8 @@ class AggregationSummary:
 
     ``planned`` holds, by aggregation, the score by number of correct candidates; ``order``
     how often an answer changes when a group is refined again; ``crossed`` what a student makes
-    of its base's groups; ``populations`` the rounds of whole populations; ``further`` what other
-    kinds have to say, by figure and aggregation.
+    of its base's groups; ``populations`` the rounds of whole populations; ``points`` what a kind
+    comes to in each of its settings; ``further`` what other kinds have to say, by figure and aggregation.
     """
 
     groups: int
@@ -87,6 +101,7 @@ class AggregationSummary:
 
     crossed: dict[str, CrossedReading] = field(default_factory=dict)
     populations: dict[str, list[PopulationRound]] = field(default_factory=dict)
+    points: dict[str, list[CostPoint]] = field(default_factory=dict)
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -101,5 +116,15 @@ class AggregationSummary:
 
     def document(self) -> dict[str, Any]:
         """Return the summary as it is stored: without what only some kinds say, where there is nothing."""
-        may_lack = ("crossed", "populations", "further")
+        may_lack = ("crossed", "populations", "points", "further")
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in may_lack or value}
+
+
+def cost_point(setting: str, rows: Sequence[Row], seed: int) -> CostPoint:
+    """Return what the rows of an aggregation in one setting come to, a row an answer with its ``samples``."""
+    return CostPoint(
+        setting,
+        bootstrap_mean([row["problem_id"] for row in rows], [row["correct"] for row in rows], seed),
+        samples=float(np.mean([row["samples"] for row in rows])),
+        tokens=float(np.mean([row["tokens"] for row in rows])),
+    )

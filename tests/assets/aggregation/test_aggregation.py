@@ -43,6 +43,8 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "other": {"kind": "synthesis", "model": "llama-tiny"},
                 "twice": {"kind": "repeated_refinement"},
                 "rsa": {"kind": "recursive_self_aggregation", "rounds": 2},
+                "adaptive": {"kind": "adaptive_consistency", "confidence": 0.85},
+                "unsure": {"kind": "selective_refinement"},
                 "shuffled": {"kind": "shuffled_refinement"},
                 "greedy": {"kind": "greedy_direct"},
                 "blind": {"kind": "blind_refinement"},
@@ -80,11 +82,24 @@ def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
 def test_every_aggregation_answers_every_group_once(made):
     summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
     names = [entry["aggregation"] for entry in summary["aggregations"]]
-    named = ["bon", "recorded", "genselect", "usc", "other", "twice", "rsa", "shuffled", "greedy", "blind"]
+    named = [
+        "bon",
+        "recorded",
+        "genselect",
+        "usc",
+        "other",
+        "twice",
+        "rsa",
+        "adaptive",
+        "unsure",
+        "shuffled",
+        "greedy",
+        "blind",
+    ]
     assert names == ["majority", "self_refinement", *named]
     rows = made.rows("aggregations")
     answers = {name: sum(row["aggregation"] == name for row in rows) for name in names}
-    assert answers == dict.fromkeys(names, 8 * 2) | {"rsa": 8 * 4}
+    assert answers == dict.fromkeys(names, 8 * 2) | {"rsa": 8 * 4, "adaptive": 8}
     gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
     scores = {entry["aggregation"]: entry["score"]["estimate"] for entry in summary["aggregations"]}
     assert scores["majority"] == pytest.approx(gap["maj_at_k"])
@@ -149,6 +164,40 @@ def test_a_population_is_summed_up_round_by_round(made):
     assert entry["difference"]["estimate"] == pytest.approx(gain)
 
 
+def test_an_adaptive_vote_draws_nothing_and_is_decided_with_all_candidates_at_the_latest(made):
+    summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
+    points = {point.setting: point for point in summary.points["adaptive"]}
+    all_of_them = {
+        row["problem_id"]: row["correct"] for row in made.rows("aggregations") if row["aggregation"] == "adaptive/vote"
+    }
+    assert len(all_of_them) == 8
+    assert points["decided"].score.estimate == pytest.approx(np.mean(list(all_of_them.values())))
+    assert points["beta 0.85"].samples <= points["beta 0.99"].samples == 4
+    entry = {entry.aggregation: entry for entry in summary.aggregations}["adaptive"]
+    assert entry.score == points["beta 0.85"].score
+    assert entry.tokens <= points["beta 0.99"].tokens
+
+
+def test_where_the_vote_is_unsure_the_refinement_stands_and_elsewhere_the_vote(made):
+    rows = made.rows("aggregations")
+    correct = {
+        name: {r["group_id"]: r["correct"] for r in rows if r["aggregation"] == name}
+        for name in ("majority", "self_refinement", "unsure")
+    }
+    for row in made.rows("aggregation/unsure"):
+        taken = "self_refinement" if row["agreeing"] < row["refined_below"] else "majority"
+        assert correct["unsure"][row["group_id"]] == correct[taken][row["group_id"]]
+    summary = made.store.summary(ArtifactKey("base/aggregations", PARTITION), AggregationSummary)
+    points = {point.setting: point for point in summary.points["unsure"]}
+    scores = {entry.aggregation: entry for entry in summary.aggregations}
+    assert list(points) == ["never", "under 1 of 2", "under 2 of 2", "always"]
+    assert points["never"].score == scores["majority"].score
+    assert (points["always"].score, points["always"].tokens) == (
+        scores["self_refinement"].score,
+        scores["self_refinement"].tokens,
+    )
+
+
 def test_another_order_shows_the_same_candidates_and_the_same_order_shows_them_as_they_were(made):
     refined = {row["prompt_id"]: row["candidate_ids"] for row in made.rows("self_refinements")}
     again = {row["prompt_id"]: row["candidate_ids"] for row in made.rows("aggregation/shuffled")}
@@ -192,7 +241,20 @@ def test_a_blind_refinement_is_shown_no_candidate_and_held_against_one_that_was(
 
 
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):
-    sampled = ("bon", "recorded", "genselect", "usc", "other", "twice", "rsa", "shuffled", "greedy", "blind")
+    sampled = (
+        "bon",
+        "recorded",
+        "genselect",
+        "usc",
+        "other",
+        "twice",
+        "rsa",
+        "adaptive",
+        "unsure",
+        "shuffled",
+        "greedy",
+        "blind",
+    )
     before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
     assert made.run() == 0
     assert made.run(**PLAN) == 3  # itself, the table, the report

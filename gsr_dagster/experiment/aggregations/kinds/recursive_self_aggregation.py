@@ -16,14 +16,14 @@ from gsr_dagster.experiment.aggregations.base import (
     Work,
     group_row,
     voted_row,
+    whole_problems,
 )
 from gsr_dagster.experiment.aggregations.refined import Refined
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
-from gsr_dagster.method.groups import Group
 from gsr_dagster.method.prompts import summarise
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.aggregation_summary import PopulationRound
+from gsr_dagster.method.scoring.aggregation_summary import PopulationRound, cost_point
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
 from gsr_dagster.method.voting import majority_vote
 
@@ -52,11 +52,7 @@ class RecursiveSelfAggregation(Refined):
 
     def groups(self, pool: CandidatePool) -> list[ShownGroup]:
         """Return all candidates of each problem that has more than k."""
-        return [
-            pool.shown(Group(f"{problem_id}/population", problem_id, tuple(range(len(rows)))))
-            for problem_id, rows in pool.by_problem.items()
-            if len(rows) > pool.k
-        ]
+        return whole_problems(pool, more_than=pool.k)
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         groups = self.groups(pool)
@@ -90,14 +86,18 @@ class RecursiveSelfAggregation(Refined):
                     cost += sum(row["generated_tokens"] for row in population)
                 for row in population:
                     answer = answer_of(summarise(row["text"], thinking_end), pool.domain) if number else row["answer"]
-                    yield {**group_row(self._of_round(name, number), group, members, answer=answer), "tokens": cost}
+                    counted = {"tokens": cost, "samples": len(members) * (number + 1)}
+                    yield {**group_row(self._of_round(name, number), group, members, answer=answer), **counted}
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
-        """Return ``populations``: what each round's population comes to, the candidates first."""
+        """Return ``populations``: what each round's population comes to, the candidates first; and ``points`` of its rounds."""
         if not rows.get(name):
             return {}
-        numbers = range(self.rounds + 1)
-        return {"populations": [_population(number, rows[self._of_round(name, number)], seed) for number in numbers]}
+        of_round = [rows[self._of_round(name, number)] for number in range(self.rounds + 1)]
+        return {
+            "populations": [_population(number, answers, seed) for number, answers in enumerate(of_round)],
+            "points": [cost_point(f"round {n}", answers, seed) for n, answers in enumerate(of_round) if n],
+        }
 
     def _of_round(self, name: str, number: int) -> str:
         return name if number == self.rounds else f"{name}/r{number}"
