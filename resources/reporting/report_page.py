@@ -15,6 +15,8 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.drawing import data_uri
+from resources.reporting.frontier import Frontier, frontiers
+from resources.reporting.frontier_plots import frontier_plot
 from resources.reporting.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
 from resources.reporting.numbers import between, correlation_text, percent, points, vote_and_refinement
 from resources.reporting.pool_plots import pool_plot
@@ -123,11 +125,20 @@ class Report:
         figures = self.scaling_figures()
         if needs_words(self.gaps):
             figures["pools"] = pool_plot(self.gaps)
+        for benchmark in self.experiment.benchmarks:
+            if of_benchmark := [row for row in self.frontiers if row.benchmark == benchmark]:
+                figures[f"frontier_{benchmark}"] = frontier_plot(of_benchmark)
         if self.comparison:
             figures["student_minus_base"] = difference_plot(self.comparison)
             if compared := [row for row in self.refined if row.subject in self._compared]:
                 figures["gap_parts"] = gap_parts_plot(compared)
         return figures
+
+    @cached_property
+    def frontiers(self) -> list[Frontier]:
+        """Every way to answer by its cost, of each evaluation that has more than a vote to compare."""
+        found = frontiers(self.gaps, self.curves, self.aggregations)
+        return [frontier for frontier in found if len(frontier.curves) > 1]
 
     def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:
         """Return the gap of a model or student by group size, the experiment's own k among them; none of what was not refined."""

@@ -142,8 +142,6 @@ class Aggregation(Section, ABC):
     gpus: ClassVar[int] = 0
     # Candidates that a group must have.
     least_k: ClassVar[int] = 1
-    # Whether it draws groups of k out of all candidates of a problem, so that there must be more than k.
-    subsets: ClassVar[bool] = False
 
     kind: Any  # each kind's own literal
 
@@ -159,6 +157,10 @@ class Aggregation(Section, ABC):
     def wanted(self) -> dict[str, Any]:
         """Return what only says how many rows there are."""
         return {}
+
+    def least_samples(self, k: int) -> int:
+        """Return how many candidates a problem must have."""
+        return k
 
     def cost(self, pools: Pools) -> tuple[int, int]:
         """Return how many prompts and samples it asks for at most."""

@@ -72,11 +72,11 @@ def _of_counts(experiment: Experiment) -> Iterator[tuple[Place, str]]:
                 "or a smaller k",
             )
         for chosen, aggregation in experiment.aggregations.items():
-            if aggregation.subsets and benchmark.samples <= experiment.k:
+            if benchmark.samples < (least := aggregation.least_samples(experiment.k)):
                 yield (
                     ("aggregations", chosen),
-                    f"its groups of k={experiment.k} are drawn out of more candidates: benchmarks.{name}.samples is "
-                    f"{benchmark.samples}, write {experiment.k + 1} or more",
+                    f"it needs {least} candidates a problem, and benchmarks.{name}.samples is {benchmark.samples}: "
+                    f"write {least} or more there",
                 )
     if experiment.evaluation.candidate_tokens < most:
         yield (

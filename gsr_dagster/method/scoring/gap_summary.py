@@ -4,7 +4,7 @@ Scores are fractions 0..1, differences are of fractions, and tokens are means.
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from gsr_dagster.method.scoring.scores import Graded, GroupScore
 # The scores that not every pool has.
 SCORED = ("pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
 # What is stored only where there is something to say.
-RARE = ("by_overlap", "problems_at_k", "groups_not_refined")
+RARE = ("by_overlap", "problems_at_k", "groups_not_refined", "vote_points")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,16 @@ class Stratum(ByCorrect):
     """The groups with ``n_correct`` of k candidates correct, with the intervals of their scores."""
 
     intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class VotePoint:
+    """maj@k over all subsets of k samples, of the ``problems`` that have as many, and the mean tokens of so many samples."""
+
+    k: int
+    problems: int
+    score: Interval
+    tokens: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,8 @@ class GapSummary(Scores):
     ``groups_not_refined`` counts groups of recorded samples that nobody refined; what needs a
     refinement is of the ``groups`` that have one, and None where none has. ``by_overlap`` holds the scores of the ``clean`` problems and of those
     ``overlapping`` with training problems, where some overlap. ``diagnostics`` says what the
-    refiner does with its candidates.
+    refiner does with its candidates. ``vote_points`` holds the vote at k = 1, 2, 4 ... and n with its
+    interval and cost; a report made before there were any has None.
     """
 
     unscored_problems: int
@@ -90,6 +101,7 @@ class GapSummary(Scores):
     diagnostics: dict[str, Interval | None] = field(default_factory=dict)
     problems_at_k: list[int] | None = None
     groups_not_refined: int = 0
+    vote_points: list[VotePoint] | None = None
 
     @property
     def problems_of_k(self) -> list[int]:
@@ -144,6 +156,7 @@ def gap_summary(
         tokens_per_refined_group=refined_tokens / len(groups) if groups else None,
         problems_at_k=curves.problems_at_k,
         groups_not_refined=sum(len(rows) // k for rows in samples.values()) - len(groups),
+        vote_points=_vote_points(curves, samples, seed),
     )
 
 
@@ -155,6 +168,17 @@ def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interv
         "self_ref_at_k": bootstrap_mean(of_group, [float(group.refined) for group in groups], seed),
         "refinement_gap": refinement_gap(groups, seed),
     }
+
+
+def _vote_points(curves: PoolCurves, samples: Mapping[str, Sequence[Graded]], seed: int) -> list[VotePoint]:
+    most = max(len(curve) for curve in curves.maj_at_k.values())
+    points = []
+    for k in sorted({2**power for power in range(most.bit_length())} | {most}):
+        having = [problem for problem, curve in curves.maj_at_k.items() if len(curve) >= k]
+        score = bootstrap_mean(having, [float(curves.maj_at_k[problem][k - 1]) for problem in having], seed)
+        of_problem = [sum(s.generated_tokens for s in samples[p]) / len(samples[p]) for p in having]
+        points.append(VotePoint(k, len(having), score, k * sum(of_problem) / len(having)))
+    return points
 
 
 def _stratum(stratum: ByCorrect, groups: Sequence[GroupScore], seed: int) -> Stratum:

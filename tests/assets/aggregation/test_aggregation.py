@@ -42,6 +42,7 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "usc": {"kind": "universal_self_consistency"},
                 "other": {"kind": "synthesis", "model": "llama-tiny"},
                 "twice": {"kind": "repeated_refinement"},
+                "passed": {"kind": "repeated_refinement", "widths": [4, 3, 2]},
                 "rsa": {"kind": "recursive_self_aggregation", "rounds": 2},
                 "adaptive": {"kind": "adaptive_consistency", "confidence": 0.85},
                 "unsure": {"kind": "selective_refinement"},
@@ -99,7 +100,7 @@ def test_every_aggregation_answers_every_group_once(made):
     assert names == ["majority", "self_refinement", *named]
     rows = made.rows("aggregations")
     answers = {name: sum(row["aggregation"] == name for row in rows) for name in names}
-    assert answers == dict.fromkeys(names, 8 * 2) | {"rsa": 8 * 4, "adaptive": 8}
+    assert answers == dict.fromkeys(names, 8 * 2) | {"passed": 8, "rsa": 8 * 4, "adaptive": 8}
     gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
     scores = {entry["aggregation"]: entry["score"]["estimate"] for entry in summary["aggregations"]}
     assert scores["majority"] == pytest.approx(gap["maj_at_k"])
@@ -119,6 +120,24 @@ def test_the_second_round_is_shown_the_refinements_of_the_first(made):
     assert len(last) == 16
     for row in last:
         assert [rows[shown]["prompt_id"] for shown in row["candidate_ids"]] == [row["prompt_id"][:-1] + "1"] * 2
+
+
+def test_each_round_reads_all_answers_of_the_one_before_in_its_own_width(made):
+    rows = {row["sample_id"]: row for row in made.rows("aggregation/passed")}
+    shown = {
+        number: [row["candidate_ids"] for row in rows.values() if f"/r{number}/" in row["sample_id"]]
+        for number in (1, 2, 3)
+    }
+    assert [len(shown[number]) for number in (1, 2, 3)] == [8 * 3, 8 * 2, 8]
+    assert {len(names) for names in shown[1]} == {4}
+    for number, width in ((2, 3), (3, 2)):
+        for names in shown[number]:
+            assert len(names) == width
+            assert {rows[name]["prompt_id"].rsplit("/", 1)[1] for name in names} == {f"r{number - 1}"}
+    summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
+    entry = {entry["aggregation"]: entry for entry in summary["aggregations"]}["passed"]
+    voted = [row["correct"] for row in made.rows("aggregations") if row["aggregation"] == "passed/vote"]
+    assert entry["difference"]["estimate"] == pytest.approx(entry["score"]["estimate"] - np.mean(voted))
 
 
 def test_each_answer_of_a_population_reads_two_of_the_round_before(made):

@@ -133,7 +133,7 @@ def test_a_repeated_key_and_broken_yaml_and_a_missing_file_are_refused(tmp_path)
         (
             "best",
             {"kind": "best"},
-            "there is no kind 'best'; there are blind_refinement, crossed_refinement, generative_selection",
+            "there is no kind 'best'; there are adaptive_consistency, blind_refinement, crossed_refinement",
         ),
         ("majority", {"kind": "generative_selection"}, "'majority' cannot name an aggregation"),
         ("my-own", {"kind": "generative_selection"}, "'my-own' cannot name an aggregation"),
@@ -156,13 +156,25 @@ def test_a_single_candidate_cannot_be_shown_in_another_order(document, tmp_path)
     assert "aggregations.shuffled: a group of k=1 candidate has no other order" in refusal(document, tmp_path)
 
 
-def test_groups_are_drawn_out_of_more_candidates_than_one_group_has(document, tmp_path):
-    benchmark = next(iter(document["benchmarks"].values()))
-    benchmark["samples"] = document["k"]
-    document["aggregations"] = {"rsa": {"kind": "recursive_self_aggregation"}}
-    refused = refusal(document, tmp_path)
-    assert f"aggregations.rsa: its groups of k={document['k']} are drawn out of more candidates" in refused
-    assert f"write {document['k'] + 1} or more" in refused
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [
+        ({"kind": "recursive_self_aggregation"}, 5),
+        ({"kind": "repeated_refinement", "widths": [8, 2]}, 8),
+    ],
+)
+def test_an_aggregation_of_more_candidates_than_there_are_is_refused(document, tmp_path, settings, least):
+    document["k"] = 4
+    name, benchmark = next(iter(document["benchmarks"].items()))
+    benchmark["samples"] = 4
+    document["aggregations"] = {"wide": settings}
+    told = f"aggregations.wide: it needs {least} candidates a problem, and benchmarks.{name}.samples is 4"
+    assert told in refusal(document, tmp_path)
+
+
+def test_widths_say_how_many_rounds_there_are(document, tmp_path):
+    document["aggregations"] = {"wide": {"kind": "repeated_refinement", "widths": [4, 2], "rounds": 3}}
+    assert "widths says how many rounds there are: leave rounds out" in refusal(document, tmp_path)
 
 
 def test_recorded_samples_can_be_scored_but_nothing_else_can_be_drawn_of_them(document, tmp_path):

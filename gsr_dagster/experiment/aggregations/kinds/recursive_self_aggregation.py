@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -39,13 +39,14 @@ class RecursiveSelfAggregation(Refined):
     drawn from it gives. It is held against the vote of all n candidates.
     """
 
-    subsets: ClassVar[bool] = True
-
     kind: Literal["recursive_self_aggregation"]
     rounds: Annotated[int, Field(ge=1)] = 3
 
     def wanted(self) -> dict[str, Any]:
         return {"rounds": self.rounds}
+
+    def least_samples(self, k: int) -> int:
+        return k + 1
 
     def cost(self, pools: Pools) -> tuple[int, int]:
         return pools.candidates * self.rounds, pools.candidates * self.rounds
