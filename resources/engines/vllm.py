@@ -158,6 +158,13 @@ class VLLMEngine(CountsByChat):
         )
 
 
+def context_length(folder: Path, trust_remote_code: bool) -> int:
+    """Return how many tokens of prompt and text vLLM gives a model, by its config alone: no weights are loaded."""
+    from vllm import EngineArgs  # pyright: ignore
+
+    return EngineArgs(model=str(folder), trust_remote_code=trust_remote_code).create_model_config().max_model_len
+
+
 def sampling(settings: RolloutSettings, chat: Chat, spent: int) -> dict[str, Any]:
     """Return vLLM's sampling parameters for what is left of the token limit. The texts are made of the tokens."""
     parameters = {

