@@ -20,7 +20,7 @@ page: .venv/demo  ## serve the Dagster page with everything that was materialize
 	@$(BIN)/gsr page
 
 test: .venv/dev  ## set up and run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 40
 
 test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (needs npm) and run the tests of their buckets
 	@npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3.35.0
