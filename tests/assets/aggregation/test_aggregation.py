@@ -17,6 +17,10 @@ from tests.running import run_experiment
 SUMS = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
 PARTITION = "sums|llama-tiny"
+NAMED = (
+    *("bon", "recorded", "genselect", "usc", "other", "twice", "passed", "rsa", "adaptive", "unsure", "shuffled"),
+    *("greedy", "blind"),
+)
 PLAN = {"plan": {"kind": "planned_refinement", "groups_per_stratum": 3}}
 
 
@@ -83,21 +87,7 @@ def made(small_model, reward_model_folder, tmp_path_factory) -> Made:
 def test_every_aggregation_answers_every_group_once(made):
     summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
     names = [entry["aggregation"] for entry in summary["aggregations"]]
-    named = [
-        "bon",
-        "recorded",
-        "genselect",
-        "usc",
-        "other",
-        "twice",
-        "rsa",
-        "adaptive",
-        "unsure",
-        "shuffled",
-        "greedy",
-        "blind",
-    ]
-    assert names == ["majority", "self_refinement", *named]
+    assert names == ["majority", "self_refinement", *NAMED]
     rows = made.rows("aggregations")
     answers = {name: sum(row["aggregation"] == name for row in rows) for name in names}
     assert answers == dict.fromkeys(names, 8 * 2) | {"passed": 8, "rsa": 8 * 4, "adaptive": 8}
@@ -260,24 +250,10 @@ def test_a_blind_refinement_is_shown_no_candidate_and_held_against_one_that_was(
 
 
 def test_one_more_aggregation_leaves_the_others_as_they_are(made):
-    sampled = (
-        "bon",
-        "recorded",
-        "genselect",
-        "usc",
-        "other",
-        "twice",
-        "rsa",
-        "adaptive",
-        "unsure",
-        "shuffled",
-        "greedy",
-        "blind",
-    )
-    before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
+    before = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in NAMED}
     assert made.run() == 0
     assert made.run(**PLAN) == 3  # itself, the table, the report
-    after = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in sampled}
+    after = {name: made.store.data_version(ArtifactKey(f"base/aggregation/{name}", PARTITION)) for name in NAMED}
     assert after == before
     graded = {row["candidate_id"]: row["correct"] for row in made.rows("graded_candidates")}
     planned = made.rows("aggregation/plan")
