@@ -20,6 +20,10 @@ HALF_WRITTEN = ".writing-"
 SECONDS_OF_A_DAY = 24 * 3600
 
 
+class FullDiskError(OSError):
+    """A disk or a quota has no room for a path; the message says what to do."""
+
+
 def cache_folder() -> Path:
     """Return the folder for what can be made or fetched again: $GSR_CACHE, or gsr in the user's cache folder."""
     if named := os.environ.get("GSR_CACHE"):
@@ -58,14 +62,17 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Say which path has no room, and what to do, where a block fails for it: the system's own error does not."""
+    """Say which path has no room, and what to do, where a block fails for it: the system's own error does not.
+
+    Raises FullDiskError; one of a block within this one names its own path, and stays.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in NO_ROOM or isinstance(error, FullDiskError):
             raise
         advice = "make room and run again, what is finished stays"
-        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
+        raise FullDiskError(error.errno, f"{error.strerror}: {advice}", str(path)) from None
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def test_a_full_disk_ends_the_run_with_what_to_do_and_no_traceback(points):
             # A line an asset: those that need nothing of each other fail side by side.
             assert len({line.partition(":")[0] for line in lines}) == len(lines), told
             assert all("No space left on device: make room and run again" in line for line in lines)
-            assert all("/home/artifacts/school/" in line for line in lines)
+            assert all("/home/artifacts/school/" in line for line in lines), lines
         else:
             assert len(lines) == 1
             assert "make room" in lines[0]
