@@ -50,6 +50,7 @@ EXAMPLES: dict[tuple[str, str], str] = {
     ("RecordedScores", "path"): "scores.jsonl",
     ("RewardModelScores", "source"): '"hf:ORG/NAME@main"',
     ("PlannedRefinement", "groups_per_stratum"): "20",
+    ("RepeatedRefinement", "widths"): "[8, 2]",
     ("Synthesis", "model"): "qwen2.5-72b",
     ("Evaluation", "direct"): "{temperature: 0.7, max_new_tokens: 4096}",
     ("Evaluation", "refinement"): "{temperature: 0.7, max_new_tokens: 4096}",

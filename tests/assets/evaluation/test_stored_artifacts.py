@@ -95,4 +95,8 @@ def test_the_document_of_a_refined_models_gap_report_has_not_changed():
         for number, group in enumerate(pool.own_groups())
     ]
     document = json.loads(json.dumps(gap_summary(pool, groups, 1).document()), parse_float=lambda x: round(float(x), 9))
+    votes = document.pop("vote_points")  # came later, and a report without it can still be read
+    assert {point["k"]: point["score"]["estimate"] for point in votes} == {
+        k: document["pool_maj_at_k"][k - 1] for k in (1, 2, 4, 6)
+    }
     assert digest(document) == DOCUMENT

@@ -18,9 +18,9 @@ from gsr_dagster.experiment.aggregations.base import (
     whole_problems,
 )
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
+from gsr_dagster.method.policies.stopping import CONFIDENCES, STOPPING_VERSION, StoppingRule, stopped
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import cost_point
-from gsr_dagster.method.stopping import CONFIDENCES, STOPPING_VERSION, StoppingRule, stopped
 
 
 class AdaptiveConsistency(Aggregation):

@@ -14,9 +14,9 @@ from gsr_dagster.experiment.aggregations.base import (
     voted_row,
 )
 from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.policies.selective import SELECTIVE_VERSION, VotedGroup, cross_fitted
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import cost_point
-from gsr_dagster.method.selective import SELECTIVE_VERSION, VotedGroup, cross_fitted
 
 
 class SelectiveRefinement(Aggregation):

@@ -5,7 +5,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.selective import VotedGroup, best_threshold, cross_fitted
+from gsr_dagster.method.policies.selective import VotedGroup, best_threshold, cross_fitted
 
 K = 3
 voted = st.builds(

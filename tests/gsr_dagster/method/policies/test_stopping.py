@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gsr_dagster.method.stopping import CONFIDENCES, decided, leads, leads_half, stopped
+from gsr_dagster.method.policies.stopping import CONFIDENCES, decided, leads, leads_half, stopped
 from gsr_dagster.method.voting import majority_vote, vote_winner
 
 classes = st.lists(st.sampled_from([0, 1, 2, None]), min_size=1, max_size=9)
