@@ -14,6 +14,8 @@ from gsr_dagster.method.scoring.intervals import Interval
 from resources.reporting.report_rows import ReportedAggregations, ReportedCurvePoint, ReportedGap
 
 VOTE, REFINE = "vote", "refine"
+# Scores that are this near are one: they were summed in another order.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def unbeaten(methods: Sequence[Method]) -> list[Method]:
     """Return the methods by cost for which none scores higher at their cost, and none as high at less."""
     best: list[Method] = []
     for method in sorted(methods, key=lambda method: (method.tokens, -method.score.estimate)):
-        if not best or method.score.estimate > best[-1].score.estimate:
+        if not best or method.score.estimate > best[-1].score.estimate + ROUNDING:
             best.append(method)
     return best
 

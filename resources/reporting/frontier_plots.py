@@ -20,7 +20,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 def frontier_plot(frontiers: Sequence[Frontier]) -> Figure:
     """Return the methods of one benchmark, a panel a subject: correct in percent against tokens, with the frontier."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     columns = min(len(frontiers), 3)
     figure, every = panels(len(frontiers), 6 if columns == 1 else 9 / columns, 3.2, columns=3, sharey=True)
@@ -40,7 +40,8 @@ def frontier_plot(frontiers: Sequence[Frontier]) -> Figure:
             axes.errorbar(x, y, yerr=bars, label=name, **shapes[name], **style)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="tokens for one answer (log axis)", ylabel="" if number % columns else "correct (%)")
         axes.set_title(frontier.subject, fontsize=9)
     legend_below(figure, every[0])

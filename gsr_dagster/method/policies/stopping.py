@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, lgamma
+from math import comb, fsum, lgamma
 from typing import Literal
 
 import numpy as np
@@ -115,7 +115,11 @@ def stopped(
             line = 1.0 if confidence is None else confidence
             at = next((n for n, value in enumerate(curves[rule], start=1) if value >= line), len(votes))
             found[rule, confidence].append((majority_vote(votes[:at], correct), at, int(spent[at - 1])))
-    return [Stopped(*point, *(float(mean) for mean in np.mean(drawn, axis=0))) for point, drawn in found.items()]
+    # The orders are a power of two and their sum is exact: a mean of equal votes is that vote.
+    return [
+        Stopped(*point, *(fsum(values) / ORDERS for values in zip(*drawn, strict=True)))
+        for point, drawn in found.items()
+    ]
 
 
 def _curve(votes: Sequence[Hashable | None], rule: StoppingRule) -> Iterator[float]:
