@@ -84,9 +84,11 @@ def _methods(
         yield Method(REFINE, f"k = {gap.k}", gap.intervals["self_ref_at_k"], gap.tokens_per_refined_group)
     for point in further:
         yield Method(REFINE, f"k = {point.k}", point.self_ref_at_k, point.tokens_per_refined_group)
-    for entry in table.aggregations if table else ():
-        if entry.aggregation not in (*ALWAYS_AGGREGATED, *(table.points if table else ())):
+    if table is None:
+        return
+    for entry in table.aggregations:
+        if entry.aggregation not in (*ALWAYS_AGGREGATED, *table.points):
             yield Method(entry.aggregation, "", entry.score, entry.tokens)
-    for name, points in table.points.items() if table else ():
+    for name, points in table.points.items():
         for point in points:
             yield Method(name, point.setting, point.score, point.tokens)

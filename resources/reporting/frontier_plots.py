@@ -11,7 +11,7 @@ from resources.reporting.frontier import REFINE, VOTE, Frontier
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "^oDvP*XhH<>"
+MARKERS = "oDvP*XhH<>"  # beside those of SHAPES
 SHAPES: dict[str, dict[str, Any]] = {
     VOTE: {"marker": "s", "color": "#777777"},
     REFINE: {"marker": "^", "color": COLOURS[1]},
@@ -26,7 +26,7 @@ def frontier_plot(frontiers: Sequence[Frontier]) -> Figure:
     figure, every = panels(len(frontiers), 6 if columns == 1 else 9 / columns, 3.2, columns=3, sharey=True)
     names = dict.fromkeys(name for frontier in frontiers for name in frontier.curves if name not in SHAPES)
     shapes = SHAPES | {
-        name: {"marker": MARKERS[1 + number % (len(MARKERS) - 1)], "color": COLOURS[number % len(COLOURS)]}
+        name: {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
         for number, name in enumerate(names)
     }
     for number, (axes, frontier) in enumerate(zip(every, frontiers, strict=True)):

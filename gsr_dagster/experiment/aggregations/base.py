@@ -195,13 +195,17 @@ def whole_problems(pool: CandidatePool, more_than: int = 0) -> list[ShownGroup]:
     ]
 
 
+def right_class(rows: Sequence[Row]) -> int | None:
+    """Return the answer class of the right answers among rows of one problem, None where none is right."""
+    return next((row["answer_class"] for row in rows if row["correct"]), None)
+
+
 def voted_row(name: str, group: Group, members: Sequence[Row]) -> Row:
     """Return the row of the vote of a group."""
     classes = [row["answer_class"] for row in members]
     winner = vote_winner(classes)
-    right = next((row["answer_class"] for row in members if row["correct"]), None)
     voted = next((row["answer"] for row in members if winner is not None and row["answer_class"] == winner), None)
-    return group_row(name, group, members, correct=majority_vote(classes, right), answer=voted)
+    return group_row(name, group, members, correct=majority_vote(classes, right_class(members)), answer=voted)
 
 
 def group_prompts(groups: Sequence[ShownGroup], ending: str = "") -> list[GroupPrompt]:

@@ -11,9 +11,9 @@ from gsr_dagster.experiment.aggregations.base import (
     Aggregation,
     Contents,
     Fingerprints,
-    Pools,
     Work,
     group_row,
+    right_class,
     voted_row,
     whole_problems,
 )
@@ -51,9 +51,6 @@ class AdaptiveConsistency(Aggregation):
         shaped = {"rule": self.rule, "confidence": self.confidence, "rules": STOPPING_VERSION}
         return {"pool": fingerprints.pool, "grader": fingerprints.grader, **shaped}
 
-    def cost(self, pools: Pools) -> tuple[int, int]:
-        return 0, 0
-
     def groups(self, pool: CandidatePool) -> list[ShownGroup]:
         return whole_problems(pool)
 
@@ -62,8 +59,7 @@ class AdaptiveConsistency(Aggregation):
         for group, members in self.groups(pool):
             classes = [row["answer_class"] for row in members]
             tokens = [row["generated_tokens"] for row in members]
-            right = next((row["answer_class"] for row in members if row["correct"]), None)
-            made = stopped(classes, tokens, right, self.points, f"{pool.seed}:{group.id}")
+            made = stopped(classes, tokens, right_class(members), self.points, f"{pool.seed}:{group.id}")
             rows += ({"problem_id": group.problem_id, **dataclasses.asdict(point)} for point in made)
         return work.computed(rows)
 

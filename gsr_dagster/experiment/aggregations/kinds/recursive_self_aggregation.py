@@ -15,6 +15,7 @@ from gsr_dagster.experiment.aggregations.base import (
     Pools,
     Work,
     group_row,
+    right_class,
     voted_row,
     whole_problems,
 )
@@ -126,7 +127,7 @@ def _population(number: int, rows: Sequence[Row], seed: int) -> PopulationRound:
     distinct = []
     for population in by_problem.values():
         classes = [row["answer_class"] for row in population]
-        right = next((row["answer_class"] for row in population if row["correct"]), None)
+        right = right_class(population)
         scores["pass_at_1"].append(float(np.mean([row["correct"] for row in population])))
         scores["maj_at_n"].append(majority_vote(classes, right))
         scores["pass_at_n"].append(float(right is not None))

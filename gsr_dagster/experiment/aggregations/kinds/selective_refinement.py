@@ -8,7 +8,6 @@ from gsr_dagster.experiment.aggregations.base import (
     Aggregation,
     Contents,
     Fingerprints,
-    Pools,
     Work,
     group_row,
     voted_row,
@@ -35,9 +34,6 @@ class SelectiveRefinement(Aggregation):
     def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
         chosen = {"grader": fingerprints.grader, "threshold": SELECTIVE_VERSION}
         return {**fingerprints.self_refinement(), **chosen}
-
-    def cost(self, pools: Pools) -> tuple[int, int]:
-        return 0, 0
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         members_of = {group.id: members for group, members in pool.groups}
