@@ -5,7 +5,7 @@ from itertools import groupby
 
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.method.answers import answer_of
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row, batches
 from resources.grading.grader import UNIT, Grader, Reference
 from resources.progress import Tracker, track

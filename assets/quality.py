@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gsr_dagster.method.prompt_audit import holds, unexpected_text
+from gsr_dagster.experiment.prompts import Prompts
+from gsr_dagster.method.prompting.prompt_audit import holds, unexpected_text
 from gsr_dagster.method.rejection_sampling import cut_off
 from gsr_dagster.method.rows import Row
 from resources.engines.base import UNASKED
@@ -123,15 +124,20 @@ def surplus_texts(
     problems: Mapping[str, Row],
     examples: Sequence[tuple[str, str]],
     summaries: Mapping[str, str | None],
+    prompts: Prompts,
 ) -> list[Surplus]:
     """Return the training rows whose prompt holds more than its instruction, its problem and its candidates.
 
-    ``problems`` are by their id, ``summaries`` by candidate id. Those with the gold in it come first.
+    ``problems`` are by their id, ``summaries`` by candidate id, and ``prompts`` word them. Those
+    with the gold in it come first.
     """
     found = []
     for row in training_set:
         problem = problems[row["problem_id"]]
         shown = [summaries[name] for name in row["candidate_ids"]] if row["kind"] == "refinement" else None
-        if text := unexpected_text(json.loads(row["messages"]), problem["problem"], examples, shown):
+        chat = json.loads(row["messages"])
+        if text := unexpected_text(
+            chat, problem["problem"], examples, shown, prompts.ask_direct, prompts.ask_refinement
+        ):
             found.append(Surplus(row["row_id"], text, holds(text, problem["answer"])))
     return sorted(found, key=lambda surplus: not surplus.holds_gold)

@@ -4,15 +4,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow.compute
 
 from assets.materializing import ArtifactContents
-from gsr_dagster.experiment.aggregations.base import REFINE, PromptWriter
+from gsr_dagster.experiment.aggregations.base import ChoicePrompt
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import CUT_MARK, NO_ANSWER, Message, fit_candidates
+from gsr_dagster.method.prompting.prompts import CUT_MARK, NO_ANSWER, Message, fit_candidates, refinement_messages
 from gsr_dagster.method.rejection_sampling import cut_off, ended_by_itself
 from resources.engines.base import UNASKED, Engine, surely_within
 from resources.engines.sample_log import Prompt, complete_samples
@@ -97,18 +98,20 @@ def candidates_chat(
     rollout: RolloutSettings,
     problem: str,
     summaries: Sequence[str | None],
-    write: PromptWriter = REFINE,
+    write: ChoicePrompt | None = None,
     before: Sequence[Message] = (),
 ) -> tuple[list[Message], int]:
     """Return the chat that shows candidates in their order, and how many were shortened.
 
-    It begins with the turns ``before``, of worked refinements.
+    It begins with the turns ``before``, of worked refinements. ``write`` writes it, in place of
+    the experiment's refinement prompt.
 
     They are within the token budget, and leave the context room for an answer of the
     token limit. Where that room is more than half of what the problem leaves, candidates
     and answer have half each.
     """
     budget, context, least = experiment.evaluation.candidate_tokens, engine.context, len(summaries)
+    write = write or partial(refinement_messages, ask=experiment.prompts.ask_refinement)
 
     def within(tokens: int) -> tuple[list[Message], int]:
         shown, cut = fit_candidates(summaries, tokens, engine.tokenize, engine.detokenize)

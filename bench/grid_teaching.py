@@ -18,7 +18,7 @@ from bench.grid_texts import Problem, Writer, made_problem
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.groups import groups_for_training
-from gsr_dagster.method.prompts import Message, direct_messages, refinement_messages, summarise
+from gsr_dagster.method.prompting.prompts import Message, direct_messages, refinement_messages, summarise
 from gsr_dagster.method.rows import Row
 from resources.engines.base import chat_sha256
 from resources.models.weights import PLAIN_CHAT

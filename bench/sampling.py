@@ -20,7 +20,7 @@ ROUNDS = 2
 
 def messages(number: int) -> list[dict[str, str]]:
     """Return one of the prompts, a few hundred tokens with what they share."""
-    from gsr_dagster.method.prompts import direct_messages
+    from gsr_dagster.method.prompting.prompts import direct_messages
 
     solved = [
         (f"What is {i} + {i + 7}?", f"{i} + {i + 7} = {2 * i + 7}. The answer is \\boxed{{{2 * i + 7}}}.")

@@ -38,7 +38,7 @@ SEED = 7
 
 def rows() -> list[dict[str, str]]:
     """Return training rows, half of them refinements of four candidates."""
-    from gsr_dagster.method.prompts import direct_messages, refinement_messages
+    from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 
     draw = random.Random(SEED)
     made = []

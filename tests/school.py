@@ -21,7 +21,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import REFINE_ROLE, Message
+from gsr_dagster.method.prompting.prompts import REFINE_ROLE, Message
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.jobs import name_in_dagster
 from gsr_dagster.operations.lanes import lanes

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"

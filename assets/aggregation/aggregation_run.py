@@ -2,24 +2,35 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
+
 from assets.evaluation.evaluation_run import EvaluationRun
+from assets.evaluation.fingerprints import CandidatePools
 from assets.materializing import ArtifactContents
 from assets.sampling import candidates_chat, draw_samples
-from gsr_dagster.experiment.aggregations.base import REFINE, Aggregation, GroupPrompt, PromptWriter
+from gsr_dagster.experiment.aggregations.base import Aggregation, ChoicePrompt, GroupPrompt
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import NO_ANSWER, Message, refinement_turns
+from gsr_dagster.method.policies.confidence import TraceConfidence, trace_confidence
+from gsr_dagster.method.prompting.prompts import (
+    NO_ANSWER,
+    Message,
+    RefinementPrompt,
+    refinement_messages,
+    refinement_turns,
+)
 from gsr_dagster.method.rows import Row
 from resources import gpus
-from resources.engines.base import Engine
+from resources.engines.base import UNASKED, Engine
 from resources.engines.loading import Engines
 from resources.engines.reward_model import RewardModel, complete_scores
 from resources.engines.sample_log import Prompt
 from resources.models.weights import fetch
 from resources.problems.score_files import read_scores
+from resources.store.errors import ArtifactError
 from resources.store.manifests import Recipe
 
 
@@ -43,24 +54,20 @@ class AggregationRun:
     def thinking_end(self) -> str | None:
         return self.run.model.thinking_end
 
-    def ask(self, prompts: Sequence[GroupPrompt], write: PromptWriter, samples: int = 1) -> ArtifactContents:
-        """Draw answers to the groups, by the subject or by the model that the aggregation names."""
-        load, rollout = self._refiner()
-        engine = load()
-        # A student that refines sees the plain prompt; a choice among candidates has a prompt of its own.
-        plain = write is not REFINE or (self.aggregation.refiner is None and self.run.key.is_student)
-        before = refinement_turns(self.run.benchmark.refinements(of_student=plain))
-        written, shortened = [], 0
-        for prompt in prompts:
-            problem = self._problems[prompt.problem_id]
-            messages, cut = candidates_chat(
-                self.run.experiment, engine, rollout, problem, prompt.summaries, write, before
-            )
-            columns = {"problem_id": prompt.problem_id, "candidate_ids": list(prompt.shown_ids)}
-            written.append(Prompt(prompt.id, messages, samples, columns))
-            shortened += cut
-        store = self.run.store
-        return draw_samples(store, self.recipe, written, "sample_id", rollout, load, shortened_candidates=shortened)
+    def refine(
+        self, prompts: Sequence[GroupPrompt], samples: int = 1, wording: RefinementPrompt | None = None
+    ) -> ArtifactContents:
+        """Draw refinements of the groups, by the subject or by the model that the aggregation names.
+
+        A student that refines sees the plain prompt.
+        """
+        of_student = self.aggregation.refiner is None and self.run.key.is_student
+        wording = wording or self.run.experiment.prompts.ask_refinement
+        before = refinement_turns(self.run.benchmark.refinements(of_student), wording)
+        return self._ask(prompts, partial(refinement_messages, ask=wording), samples, before)
+
+    def choose(self, prompts: Sequence[GroupPrompt], write: ChoicePrompt) -> ArtifactContents:
+        return self._ask(prompts, write, 1, [])
 
     def greedy_direct(self) -> ArtifactContents:
         run = self.run
@@ -68,7 +75,7 @@ class AggregationRun:
             Prompt(f"{run.subject}/{row['problem_id']}", run.direct_chat(row), 1, {"problem_id": row["problem_id"]})
             for row in run.problems()
         ]
-        greedy = run.rollout("direct").model_copy(update={"temperature": 0.0})
+        greedy = run.rollout("direct").model_copy(update={"temperature": 0.0, "logprobs": None})
         return draw_samples(run.store, self.recipe, prompts, "sample_id", greedy, run.engine(self.engines))
 
     def answers(self, contents: ArtifactContents) -> dict[str, Row]:
@@ -100,6 +107,23 @@ class AggregationRun:
             [{"candidate_id": id_, "score": score, "scored_tokens": 0} for id_, score in scores.items()]
         )
 
+    def confidences(self, window: int) -> dict[str, TraceConfidence]:
+        """Raises ArtifactError where a candidate came without, as from a server that sends none."""
+        wanted = {row["candidate_id"] for row in self._candidates}
+        found: dict[str, TraceConfidence] = {}
+        pool = self.run.key.artifact(CandidatePools.name)
+        for row in self.run.store.rows(pool, "candidate_id", "finish_reason", "confidences"):
+            if row["candidate_id"] in wanted and (
+                row.get("confidences") is not None or row["finish_reason"] == UNASKED
+            ):
+                found[row["candidate_id"]] = trace_confidence(np.divide(row.get("confidences") or [], 1000), window)
+        if missing := sorted(wanted - set(found)):
+            raise ArtifactError(
+                f"{len(missing)} of {len(wanted)} candidates, the first is {missing[0]}, came without the log-probabilities "
+                "of their tokens: the server that drew them sends none"
+            )
+        return found
+
     def refined_groups(self) -> list[Row]:
         return self.run.read("gap_reports")
 
@@ -113,6 +137,23 @@ class AggregationRun:
     @property
     def _candidates(self) -> list[Row]:
         return [row for rows in self.pool.by_problem.values() for row in rows]
+
+    def _ask(
+        self, prompts: Sequence[GroupPrompt], write: ChoicePrompt, samples: int, before: Sequence[Message]
+    ) -> ArtifactContents:
+        load, rollout = self._refiner()
+        engine = load()
+        written, shortened = [], 0
+        for prompt in prompts:
+            problem = self._problems[prompt.problem_id]
+            messages, cut = candidates_chat(
+                self.run.experiment, engine, rollout, problem, prompt.summaries, write, before
+            )
+            columns = {"problem_id": prompt.problem_id, "candidate_ids": list(prompt.shown_ids)}
+            written.append(Prompt(prompt.id, messages, samples, columns))
+            shortened += cut
+        store = self.run.store
+        return draw_samples(store, self.recipe, written, "sample_id", rollout, load, shortened_candidates=shortened)
 
     def _refiner(self) -> tuple[Callable[[], Engine], RolloutSettings]:
         """Return what loads the model that answers, and how it is sampled."""

@@ -42,6 +42,8 @@ class NamedAggregation(EvaluationStep):
         own = SelfRefinements(self.experiment, self.lane).upstream(partition)
         if self.aggregation.of_refinements:
             own = (*own, self.of(partition).artifact(GapReports.name))
+        if self.aggregation.of_logprobs:
+            own = (*own, self.of(partition).artifact(CandidatePools.name))
         return (*own, *_of_base(self, [self.aggregation], partition, GradedCandidates))
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from assets.grading import scored
 from assets.recorded_pools import Available, available
 from gsr_dagster.experiment.experiment import Experiment, Model, Stage
 from gsr_dagster.experiment.keys import EvaluationKey
-from gsr_dagster.experiment.problem_sets import Benchmark
+from gsr_dagster.experiment.problems.problem_sets import Benchmark
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import Message, direct_messages
+from gsr_dagster.method.prompting.prompts import Message, direct_messages
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -61,7 +61,8 @@ class EvaluationRun:
 
     def direct_chat(self, problem: Row) -> list[Message]:
         """Return the chat that asks for a direct solution, after the worked examples that the subject sees."""
-        return direct_messages(problem["problem"], self.benchmark.examples(self.key.is_student))
+        shown = self.benchmark.examples(self.key.is_student)
+        return direct_messages(problem["problem"], shown, self.experiment.prompts.ask_direct)
 
     def engine(self, engines: Engines) -> Callable[[], Engine]:
         """Return what loads the subject's engine, a student's with its checkpoint."""

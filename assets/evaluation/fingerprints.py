@@ -9,8 +9,7 @@ from assets.steps import Step
 from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.experiment.keys import CONTAMINATION, ArtifactKey, EvaluationKey, LaneName
-from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
-from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet
 from resources.grading.grader import grader_version
 from resources.models.weights import weights_identity
 from resources.store.artifacts import ArtifactStore
@@ -63,7 +62,9 @@ class CandidatePools(SampledStep):
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         evaluation = self.of(partition)
         return {
-            **direct_prompt_settings(self.experiment.benchmarks[evaluation.benchmark], evaluation.is_student),
+            **direct_prompt_settings(
+                self.experiment, self.experiment.benchmarks[evaluation.benchmark], evaluation.is_student
+            ),
             "rollout": self.experiment.rollout("direct", evaluation.subject).model_dump(),
             "problems": store.content(evaluation.problems),
             "model": subject_settings(self.experiment, store, evaluation.subject),
@@ -108,7 +109,7 @@ class SelfRefinements(SampledStep):
             "rollout": self.experiment.rollout("refinement", self.of(partition).subject).model_dump(),
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
             "k": self.experiment.k,
-            "prompt": PROMPT_VERSION,
+            "prompt": self.experiment.prompts.version("refinement"),
             "seed": self.experiment.seed,
             **refinement_prompt_settings(self.benchmark(partition), self.lane == "student"),
         }
@@ -169,11 +170,11 @@ def checkpoint_key(student: str) -> ArtifactKey:
     return ArtifactKey("lora_checkpoints", student)
 
 
-def direct_prompt_settings(problem_set: ProblemSet, of_student: bool = False) -> dict[str, Any]:
+def direct_prompt_settings(experiment: Experiment, problem_set: ProblemSet, of_student: bool) -> dict[str, Any]:
     """Return what shapes the prompts of direct samples, beside the problems."""
     shown = problem_set.examples(of_student)
     return {
-        "prompt": PROMPT_VERSION,
+        "prompt": experiment.prompts.version("direct"),
         "worked_examples": [{"problem": problem, "solution": solution} for problem, solution in shown],
     }
 

@@ -11,7 +11,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
-from gsr_dagster.method.prompts import refinement_turns
+from gsr_dagster.method.prompting.prompts import refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -53,7 +53,7 @@ def refinement_prompts(
     """
     texts = {row["problem_id"]: row["problem"] for row in problems}
     pool, there, rollout = run.pool(graded, k), run.available, run.rollout("refinement")
-    before = refinement_turns(run.benchmark.refinements(run.key.is_student))
+    before = refinement_turns(run.benchmark.refinements(run.key.is_student), run.experiment.prompts.ask_refinement)
     prompts, shortened, left = [], 0, 0
     for own in pool.own_groups():
         if not there.is_refined(own.id, further_k=k is not None):

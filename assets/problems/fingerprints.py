@@ -4,7 +4,7 @@ from typing import Any
 
 from assets.steps import Step, UnpartitionedStep
 from gsr_dagster.experiment.keys import BENCHMARK_PROBLEMS, CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.method.contamination import CONTAMINATION_VERSION
 from resources.problems.sources import problem_set_identity
 from resources.store.artifacts import ArtifactStore

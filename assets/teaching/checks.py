@@ -29,7 +29,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.method.mixture import Kind, is_mixed
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
 from resources.store.lineage import walk
 from resources.training.weight_change import WeightChange, adapter_change, full_change
@@ -184,7 +184,8 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
         while reached < problem_id and (following := next(candidates, None)):
             reached, samples = following
             shown = {row["candidate_id"]: summarise(row["text"], thinking_end) for row in samples}
-        found += quality.surplus_texts(rows, problems, examples, shown if reached == problem_id else {})
+        own = shown if reached == problem_id else {}
+        found += quality.surplus_texts(rows, problems, examples, own, experiment.prompts)
     found.sort(key=lambda surplus: not surplus.holds_gold)
     with_gold = sum(surplus.holds_gold for surplus in found)
     return judged(

@@ -75,7 +75,7 @@ class TeachingSamples(TeachingStep):
         """Return what shapes the prompts, and the plain ones that stand beside them for the student."""
         problem_set = TrainingProblems(self.experiment).problem_set
         plain = {} if problem_set.students_see_examples else {"students_see_examples": False}
-        return {**direct_prompt_settings(problem_set, sampler in self.experiment.students), **plain}
+        return {**direct_prompt_settings(self.experiment, problem_set, sampler in self.experiment.students), **plain}
 
     def wanted(self, partition: str) -> dict[str, Any]:
         return {"samples": self.student(partition).samples(self.asset)}
@@ -106,10 +106,12 @@ class TeacherRefinements(TeachingSamples):
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         groups, refiner = self.student(partition).groups, self.student(partition).refiner
+        prompts = self.experiment.prompts
         return {
             **super().settings(store, partition),
             **({"groups": groups} if groups > 1 else {}),
             "k": self.experiment.k,
+            **({"refinement_prompt": prompts.version("refinement")} if prompts.refinement else {}),
             "candidate_tokens": self.experiment.evaluation.candidate_tokens,
             **refinement_prompt_settings(
                 TrainingProblems(self.experiment).problem_set, refiner in self.experiment.students

@@ -15,7 +15,7 @@ from assets.teaching.fingerprints import TeacherRefinements, TeacherSolutions, T
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.groups import groups_for_training
-from gsr_dagster.method.prompts import Message, direct_messages, refinement_turns
+from gsr_dagster.method.prompting.prompts import Message, direct_messages, refinement_turns
 from gsr_dagster.method.rows import Row
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
@@ -109,10 +109,11 @@ def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[]
     if not samples:
         return []
     shown, of_student = run.problem_set.examples(model in run.experiment.students), run.problem_set.examples(True)
+    ask = run.experiment.prompts.ask_direct
     prompts = []
     for row in run.problems():
-        messages = direct_messages(row["problem"], shown)
-        plain = direct_messages(row["problem"], of_student)
+        messages = direct_messages(row["problem"], shown, ask)
+        plain = direct_messages(row["problem"], of_student, ask)
         columns = {"problem_id": row["problem_id"], **student_tokens(plain, messages, load)}
         prompts.append(Prompt(f"{model}/{row['problem_id']}", messages, samples, columns, taught=plain))
     return prompts
@@ -127,7 +128,8 @@ def refinement_prompts(
     """
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
-    before = refinement_turns(run.problem_set.refinements(student.refiner in experiment.students))
+    worked = run.problem_set.refinements(student.refiner in experiment.students)
+    before = refinement_turns(worked, experiment.prompts.ask_refinement)
     prompts, shortened, all_wrong = [], 0, 0
     for rows in filter(None, map(scored, graded)):
         problem_id = rows[0]["problem_id"]

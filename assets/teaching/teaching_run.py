@@ -9,7 +9,7 @@ from assets.problems.fingerprints import TrainingProblems
 from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import Rollouts
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.rows import Row

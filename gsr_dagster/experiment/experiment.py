@@ -22,7 +22,8 @@ from pydantic import AfterValidator, Field, model_validator
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
 from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
-from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet
+from gsr_dagster.experiment.prompts import Prompts
 from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
 from gsr_dagster.experiment.students import Student
 
@@ -136,6 +137,7 @@ class Experiment(Section):
     benchmarks: dict[Key, Benchmark] = Field(min_length=1)
     families: dict[Key, dict[Key, Model]] = Field(min_length=1)
     evaluation: Evaluation = Evaluation()
+    prompts: Prompts = Prompts()
     aggregations: dict[AssetName, AnyAggregation] = Field(default={})
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"

@@ -12,7 +12,8 @@ from typing import Any
 from gsr_dagster.experiment.aggregations import aggregation_kinds
 from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
-from gsr_dagster.experiment.problem_sets import Benchmark, ProblemSet, WorkedExample, WorkedRefinement
+from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet, WorkedExample, WorkedRefinement
+from gsr_dagster.experiment.prompts import Prompts
 from gsr_dagster.experiment.settings import MOST, Checks, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Student, Teachers
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
@@ -22,7 +23,7 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
     "Problems": [Benchmark, ProblemSet, WorkedExample, WorkedRefinement],
     "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, Price, RecordedSamples],
-    "Evaluation and sampling": [Evaluation, RolloutSettings],
+    "Evaluation and sampling": [Evaluation, Prompts, RolloutSettings],
     "Aggregations": aggregation_kinds(),
     "Students": [Student, Teachers, Rollouts, Lora, Training, TrainerSettings],
     "Lines of the checks": [Checks],

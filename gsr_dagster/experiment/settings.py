@@ -49,7 +49,7 @@ def refuse_path(source: str) -> str:
     return source
 
 
-OFF = ("top_k", "min_p", "repetition_penalty", "stop", "thinking_tokens")  # unless they are set
+OFF = ("top_k", "min_p", "repetition_penalty", "stop", "thinking_tokens", "logprobs")  # unless they are set
 
 
 class RolloutSettings(Section):
@@ -57,7 +57,8 @@ class RolloutSettings(Section):
 
     ``top_k``, ``min_p``, ``repetition_penalty`` and ``stop`` are off unless they are set here,
     whatever the model's folder asks for. ``thinking_tokens`` of ``max_new_tokens`` may be
-    spent on thinking: there it is ended, and the model answers.
+    spent on thinking: there it is ended, and the model answers. ``logprobs`` keeps, of every token of a
+    direct sample, how sure the model was: minus the mean log-probability of so many of the likeliest.
     """
 
     temperature: float = Field(default=0.7, ge=0, le=2)
@@ -68,6 +69,7 @@ class RolloutSettings(Section):
     repetition_penalty: float | None = Field(default=None, gt=0, le=2)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     thinking_tokens: Count | None = None
+    logprobs: Annotated[int, Field(ge=1, le=20)] | None = None  # more than 20 no server gives
 
     @model_validator(mode="after")
     def _leaves_room_for_an_answer(self) -> Self:
@@ -75,6 +77,11 @@ class RolloutSettings(Section):
             raise ValueError(
                 f"thinking_tokens {self.thinking_tokens} leave no room for an answer: "
                 f"fewer than max_new_tokens, {self.max_new_tokens}, are wanted"
+            )
+        if self.thinking_tokens and self.logprobs:
+            raise ValueError(
+                "logprobs: thinking that is ended at thinking_tokens is drawn in two parts, and has none: leave one of "
+                "them out"
             )
         return self
 

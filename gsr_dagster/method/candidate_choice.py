@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from gsr_dagster.method.answers import final_answer
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 
 # Part of every fingerprint of a choice: change it with the wording, and new choices are drawn.
 SELECTION_VERSION = "1"

@@ -10,7 +10,7 @@ from assets.evaluation.fingerprints import REPORT_VERSION, CandidatePools, Evalu
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import asset_of, benchmark_of
-from gsr_dagster.method.prompts import PROMPT_VERSION
+from gsr_dagster.method.prompting.prompts import PROMPT_VERSION
 from gsr_dagster.operations.lanes import all_steps
 from resources.grading.grader import grader_version
 from resources.store.manifests import canonical_json
@@ -64,9 +64,13 @@ def drawn_as(step: Step) -> str:
         return ""
     experiment, asked = step.experiment, step.experiment.evaluation
     settings: dict[str, Any] = {"seed": experiment.seed, "direct": asked.direct.model_dump()}
+    if experiment.prompts.direct:
+        settings["direct_prompt"] = experiment.prompts.version("direct")
     if step.name not in (CandidatePools.name, GradedCandidates.name):
         refined = {"refinement": asked.refinement.model_dump(), "candidate_tokens": asked.candidate_tokens}
         settings |= {**refined, "k": experiment.k}
+        if experiment.prompts.refinement:
+            settings["refinement_prompt"] = experiment.prompts.version("refinement")
     return f"drawn as {_digest(settings)}"
 
 

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 from gsr_dagster.experiment.engines import LORA_RANKS
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from resources.store.hashes import sha256
 from resources.store.manifests import canonical_json
 
 # Of a prompt that no model can take: it was not asked, and the sample has no text.
 UNASKED = "unasked"
+MOST_THOUSANDTHS = 2**16 - 1
 # More than any chat template adds.
 TEMPLATE_TOKENS = 1024
 
@@ -45,6 +46,8 @@ class Sample:
     ``finish_reason`` is the engine's own: "stop" means that the text ended by itself, "length"
     that the token limit cut it off; a server may say others. The text of a model that
     thinks first is its thinking, its end marker and its answer, whatever the server sends apart.
+    ``confidences`` are of its tokens where the settings ask for ``logprobs``: minus the mean
+    log-probability, in nats, of so many of the likeliest in each place.
     """
 
     request_id: str
@@ -54,6 +57,12 @@ class Sample:
     finish_reason: str
     prompt_tokens: int
     generated_tokens: int
+    confidences: tuple[float, ...] | None = None
+
+
+def thousandths(confidences: Sequence[float]) -> list[int]:
+    """Return the confidences of tokens as they are stored: in whole thousandths of a nat, 65.535 at most."""
+    return [min(round(1000 * one), MOST_THOUSANDTHS) for one in confidences]
 
 
 def chat_sha256(messages: list[Message]) -> str:

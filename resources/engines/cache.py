@@ -37,6 +37,10 @@ def repeat_with_room(cache: DynamicCache, rows: torch.Tensor, room: int) -> None
             self.keys, self.values = keys, values
             return keys, values
 
+        def batch_select_indices(self, indices: torch.Tensor) -> None:
+            self.blocks = [block[indices] for block in self.blocks]
+            self._show(self.get_seq_length())
+
         def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any):
             length = self.get_seq_length()
             end = length + key_states.shape[-2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 
 # What a chat template gets for today, so that a prompt is the same every day: Llama 3's own default.
 TEMPLATE_DATE = datetime(2024, 7, 26)

@@ -39,6 +39,35 @@ class RepetitionPenalty:
         penalised = torch.where(scores > 0, scores / self.penalty, scores * self.penalty)
         return torch.where(self.seen, penalised, scores)
 
+    def select(self, rows: torch.Tensor) -> None:
+        self.seen = self.seen[rows]
+
+
+class TokenConfidence:
+    """A logits processor that keeps minus the mean log-probability of the ``top`` likeliest tokens, and changes nothing.
+
+    ``by_row`` holds it for each token of each row, and may go on behind its end.
+    """
+
+    def __init__(self, top: int, rows: int, prompt_length: int):
+        self.top = top
+        self.prompt_length = prompt_length
+        self.by_row: list[list[float]] = [[] for _ in range(rows)]
+        self.left = [*range(rows)]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        likeliest = scores.float().topk(min(self.top, scores.shape[-1]), dim=-1).values
+        sure = (torch.logsumexp(scores.float(), dim=-1) - likeliest.mean(-1)).tolist()
+        step = input_ids.shape[1] - self.prompt_length
+        for row, one in zip(self.left, sure, strict=True):
+            self.by_row[row][step:] = [one]  # on a GPU `generate` may take a step back
+        return scores
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.left = [self.left[row] for row in rows.tolist()]
+
 
 class NucleusSampler:
     """A logits processor that samples by temperature, min-p, top-k and top-p, one uniform number a row and step.
@@ -81,6 +110,9 @@ class NucleusSampler:
         place = (cumulative <= target).sum(-1, keepdim=True).minimum(size - 1)
         return torch.full_like(scores, float("-inf")).scatter_(-1, tokens.gather(-1, place), 0.0)
 
+    def select(self, rows: torch.Tensor) -> None:
+        self.uniform = self.uniform[rows]
+
     def _holds_the_nucleus(self, ranked: torch.Tensor) -> bool:
         """Return whether no token outside of these, the likeliest in their order, can be drawn."""
         if self.top_k and self.top_k <= ranked.shape[-1]:
@@ -120,6 +152,10 @@ class ThinkingBudget:
             scores[row, token] = 0.0
         return scores
 
+    def select(self, rows: torch.Tensor) -> None:
+        if self.markers:
+            self.markers = [self.markers[row] for row in rows.tolist()]
+
 
 class StopStrings:
     """A stopping criterion: a row ends where its text has one of the strings. ``lengths`` says where, in tokens."""
@@ -130,12 +166,21 @@ class StopStrings:
         self.prompt_length = prompt_length
         self.window = max(len(string.encode()) for string in stop) + 8  # a token has a byte at least
         self.lengths: list[int | None] = [None] * rows
+        self.left = [*range(rows)]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
         import torch
 
         length = input_ids.shape[1] - self.prompt_length
-        for row, tokens in enumerate(input_ids[:, -min(length, self.window) :].tolist()):
+        for row, tokens in zip(self.left, input_ids[:, -min(length, self.window) :].tolist(), strict=True):
             if self.lengths[row] is None and self.chat.stopped(tokens, self.stop):
                 self.lengths[row] = length
-        return torch.tensor([ended is not None for ended in self.lengths], device=input_ids.device)
+        return torch.tensor([self.lengths[row] is not None for row in self.left], device=input_ids.device)
+
+    def ended(self, length: int) -> list[bool]:
+        """Return of each row that is left whether it has one of the strings within so many tokens."""
+        ends = [self.lengths[row] for row in self.left]
+        return [end is not None and end <= length for end in ends]
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.left = [self.left[row] for row in rows.tolist()]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
 from resources.problems.recorded_samples import DRAWN, read_samples

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines import cpu
 from resources.engines.chat import chat_tokens

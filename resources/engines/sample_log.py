@@ -17,9 +17,18 @@ from functools import cache
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
-from resources.engines.base import UNASKED, Engine, Request, Sample, chat_sha256, sample_seed, surely_within
+from resources.engines.base import (
+    UNASKED,
+    Engine,
+    Request,
+    Sample,
+    chat_sha256,
+    sample_seed,
+    surely_within,
+    thousandths,
+)
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
@@ -60,7 +69,8 @@ def complete_samples(
 
     A row is ``{id_column}`` (PROMPT-ID/INDEX), the prompt's columns, ``sample_index``,
     ``seed``, ``prompt_sha256``, ``text``, ``finish_reason``, ``prompt_tokens``,
-    ``generated_tokens`` and ``drawn_with`` (see ``drawn_with``). The engine is loaded only
+    ``generated_tokens`` and ``drawn_with`` (see ``drawn_with``); and ``confidences``, in thousandths
+    of a nat, where the settings ask for ``logprobs``. The engine is loaded only
     where a sample is missing, or was not asked for and may be now.
     """
     load = cache(load_engine)
@@ -258,4 +268,5 @@ def _row(prompt: Prompt, sample: Sample, id_column: str) -> Row:
         "finish_reason": sample.finish_reason,
         "prompt_tokens": sample.prompt_tokens,
         "generated_tokens": sample.generated_tokens,
+        **({} if sample.confidences is None else {"confidences": thousandths(sample.confidences)}),
     }

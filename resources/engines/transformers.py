@@ -2,7 +2,8 @@
 
 What a batch's prompts begin with is prefilled once, and each distinct prompt once:
 their key-value cache is repeated for the samples. Each sample draws from a random
-stream of its own, so its seed decides it whatever stands beside it in the batch.
+stream of its own, so its seed decides it whatever stands beside it in the batch. Rows that
+have ended leave the batch.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import repeat_with_room
 from resources.engines.chat import Chat, CountsByChat
-from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget
+from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget, TokenConfidence
+from resources.engines.thinning import Batch, decode
 from resources.models.generation_config import stop_tokens
 from resources.models.merging import merge_adapter
 
@@ -102,21 +104,24 @@ class TransformersEngine(CountsByChat):
             processors: list[Any] = [NucleusSampler(settings, seeds, length, self.device)]
             if settings.repetition_penalty:
                 processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[rows]))
+            confidence = [TokenConfidence(settings.logprobs, len(rows), length)] if settings.logprobs else []
             if budget := self.chat.thinking_budget(settings):
                 processors.append(ThinkingBudget(self.chat, budget, length))
             stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
-            sequences = self.model.generate(
-                input_ids=ids[rows],
-                attention_mask=mask[rows],
-                past_key_values=cache,
-                logits_processor=processors,
-                stopping_criteria=stops,
-                generation_config=self._decoding(settings.max_new_tokens),
+            decoded = dict(
+                decode(
+                    self.model,
+                    Batch(ids[rows], mask[rows], cache),
+                    [*confidence, *processors],  # confidence sees the model's own logits
+                    stops,
+                    self._decoding(settings.max_new_tokens),
+                )
             )
         lengths = stops[0].lengths if stops else [None] * len(rows)
-        generated = iter(tokens[:end] for tokens, end in zip(sequences[:, length:].tolist(), lengths, strict=True))
+        generated = iter(decoded[row][: lengths[row]] for row in range(len(rows)))
+        sure = iter(confidence[0].by_row if confidence else [None] * len(rows))
         return [
-            self._finished(request, index, seed, len(prompt), next(generated), settings.stop)
+            self._finished(request, index, seed, len(prompt), next(generated), settings.stop, next(sure))
             for request, prompt in zip(batch, prompts, strict=True)
             for index, seed in zip(request.indices, request.seeds, strict=True)
         ]
@@ -167,7 +172,16 @@ class TransformersEngine(CountsByChat):
         return ids, mask, cache
 
     def _finished(
-        self, request: Request, index: int, seed: int, prompt_tokens: int, tokens: list[int], stop: Sequence[str]
+        self,
+        request: Request,
+        index: int,
+        seed: int,
+        prompt_tokens: int,
+        tokens: list[int],
+        stop: Sequence[str],
+        confidences: Sequence[float] | None,
     ) -> Sample:
         text, count, ended = self.chat.finished(tokens, stop)
-        return Sample(request.id, index, seed, text, "stop" if ended else "length", prompt_tokens, count)
+        reason = "stop" if ended else "length"
+        sure = None if confidences is None else tuple(confidences[:count])
+        return Sample(request.id, index, seed, text, reason, prompt_tokens, count, sure)

@@ -106,6 +106,7 @@ class VLLMEngine(CountsByChat):
             n=len(request.indices) if settings.temperature else 1,
             seed=answer_seed(request.seeds[0]) if one.before else request.seeds[0],
             output_kind=RequestOutputKind.DELTA if one.budget else RequestOutputKind.FINAL_ONLY,
+            logprobs=settings.logprobs,
             **sampling(settings, self.chat, spent=len(one.before)),
         )
         prompt = {"prompt_token_ids": one.prompt + one.before}
@@ -132,7 +133,9 @@ class VLLMEngine(CountsByChat):
         if output.finished:
             for number in range(len(one.request.indices)):
                 place = number % len(drawn)  # of greedy decoding, which is done once, all get the same
-                yield self._sample(one, number, drawn[place], completions[place].finish_reason, settings)
+                completion = completions[place]
+                sure = _confidences(completion.logprobs, settings.logprobs)
+                yield self._sample(one, number, drawn[place], completion.finish_reason, settings, sure)
 
     def _answer(
         self, asked: dict[str, Pending], one: Pending, thinking: list[int], settings: RolloutSettings
@@ -145,7 +148,15 @@ class VLLMEngine(CountsByChat):
         for number in range(len(one.request.indices)):
             yield self._sample(one, number, thinking, "length", settings)
 
-    def _sample(self, one: Pending, number: int, tokens: list[int], reason: str, settings: RolloutSettings) -> Sample:
+    def _sample(
+        self,
+        one: Pending,
+        number: int,
+        tokens: list[int],
+        reason: str,
+        settings: RolloutSettings,
+        confidences: list[float] | None = None,
+    ) -> Sample:
         text, count, ended = self.chat.finished(tokens, settings.stop)
         return Sample(
             request_id=one.request.id,
@@ -155,6 +166,7 @@ class VLLMEngine(CountsByChat):
             finish_reason="stop" if ended else reason,
             prompt_tokens=len(one.prompt),
             generated_tokens=count,
+            confidences=None if confidences is None else tuple(confidences[:count]),
         )
 
 
@@ -192,6 +204,14 @@ def prepare_cpu() -> None:
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores())))
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+
+def _confidences(logprobs: Any, top: int | None) -> list[float] | None:
+    """Return minus the mean log-probability of the likeliest tokens in each place. vLLM adds the drawn one to them."""
+    if top is None:
+        return None
+    places = [[one.logprob for one in place.values() if one.rank <= top] for place in logprobs]
+    return [-sum(place) / len(place) for place in places]
 
 
 def _one_by_one(request: Request) -> list[Request]:

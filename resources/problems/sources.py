@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.experiment.datasets import REGISTRY, HubDataset
-from gsr_dagster.experiment.golds import GoldError, as_text, solution_answer
-from gsr_dagster.experiment.problem_sets import GENERATED, ProblemSet
+from gsr_dagster.experiment.problems.datasets import REGISTRY, HubDataset
+from gsr_dagster.experiment.problems.golds import GoldError, as_text, solution_answer
+from gsr_dagster.experiment.problems.problem_sets import GENERATED, ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
 from resources.problems.lines import LINES_VERSION, lines_problems

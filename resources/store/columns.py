@@ -78,6 +78,7 @@ DRAWN = {
     "prompt_tokens": WHOLE,
     "generated_tokens": WHOLE,
     "drawn_with": TEXT,
+    "confidences": pa.list_(pa.uint16()),
 }
 TAUGHT = {"problem_id": TEXT, "messages": TEXT, "student_prompt_tokens": WHOLE}
 SHOWN = {"problem_id": TEXT, "candidate_ids": TEXTS}

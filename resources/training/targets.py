@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.experiment.errors import UserError
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from resources.engines.chat import chat_tokens
 from resources.models.generation_config import stop_tokens
 

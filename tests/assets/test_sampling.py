@@ -12,7 +12,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_choice import selection_messages
-from gsr_dagster.method.prompts import refinement_messages
+from gsr_dagster.method.prompting.prompts import refinement_messages
 from resources.engines.base import UNASKED, Sample
 from resources.engines.sample_log import Prompt
 from resources.store.artifacts import ArtifactStore

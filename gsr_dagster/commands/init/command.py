@@ -15,7 +15,7 @@ from gsr_dagster.commands.options import console
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.experiment.line_numbers import on_one_line
 from gsr_dagster.experiment.loading import read_experiment
-from gsr_dagster.experiment.problem_sets import FILES
+from gsr_dagster.experiment.problems.problem_sets import FILES
 from gsr_dagster.method.rows import Row
 from resources.engines.served.looking import look
 from resources.models.weights import SourceError, weights_identity

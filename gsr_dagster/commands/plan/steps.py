@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from math import ceil
 
 from gsr_dagster.experiment.aggregations.base import Pools
-from gsr_dagster.experiment.datasets import REGISTRY
 from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problems.datasets import REGISTRY
+from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.prompts import direct_messages, refinement_messages, refinement_turns
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
 
 # A rate is that of a model of so many parameters; others are slower in proportion.
@@ -219,13 +219,16 @@ class Planned:
     def direct(self, name: str, sampler: str) -> int:
         """Return the tokens of a direct prompt that a model or student reads."""
         examples = self.sets[name].examples(sampler in self.experiment.students)
-        return self.lengths[name] + _tokens(direct_messages("", [] if self._reads_once(sampler) else examples))
+        return self.lengths[name] + _tokens(
+            direct_messages("", [] if self._reads_once(sampler) else examples, self.experiment.prompts.ask_direct)
+        )
 
     def refinement(self, name: str, sampler: str, candidate: int) -> int:
         """Return the tokens of a prompt with candidates, each as long as it may be: ``candidate`` tokens, within their budget."""
         examples = self.sets[name].refinements(sampler in self.experiment.students)
-        before = refinement_turns([] if self._reads_once(sampler) else examples)
-        written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k)])
+        ask = self.experiment.prompts.ask_refinement
+        before = refinement_turns([] if self._reads_once(sampler) else examples, ask)
+        written = _tokens([*before, *refinement_messages("", [""] * self.experiment.k, ask)])
         shown = min(self.experiment.k * candidate, self.experiment.evaluation.candidate_tokens)
         return self.lengths[name] + written + shown
 

@@ -14,10 +14,10 @@ from assets.evaluation.gap_reports import score_groups
 from assets.grading import graded_rows, scorable, scored, unscored_problems
 from gsr_dagster.commands.options import console
 from gsr_dagster.commands.tables import POOL_SCORES, difference, new_table
-from gsr_dagster.experiment.datasets import Domain
 from gsr_dagster.experiment.engines import RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.loading import load_experiment
+from gsr_dagster.experiment.problems.datasets import Domain
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary

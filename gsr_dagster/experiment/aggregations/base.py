@@ -1,6 +1,6 @@
 """What a kind of aggregation is: its settings in the experiment file, what it asks of a model, and its score.
 
-A kind is one module in kinds/ with one class. The experiment file, the recipes, the plan
+A kind is one module of a room in kinds/ with one class. The experiment file, the recipes, the plan
 and the table all read it from there, so that adding a kind adds a file.
 """
 
@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Protocol
 from gsr_dagster.experiment.settings import Section
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import Group
-from gsr_dagster.method.prompts import Message, refinement_messages
+from gsr_dagster.method.policies.confidence import TraceConfidence
+from gsr_dagster.method.prompting.prompts import Message, RefinementPrompt
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.voting import majority_vote, vote_winner
 
 # What an artifact will hold, as the assets have it: a kind only passes it on.
 Contents = Any
-# From a problem and the candidates' summaries to the chat that asks about them.
-PromptWriter = Callable[[str, Sequence[str]], list[Message]]
-REFINE: PromptWriter = refinement_messages
+# From a problem and the candidates' summaries to the chat that asks which of them is best.
+ChoicePrompt = Callable[[str, Sequence[str]], list[Message]]
 # The vote of a student's base, and the base's own refinement, on the base's groups.
 BASE_VOTE, BASE_REFINEMENT = "base/majority", "base/self_refinement"
 # Behind the name of an aggregation whose groups are not the pool's: the vote on those.
@@ -96,8 +96,14 @@ class Work(Protocol):
         """What ends the subject's thinking."""
         ...
 
-    def ask(self, prompts: Sequence[GroupPrompt], write: PromptWriter, samples: int = 1) -> Contents:
-        """Draw ``samples`` answers to each prompt, by the refiner."""
+    def refine(
+        self, prompts: Sequence[GroupPrompt], samples: int = 1, wording: RefinementPrompt | None = None
+    ) -> Contents:
+        """Draw ``samples`` refinements of each prompt, by the refiner, in the experiment's wording where none is given."""
+        ...
+
+    def choose(self, prompts: Sequence[GroupPrompt], write: ChoicePrompt) -> Contents:
+        """Ask the subject once for its choice among the candidates of each prompt."""
         ...
 
     def greedy_direct(self) -> Contents:
@@ -114,6 +120,10 @@ class Work(Protocol):
 
     def recorded_scores(self, path: Path) -> Contents:
         """Read every candidate's score from a file."""
+        ...
+
+    def confidences(self, window: int) -> dict[str, TraceConfidence]:
+        """Return how sure the subject was of each candidate, by its id; windows are of so many tokens."""
         ...
 
     def refined_groups(self) -> list[Row]:
@@ -138,6 +148,8 @@ class Aggregation(Section, ABC):
     of_refinements: ClassVar[bool] = False
     # Whether it asks for one direct solution a problem, in place of something to each group.
     direct: ClassVar[bool] = False
+    # Whether it reads how sure the model was of each token, which direct samples have with ``logprobs``.
+    of_logprobs: ClassVar[bool] = False
     # GPUs that it asks for by itself, without those of a model that it samples.
     gpus: ClassVar[int] = 0
     # Candidates that a group must have.

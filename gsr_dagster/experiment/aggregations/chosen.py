@@ -6,16 +6,16 @@ from typing import Any
 
 from gsr_dagster.experiment.aggregations.base import (
     Aggregation,
+    ChoicePrompt,
     Contents,
     Fingerprints,
-    PromptWriter,
     Work,
     group_prompts,
     group_row,
 )
 from gsr_dagster.method.candidate_choice import SELECTION_VERSION, chosen_candidate
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 
 
@@ -24,14 +24,14 @@ class Chosen(Aggregation, ABC):
 
     @property
     @abstractmethod
-    def write(self) -> PromptWriter:
+    def write(self) -> ChoicePrompt:
         """What writes the question."""
 
     def settings(self, fingerprints: Fingerprints) -> dict[str, Any]:
         return {**fingerprints.self_refinement(), "prompt": f"selection {SELECTION_VERSION}"}
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
-        return work.ask(group_prompts(self.groups(pool)), self.write)
+        return work.choose(group_prompts(self.groups(pool)), self.write)
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         by_prompt = {row["prompt_id"]: row for row in made}

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gsr_dagster.experiment.aggregations.base import (
-    REFINE,
     Aggregation,
     Contents,
     Fingerprints,
@@ -16,7 +15,7 @@ from gsr_dagster.experiment.aggregations.base import (
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.groups import Group
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
 
@@ -28,7 +27,7 @@ class Refined(Aggregation, ABC):
         return fingerprints.self_refinement()
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
-        return work.ask(group_prompts(self.groups(pool)), REFINE)
+        return work.refine(group_prompts(self.groups(pool)))
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         by_id = {(row["prompt_id"], row["sample_index"]): row for row in made}

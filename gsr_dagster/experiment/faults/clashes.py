@@ -8,6 +8,8 @@ from gsr_dagster.experiment.likeness import which
 from gsr_dagster.experiment.line_numbers import Fault, Place
 from gsr_dagster.experiment.settings import RolloutSettings
 
+DIRECT: Place = ("evaluation", "direct")
+
 
 def clashes(experiment: Experiment) -> Iterator[Fault]:
     """Yield every clash between sections of a file that is right section by section."""
@@ -16,7 +18,7 @@ def clashes(experiment: Experiment) -> Iterator[Fault]:
         yield Fault(place, what)
     if circles:  # what a student is trained from has no end, so that nothing else can be told of it
         return
-    for check in (_of_counts, _of_references, _of_students, _of_thinking, _of_recorded):
+    for check in (_of_counts, _of_references, _of_students, _of_thinking, _of_recorded, _of_logprobs):
         for place, what in check(experiment):
             yield Fault(place, what)
 
@@ -203,7 +205,7 @@ def _of_thinking(experiment: Experiment) -> Iterator[tuple[Place, str]]:
 def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, list[str]]]:
     """Yield every place of rollout settings, with the models that are sampled with them."""
     drawn = [name for name, model in experiment.models.items() if not isinstance(model.engine, RecordedSamples)]
-    yield ("evaluation", "direct"), experiment.evaluation.direct, drawn
+    yield DIRECT, experiment.evaluation.direct, drawn
     yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
@@ -217,6 +219,28 @@ def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         if isinstance(model.engine, RecordedSamples) and model.chat_template_kwargs:
             place = ("families", *_key_parts(experiment, name), "chat_template_kwargs")
             yield place, "recorded samples are not sampled: no chat template is used"
+
+
+def _of_logprobs(experiment: Experiment) -> Iterator[tuple[Place, str]]:
+    """Yield where log-probabilities are asked for that nobody reads or nobody gives, or are read and not asked for."""
+    for place, settings, _ in _sampled(experiment):
+        if settings.logprobs and place != DIRECT:
+            yield (*place, "logprobs"), "they are kept of the evaluation's direct samples alone: leave it out here"
+    asked = experiment.evaluation.direct.logprobs
+    names = [name for name in (*experiment.subjects("base"), *experiment.students) if _is_there(experiment, name)]
+    subjects = {name: experiment.subject_model(name).engine for name in names}
+    for name in [name for name, engine in subjects.items() if asked and isinstance(engine, Ray)]:
+        yield (*DIRECT, "logprobs"), f"{name} is sampled on Ray, which hands on none: take vllm, transformers or openai"
+    for name, aggregation in experiment.aggregations.items():
+        place = ("aggregations", name)
+        if aggregation.of_logprobs and not asked:
+            yield place, "it reads how sure a model was of its tokens: write evaluation: {direct: {logprobs: 20, …}}"
+        for recorded in [one for one, engine in subjects.items() if isinstance(engine, RecordedSamples)]:
+            if aggregation.of_logprobs:
+                yield (
+                    place,
+                    f"{recorded} is recorded, without the log-probabilities of its tokens: leave one of them out",
+                )
 
 
 def _key_parts(experiment: Experiment, name: str) -> tuple[str, str]:

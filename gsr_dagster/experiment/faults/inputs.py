@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
+from gsr_dagster.experiment.aggregations.kinds.choosing.recorded_scores import RecordedScores
 from gsr_dagster.experiment.engines import RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.likeness import did_you_mean
 from gsr_dagster.experiment.line_numbers import Fault, Place
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 
 
 def problem_sets(experiment: Experiment) -> Iterator[tuple[Place, ProblemSet]]:

@@ -37,13 +37,15 @@ DEFAULT_END = "</think>"
 class Written:
     """One choice of an answer: what was thought apart from the rest, what was written, and how it ended.
 
-    ``hidden`` where the server counts thinking that it does not show.
+    ``hidden`` where the server counts thinking that it does not show. ``confidences`` are of its tokens,
+    where their log-probabilities came along.
     """
 
     thinking: str
     content: str
     finish_reason: str
     hidden: bool = False
+    confidences: tuple[float, ...] | None = None
 
     def text(self, thinking_end: str | None, apart: bool) -> str:
         """Return thinking, end marker and answer as one text.
@@ -147,7 +149,22 @@ def _choice(choice: Any, hidden: bool, error: Any) -> Written:
             raise server_error(error)
         reason = "error" if ended_by_itself(reason) else reason
     hidden = hidden or any(map(_is_hidden, (message.get("content"), *(message.get(name) for name in THINKING_FIELDS))))
-    return Written(storable(thinking), storable(content), storable(reason), hidden)
+    return Written(storable(thinking), storable(content), storable(reason), hidden, confidences(choice))
+
+
+def confidences(choice: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return minus the mean log-probability of the likeliest tokens in each place of a choice; None where they did not come."""
+    places = _at(choice, "logprobs", "content")
+    if not isinstance(places, Sequence) or isinstance(places, str):
+        return None
+    found = []
+    for place in places:
+        likeliest = [_at(one, "logprob") for one in _at(place, "top_logprobs") or ()]
+        known = [float(one) for one in likeliest if isinstance(one, int | float)]
+        if not known:
+            return None
+        found.append(-sum(known) / len(known))
+    return tuple(found)
 
 
 def _reason(told: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from resources.engines.chat import chat_tokens
 
 # Of UTF-8: English text has some four bytes a token, formulas and other alphabets three or fewer.

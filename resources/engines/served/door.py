@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rejection_sampling import ended_by_itself
 from resources.engines.base import EngineError
 from resources.engines.served.answers import Written, written

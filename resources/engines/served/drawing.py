@@ -33,9 +33,17 @@ class Draw:
         """Return what is left to ask for once ``there`` samples are had; None where nothing is."""
         return Draw(self.request, self.places[there:]) if self.places[there:] else None
 
-    def sample(self, number: int, text: str, finish_reason: str, prompt_tokens: int, generated_tokens: int) -> Sample:
-        index = self.request.indices[self.places[number]]
-        return Sample(self.request.id, index, self.seed + number, text, finish_reason, prompt_tokens, generated_tokens)
+    def sample(
+        self,
+        number: int,
+        text: str,
+        finish_reason: str,
+        prompt_tokens: int,
+        generated_tokens: int,
+        confidences: tuple[float, ...] | None = None,
+    ) -> Sample:
+        index, seed = self.request.indices[self.places[number]], self.seed + number
+        return Sample(self.request.id, index, seed, text, finish_reason, prompt_tokens, generated_tokens, confidences)
 
     def unasked(self, finish_reason: str = UNASKED, prompt_tokens: int = 0) -> list[Sample]:
         """Return samples without a text, of a prompt that the server does not take."""
@@ -120,6 +128,6 @@ class Reading:
         cut_at = [limit if cut_off(choice.finish_reason) else None for choice in choices]
         tokens = shared(counted.generated, texts, lambda text: len(self.counter.encode(text)), cut_at)
         return [
-            draw.sample(number, text, choice.finish_reason, prompt, count)
+            draw.sample(number, text, choice.finish_reason, prompt, count, choice.confidences)
             for number, (choice, text, count) in enumerate(zip(choices, texts, tokens, strict=True))
         ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from resources.engines.base import UNASKED, EngineError, Request, Sample
 from resources.engines.served.batches import drawn_in_a_batch
 from resources.engines.served.door import other_form, where

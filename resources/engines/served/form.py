@@ -35,6 +35,8 @@ class RequestForm:
             body["seed"] = seed
         if n > 1:
             body["n"] = n
+        if settings.logprobs:
+            body |= {"logprobs": True, "top_logprobs": settings.logprobs}
         if settings.stop:
             body["stop"] = list(settings.stop)
         if self.neutral:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import Message
+from gsr_dagster.method.prompting.prompts import Message
 from resources.engines.base import surely_within
 from resources.engines.served import counting
 from resources.engines.served.answers import usage, written

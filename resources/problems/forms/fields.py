@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gsr_dagster.experiment.golds import as_text
+from gsr_dagster.experiment.problems.golds import as_text
 from gsr_dagster.method.rows import Row
 from resources.problems.recorded_samples import Recorded
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from gsr_dagster.experiment.golds import after_hashes, boxed
+from gsr_dagster.experiment.problems.golds import after_hashes, boxed
 from gsr_dagster.method.rows import Row
 from resources.problems.forms.fields import NoFieldError, Reading, Samples, answer, at, plain, text
 from resources.problems.recorded_samples import Recorded

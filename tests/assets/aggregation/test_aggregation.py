@@ -19,7 +19,7 @@ ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
 PARTITION = "sums|llama-tiny"
 NAMED = (
     *("bon", "recorded", "genselect", "usc", "other", "twice", "passed", "rsa", "adaptive", "unsure", "shuffled"),
-    *("greedy", "blind"),
+    *("greedy", "blind", "prompted", "sure", "stopped"),
 )
 PLAN = {"plan": {"kind": "planned_refinement", "groups_per_stratum": 3}}
 
@@ -38,7 +38,7 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
             "benchmarks": {
                 "sums": {"source": "reasoning-gym:chain_sum", "options": SUMS, "seed": 1, "problems": 8, "samples": 4}
             },
-            "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64},
+            "evaluation": {"direct": {**ROLLOUT, "logprobs": 3}, "refinement": ROLLOUT, "candidate_tokens": 64},
             "aggregations": {
                 "bon": {"kind": "reward_model", "source": f"path:{reward_model}"},
                 "recorded": {"kind": "recorded_scores", "path": str(scores)},
@@ -53,6 +53,9 @@ def experiment(model, reward_model, folder, **more) -> Experiment:
                 "shuffled": {"kind": "shuffled_refinement"},
                 "greedy": {"kind": "greedy_direct"},
                 "blind": {"kind": "blind_refinement"},
+                "prompted": {"kind": "prompted_refinement", "prompt": "rsa"},
+                "sure": {"kind": "confidence_vote", "window": 4},
+                "stopped": {"kind": "confidence_stop", "window": 4, "warm_up": 2},
                 **more,
             },
         }
@@ -90,11 +93,31 @@ def test_every_aggregation_answers_every_group_once(made):
     assert names == ["majority", "self_refinement", *NAMED]
     rows = made.rows("aggregations")
     answers = {name: sum(row["aggregation"] == name for row in rows) for name in names}
-    assert answers == dict.fromkeys(names, 8 * 2) | {"passed": 8, "rsa": 8 * 4, "adaptive": 8}
+    assert answers == dict.fromkeys(names, 8 * 2) | {"passed": 8, "rsa": 8 * 4, "adaptive": 8, "sure": 8, "stopped": 8}
     gap = made.store.existing(ArtifactKey("base/gap_reports", PARTITION)).summary
     scores = {entry["aggregation"]: entry["score"]["estimate"] for entry in summary["aggregations"]}
     assert scores["majority"] == pytest.approx(gap["maj_at_k"])
     assert scores["self_refinement"] == pytest.approx(gap["self_ref_at_k"])
+
+
+def test_every_token_of_a_candidate_has_a_confidence_and_the_vote_weighs_by_it(made):
+    candidates = made.rows("candidate_pools")
+    assert all(len(row["confidences"]) == row["generated_tokens"] for row in candidates)
+    sure = {row["candidate_id"]: row for row in made.rows("aggregation/sure")}
+    for row in candidates:
+        assert sure[row["candidate_id"]]["mean"] == pytest.approx(
+            sum(row["confidences"]) / row["generated_tokens"] / 1000
+        )
+        assert sure[row["candidate_id"]]["tail"] == pytest.approx(sum(row["confidences"][-4:]) / 4000)
+    assert all("confidences" not in row for row in made.rows("self_refinements"))
+    summary = made.store.existing(ArtifactKey("base/aggregations", PARTITION)).summary
+    settings = [point["setting"] for point in summary["points"]["sure"]]
+    assert settings[:4] == ["mean 100%", "mean 90%", "mean 10%", "tail 100%"]
+    stopped = [row for row in made.rows("aggregations") if row["aggregation"] == "stopped"]
+    every = {row["problem_id"]: 0 for row in candidates}
+    for row in candidates:
+        every[row["problem_id"]] += row["generated_tokens"]
+    assert all(row["tokens"] <= every[row["problem_id"]] for row in stopped)
 
 
 def test_the_recorded_scores_choose_the_last_sample_of_each_group(made):

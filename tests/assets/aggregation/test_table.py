@@ -8,8 +8,8 @@ from assets.aggregation.table import aggregated_rows, summarise_aggregations
 from assets.evaluation.gap_reports import gap_diagnostics, score_groups
 from assets.grading import graded_rows
 from gsr_dagster.commands.tables import aggregation_table
-from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import round_id
-from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import SAME_ORDER
+from gsr_dagster.experiment.aggregations.kinds.refining.repeated_refinement import round_id
+from gsr_dagster.experiment.aggregations.kinds.refining.shuffled_refinement import SAME_ORDER
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.scoring.gap_summary import gap_summary

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.method.prompts import REFINE_ROLE, refinement_messages, refinement_turns
+from gsr_dagster.method.prompting.prompts import REFINE_ROLE, refinement_messages, refinement_turns
 from tests import school
 from tests.running import recipe_of
 from tests.school import STUDENT, School, ScriptedEngine

@@ -10,13 +10,13 @@ from gsr_dagster.commands.main import main
 from gsr_dagster.commands.options import console
 from gsr_dagster.commands.plan.command import of_this_machine
 from gsr_dagster.commands.plan.steps import Step, plan
-from gsr_dagster.experiment.aggregations.kinds.greedy_direct import GreedyDirect
-from gsr_dagster.experiment.aggregations.kinds.planned_refinement import PlannedRefinement
-from gsr_dagster.experiment.aggregations.kinds.recorded_scores import RecordedScores
-from gsr_dagster.experiment.aggregations.kinds.recursive_self_aggregation import RecursiveSelfAggregation
-from gsr_dagster.experiment.aggregations.kinds.repeated_refinement import RepeatedRefinement
-from gsr_dagster.experiment.aggregations.kinds.shuffled_refinement import ShuffledRefinement
-from gsr_dagster.experiment.aggregations.kinds.universal_self_consistency import UniversalSelfConsistency
+from gsr_dagster.experiment.aggregations.kinds.choosing.recorded_scores import RecordedScores
+from gsr_dagster.experiment.aggregations.kinds.choosing.universal_self_consistency import UniversalSelfConsistency
+from gsr_dagster.experiment.aggregations.kinds.refining.greedy_direct import GreedyDirect
+from gsr_dagster.experiment.aggregations.kinds.refining.planned_refinement import PlannedRefinement
+from gsr_dagster.experiment.aggregations.kinds.refining.recursive_self_aggregation import RecursiveSelfAggregation
+from gsr_dagster.experiment.aggregations.kinds.refining.repeated_refinement import RepeatedRefinement
+from gsr_dagster.experiment.aggregations.kinds.refining.shuffled_refinement import ShuffledRefinement
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
 from tests.places import FORMER_DEMO

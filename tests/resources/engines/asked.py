@@ -1,6 +1,6 @@
 """What the engines' tests ask of a real model."""
 
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.prompting.prompts import direct_messages
 from resources.engines.base import Request, sample_seed
 
 

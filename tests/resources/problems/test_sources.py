@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from assets.problems.problem_sets import ProblemCounts, soundness, with_counts
-from gsr_dagster.experiment.datasets import REGISTRY
-from gsr_dagster.experiment.golds import as_text, solution_answer
-from gsr_dagster.experiment.problem_sets import ProblemSet
+from gsr_dagster.experiment.problems.datasets import REGISTRY
+from gsr_dagster.experiment.problems.golds import as_text, solution_answer
+from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from resources.grading.grader import Grader
 from resources.problems.sources import load_problems
 from resources.store.errors import ArtifactError

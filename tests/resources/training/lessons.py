@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from gsr_dagster.experiment.students import Student
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 from resources.training.saves import Saves
 from resources.training.trainer import Trained, Trainer
 

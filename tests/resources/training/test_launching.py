@@ -13,6 +13,7 @@ import yaml
 
 from resources.training.launching import command, elsewhere, environment_of_config
 from resources.training.trainer import TrainingError
+from tests.journeys.reliability.full_numbers import times
 from tests.journeys.serving import free_port
 from tests.resources.training.lessons import files_of, student, train
 
@@ -110,6 +111,7 @@ def test_a_training_on_ray_that_fails_says_why(small_model, tmp_path):
 
 
 @on_ray
+@pytest.mark.skipif(not times(0, 1), reason="three more trainings: GSR_RELIABILITY=1")
 def test_a_training_on_ray_goes_on_from_its_last_saved_step(small_model, tmp_path):
     import psutil
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gsr_dagster.method.prompts import direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
 from resources.engines.chat import TEMPLATE_DATE, Chat
 from resources.models.generation_config import stop_tokens
 from resources.training.targets import Targets, TemplateError, targets_of, without_repeat

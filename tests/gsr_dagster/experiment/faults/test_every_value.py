@@ -52,6 +52,7 @@ def whole() -> dict[str, Any]:
         "qwen": {name: {"source": "path:x", "engine": engine} for name, engine in copy.deepcopy(ENGINES).items()}
     }
     required = {"path": "scores.jsonl", "groups_per_stratum": 2, "source": "path:x", "model": "qwen-vllm"}
+    required["prompt"] = "rsa"
     document["aggregations"] = {}
     for kind in aggregation_kinds():
         needed = {

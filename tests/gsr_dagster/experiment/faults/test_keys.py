@@ -57,7 +57,7 @@ MISTAKES = [
         "an aggregation by its name alone",
         changed("students:", "aggregations:\n  pick: generative_selection\nstudents:"),
         [
-            "line 21, aggregations.pick: a section with the kind adaptive_consistency, blind_refinement, crossed_refinement, generative_selection, greedy_direct, planned_refinement, recorded_scores, recursive_self_aggregation, repeated_refinement, reward_model, selective_refinement, shuffled_refinement, synthesis or universal_self_consistency is wanted, and it says 'generative_selection': write pick: {kind: generative_selection}"
+            "line 21, aggregations.pick: a section with the kind adaptive_consistency, blind_refinement, confidence_stop, confidence_vote, crossed_refinement, generative_selection, greedy_direct, planned_refinement, prompted_refinement, recorded_scores, recursive_self_aggregation, repeated_refinement, reward_model, selective_refinement, shuffled_refinement, synthesis or universal_self_consistency is wanted, and it says 'generative_selection': write pick: {kind: generative_selection}"
         ],
     ),
     (

@@ -220,3 +220,21 @@ def test_the_tokens_of_several_choices_sum_to_what_the_server_counted(total, tex
 def test_a_choice_that_the_limit_cut_has_the_limits_tokens_and_the_others_share_the_rest():
     assert shared(30, ["cut off", "ab", "abcd"], len, [24, None, None]) == [24, 2, 4]
     assert shared(48, ["cut off", "this too"], len, [24, 24]) == [24, 24]
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "confidences"),
+    [
+        ({"content": [{"top_logprobs": [{"logprob": -1.0}, {"logprob": -3}]}, {"top_logprobs": [{"logprob": 0}]}]}, (2.0, 0.0)),
+        ({"content": []}, ()),
+        ({"content": [{"logprob": -1.0, "top_logprobs": []}]}, None),
+        ({"content": None}, None),
+        ({"tokens": ["a"], "token_logprobs": [-1.0]}, None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_the_log_probabilities_of_the_likeliest_tokens_say_how_sure_a_model_was(logprobs, confidences):
+    _, body = chat("2")
+    body["choices"][0]["logprobs"] = logprobs
+    (choice,) = written(body)
+    assert choice.confidences == confidences

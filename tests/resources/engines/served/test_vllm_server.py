@@ -2,23 +2,17 @@
 
 import importlib.util
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompts import direct_messages
+from gsr_dagster.method.prompting.prompts import direct_messages
 from resources.engines.base import Request, sample_seed
 from resources.engines.served.engine import OpenAIEngine
+from tests.resources.engines.served.vllm_server import serving
 from tests.small_model import train_small_model
 
 pytestmark = [
@@ -41,41 +35,15 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-@contextmanager
-def serving(model: Path, *options: str) -> Iterator[str]:
-    from resources.engines.vllm import prepare_cpu
-
-    prepare_cpu()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    command += ["--served-model-name", "small", "--host", "127.0.0.1", "--enforce-eager", "--max-model-len", "512"]
-    command += ["--dtype", "float32", "--gpu-memory-utilization", "0.3", "--no-enable-chunked-prefill", *options]
-    process = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(300):
-            assert process.poll() is None, "the server ended"
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(1)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 @pytest.fixture(scope="module")
 def parsing(model) -> Iterator[str]:
-    with serving(model, "--reasoning-parser", "deepseek_r1") as url:
+    with serving(model, "small", 512, "--dtype", "float32", "--reasoning-parser", "deepseek_r1") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def plain(model) -> Iterator[str]:
-    with serving(model) as url:
+    with serving(model, "small", 512, "--dtype", "float32") as url:
         yield url
 
 

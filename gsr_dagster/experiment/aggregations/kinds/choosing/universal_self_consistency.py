@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gsr_dagster.experiment.aggregations.base import PromptWriter
+from gsr_dagster.experiment.aggregations.base import ChoicePrompt
 from gsr_dagster.experiment.aggregations.chosen import Chosen
 from gsr_dagster.method.candidate_choice import consistency_messages
 
@@ -13,5 +13,5 @@ class UniversalSelfConsistency(Chosen):
     kind: Literal["universal_self_consistency"]
 
     @property
-    def write(self) -> PromptWriter:
+    def write(self) -> ChoicePrompt:
         return consistency_messages

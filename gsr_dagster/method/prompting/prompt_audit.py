@@ -12,10 +12,19 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from gsr_dagster.method.prompts import Message, direct_messages, refinement_messages
+from gsr_dagster.method.prompting.prompts import (
+    DirectPrompt,
+    Message,
+    RefinementPrompt,
+    direct_messages,
+    direct_request,
+    refinement_request,
+)
 
 CUT = "… "
 NO_ANSWER = "(no answer)"
+# So much of the text before the first candidate says where the instruction ends: "Candidate Response 1:" on its own line.
+HEADER = 24
 
 
 def unexpected_text(
@@ -23,31 +32,36 @@ def unexpected_text(
     problem: str,
     examples: Sequence[tuple[str, str]] = (),
     summaries: Sequence[str | None] | None = None,
+    direct: DirectPrompt = direct_request,
+    refinement: RefinementPrompt = refinement_request,
 ) -> str:
     """Return the text of a chat that nothing accounts for, "" where all of it is accounted for.
 
     ``summaries`` are those of the candidates shown, in their order, None for a direct
-    chat. A candidate may have lost its head to the token budget.
+    chat. A candidate may have lost its head to the token budget. ``direct`` and ``refinement``
+    word the prompts.
     """
+    chat = _joined(messages)
     if summaries is None:
-        return _changed(_joined(messages), _joined(direct_messages(problem, examples)))
-    chat, instruction = _joined(messages), _joined(refinement_messages(problem, []))
-    if not chat.startswith(instruction):
-        head, *_ = chat.split(_header(1), 1)
-        return _changed(head, instruction)
-    rest = chat.removeprefix(instruction)
-    starts = [0]  # where the next header may stand: a candidate may hold one itself
-    for number, summary in enumerate(summaries, start=1):
-        header, following = _header(number), _header(number + 1)
-        bodies = [start + len(header) for start in starts if rest.startswith(header, start)]
-        if not bodies:
-            return rest[starts[0] :]
-        last = number == len(summaries)
-        spans = [(body, end) for body in bodies for end in ([len(rest)] if last else _places(rest, following, body))]
-        starts = sorted({end for body, end in spans if _is_shown(rest[body:end], summary)})
-        if not starts:
-            return rest[bodies[0] :]  # where it ends is not known: a candidate may hold a header itself
-    return rest[starts[0] :]
+        return _changed(chat, _joined(direct_messages(problem, examples, direct)))
+    before, *behind = _around_candidates(refinement, problem, len(summaries))
+    if not chat.startswith(before):
+        header = before[-HEADER:]
+        head = header.join(chat.split(header)[: before.count(header)])
+        return _changed(head, before.removesuffix(header))
+    starts = [len(before)]  # where the candidate may begin: the one before may hold what stands between them
+    for number, (summary, following) in enumerate(zip(summaries, behind, strict=True), start=1):
+        last = [len(chat) - len(following)] if chat.endswith(following) else []
+        ends = {
+            end
+            for start in starts
+            for end in (last if number == len(summaries) else _places(chat, following, start))
+            if start <= end and _is_shown(chat[start:end], summary)
+        }
+        if not ends:
+            return chat[starts[0] :]
+        starts = [end + len(following) for end in sorted(ends)]
+    return ""
 
 
 def holds(text: str, gold: str) -> bool:
@@ -79,8 +93,10 @@ def _places(text: str, part: str, start: int) -> list[int]:
     return [match.start() for match in re.compile(re.escape(part)).finditer(text, start)]
 
 
-def _header(number: int) -> str:
-    return f"\n\nCandidate Response {number}:\n"
+def _around_candidates(ask: RefinementPrompt, problem: str, number: int) -> list[str]:
+    """Return what a prompt holds before its first candidate, between any two, and behind the last."""
+    marks = [f"\0{index}\0" for index in range(number)]
+    return re.split("|".join(marks), ask(problem, marks))
 
 
 def _joined(messages: Sequence[Message]) -> str:

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from gsr_dagster.experiment.aggregations.base import (
     OWN_VOTE,
-    REFINE,
     Contents,
     GroupPrompt,
     Pools,
@@ -22,7 +21,7 @@ from gsr_dagster.experiment.aggregations.base import (
 from gsr_dagster.experiment.aggregations.refined import Refined
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import PopulationRound, cost_point
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
@@ -68,7 +67,7 @@ class RecursiveSelfAggregation(Refined):
                 for group, _ in groups
                 for place, subset in enumerate(subsets(populations[group.id], pool.k, group.id, number, pool.seed))
             ]
-            contents = work.ask(prompts, REFINE)
+            contents = work.refine(prompts)
             drawn = work.answers(contents)
             for group, members in groups:
                 rows = (drawn[f"{member_id(group.id, number, place)}/0"] for place in range(len(members)))

@@ -6,6 +6,9 @@ Messages are chat messages: ``[{"role": "user", "content": ...}, ...]``.
 from collections.abc import Callable, Sequence
 
 Message = dict[str, str]
+# The text that asks for a solution of a problem, and the one that shows a problem's candidates and asks for a better one.
+DirectPrompt = Callable[[str], str]
+RefinementPrompt = Callable[[str, Sequence[str]], str]
 
 # Part of every fingerprint: change it with the wording, and new samples are drawn.
 PROMPT_VERSION = "1"
@@ -21,30 +24,41 @@ CUT_MARK = "… "
 NO_ANSWER = "(no answer)"
 
 
-def direct_messages(problem: str, worked_examples: Sequence[tuple[str, str]] = ()) -> list[Message]:
-    """Return the chat that asks for a direct solution, after (problem, solution) examples."""
-    messages = []
-    for example, solution in worked_examples:
-        messages += [_user(direct_request(example)), {"role": "assistant", "content": solution}]
-    return [*messages, _user(direct_request(problem))]
-
-
 def direct_request(problem: str) -> str:
     """Return the problem with the instruction to think step by step and box the answer."""
     return f"{problem}\n\n{DIRECT_INSTRUCTION}"
 
 
-def refinement_messages(problem: str, summaries: Sequence[str]) -> list[Message]:
-    """Return the chat that shows the candidates' summaries and asks for a better solution."""
+def refinement_request(problem: str, summaries: Sequence[str]) -> str:
+    """Return the problem with the candidates' summaries and the instruction to write a better solution."""
     candidates = [f"Candidate Response {i}:\n{text}" for i, text in enumerate(summaries, start=1)]
-    return [_user("\n\n".join([REFINE_ROLE, REFINE_RULES, direct_request(problem), *candidates]))]
+    return "\n\n".join([REFINE_ROLE, REFINE_RULES, direct_request(problem), *candidates])
 
 
-def refinement_turns(worked_refinements: Sequence[tuple[str, Sequence[str], str]]) -> list[Message]:
+def direct_messages(
+    problem: str, worked_examples: Sequence[tuple[str, str]] = (), ask: DirectPrompt = direct_request
+) -> list[Message]:
+    """Return the chat that asks for a direct solution, after (problem, solution) examples."""
+    messages = []
+    for example, solution in worked_examples:
+        messages += [_user(ask(example)), {"role": "assistant", "content": solution}]
+    return [*messages, _user(ask(problem))]
+
+
+def refinement_messages(
+    problem: str, summaries: Sequence[str], ask: RefinementPrompt = refinement_request
+) -> list[Message]:
+    """Return the chat that shows the candidates' summaries and asks for a better solution."""
+    return [_user(ask(problem, summaries))]
+
+
+def refinement_turns(
+    worked_refinements: Sequence[tuple[str, Sequence[str], str]], ask: RefinementPrompt = refinement_request
+) -> list[Message]:
     """Return the turns of (problem, candidates, refinement) examples, to stand before a refinement prompt."""
     turns = []
     for problem, candidates, refinement in worked_refinements:
-        turns += [*refinement_messages(problem, candidates), {"role": "assistant", "content": refinement}]
+        turns += [_user(ask(problem, candidates)), {"role": "assistant", "content": refinement}]
     return turns
 
 

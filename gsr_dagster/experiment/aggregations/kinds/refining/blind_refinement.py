@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from gsr_dagster.experiment.aggregations.base import REFINE, Contents, GroupPrompt, Work
+from gsr_dagster.experiment.aggregations.base import Contents, GroupPrompt, Work
 from gsr_dagster.experiment.aggregations.refined import Refined, refinement_minus
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
@@ -20,9 +20,7 @@ class BlindRefinement(Refined):
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         nothing = (None,) * pool.k
-        return work.ask(
-            [GroupPrompt(group.id, group.problem_id, (), nothing) for group, _ in self.groups(pool)], REFINE
-        )
+        return work.refine([GroupPrompt(group.id, group.problem_id, (), nothing) for group, _ in self.groups(pool)])
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         tokens = {row["prompt_id"]: row["generated_tokens"] for row in made}

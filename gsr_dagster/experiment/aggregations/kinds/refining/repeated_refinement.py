@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from gsr_dagster.experiment.aggregations.base import (
     OWN_VOTE,
-    REFINE,
     Contents,
     Fingerprints,
     Pools,
@@ -19,7 +18,7 @@ from gsr_dagster.experiment.aggregations.base import (
 from gsr_dagster.experiment.aggregations.refined import Refined, refined_row
 from gsr_dagster.experiment.settings import Count
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 
 
@@ -68,7 +67,7 @@ class RepeatedRefinement(Refined):
         prompts = {prompt.id: prompt for prompt in group_prompts(self.groups(pool))}
         for number, width in enumerate(later, start=1):
             of_round = [dataclasses.replace(prompt, id=round_id(group, number)) for group, prompt in prompts.items()]
-            samples = work.answers(work.ask(of_round, REFINE, samples=width))
+            samples = work.answers(work.refine(of_round, samples=width))
             for group, prompt in prompts.items():
                 drawn = [samples[f"{round_id(group, number)}/{index}"] for index in range(width)]
                 prompts[group] = dataclasses.replace(
@@ -77,8 +76,8 @@ class RepeatedRefinement(Refined):
                     summaries=tuple(summarise(row["text"], work.thinking_end) for row in drawn),
                 )
         number = len(later) + 1
-        return work.ask(
-            [dataclasses.replace(prompt, id=round_id(group, number)) for group, prompt in prompts.items()], REFINE
+        return work.refine(
+            [dataclasses.replace(prompt, id=round_id(group, number)) for group, prompt in prompts.items()]
         )
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:

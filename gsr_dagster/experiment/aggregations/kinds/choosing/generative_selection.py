@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gsr_dagster.experiment.aggregations.base import PromptWriter
+from gsr_dagster.experiment.aggregations.base import ChoicePrompt
 from gsr_dagster.experiment.aggregations.chosen import Chosen
 from gsr_dagster.method.candidate_choice import selection_messages
 
@@ -13,5 +13,5 @@ class GenerativeSelection(Chosen):
     kind: Literal["generative_selection"]
 
     @property
-    def write(self) -> PromptWriter:
+    def write(self) -> ChoicePrompt:
         return selection_messages

@@ -3,8 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gsr_dagster.method.prompt_audit import holds, unexpected_text
-from gsr_dagster.method.prompts import Message, direct_messages, fit_candidates, refinement_messages
+from gsr_dagster.method.prompting.prompt_audit import holds, unexpected_text
+from gsr_dagster.method.prompting.prompts import Message, direct_messages, fit_candidates, refinement_messages
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=80).map(str.strip)
 headers = st.sampled_from(["", "\n\nCandidate Response 2:\n", "\n\nCandidate Response 1:\nno", "… "])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gsr_dagster.experiment.golds import after_hashes, as_text, boxed
+from gsr_dagster.experiment.problems.golds import after_hashes, as_text, boxed
 
 Domain = Literal["math", "knights_knaves", "multiple_choice"]
 

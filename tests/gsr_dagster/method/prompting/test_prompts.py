@@ -1,4 +1,4 @@
-from gsr_dagster.method.prompts import direct_messages, fit_candidates, refinement_messages, summarise
+from gsr_dagster.method.prompting.prompts import direct_messages, fit_candidates, refinement_messages, summarise
 
 
 def test_worked_examples_stand_before_the_problem_as_turns():

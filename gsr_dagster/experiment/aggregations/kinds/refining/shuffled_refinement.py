@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gsr_dagster.experiment.aggregations.base import REFINE, Contents, Pools, Work, group_prompts
+from gsr_dagster.experiment.aggregations.base import Contents, Pools, Work, group_prompts
 from gsr_dagster.experiment.aggregations.refined import Refined, refined_row
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.groups import reordered
@@ -29,7 +29,7 @@ class ShuffledRefinement(Refined):
 
     def make(self, work: Work, pool: CandidatePool) -> Contents:
         other = group_prompts(self.groups(pool))
-        return work.ask([*other, *group_prompts(pool.groups, f"/{SAME_ORDER}")], REFINE)
+        return work.refine([*other, *group_prompts(pool.groups, f"/{SAME_ORDER}")])
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
         by_id = {(row["prompt_id"], row["sample_index"]): row for row in made}

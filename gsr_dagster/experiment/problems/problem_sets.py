@@ -7,8 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from gsr_dagster.experiment.datasets import REGISTRY, Domain
 from gsr_dagster.experiment.likeness import nearest, which
+from gsr_dagster.experiment.problems.datasets import REGISTRY, Domain
 from gsr_dagster.experiment.settings import Count, Section, Seed, from_folder
 
 FILES = (".jsonl", ".json", ".parquet", ".csv")

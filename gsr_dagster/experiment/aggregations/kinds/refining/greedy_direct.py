@@ -7,7 +7,7 @@ from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fing
 from gsr_dagster.experiment.aggregations.refined import refinement_minus
 from gsr_dagster.method.answers import answer_of
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompts import summarise
+from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 
 
