@@ -13,14 +13,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gsr_dagster.experiment.problems.datasets import REGISTRY, HubDataset
 from gsr_dagster.experiment.problems.golds import GoldError, as_text, solution_answer
-from gsr_dagster.experiment.problems.problem_sets import GENERATED, ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import GENERATED, WRONG, ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
 from resources.problems.lines import LINES_VERSION, lines_problems
+from resources.problems.multiple_choice import lettered
 from resources.problems.row_files import RowFileError, read_rows
 from resources.store.errors import ArtifactError
 from resources.store.hashes import input_sha256
@@ -106,6 +107,7 @@ def _domain(problem_set: ProblemSet) -> str:
     return problem_set.domain or (REGISTRY[name].domain if kind == "hub" else "math")
 
 
+Read = TypeVar("Read")
 # The source's id, the problem, the answer, and whether that was read from a whole solution.
 Found = tuple[str | None, str, str, bool]
 
@@ -125,10 +127,11 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
             ]
     else:
         named = {"id": "id", "problem": "problem", "answer": "answer", **problem_set.options}
+        named.pop(WRONG, None)
         entry = HubDataset(
             place, "", "train", named["problem"], named["answer"], licence="", problems=None, id=named["id"]
         )
-        columns = [entry.problem, entry.answer]
+        columns = [entry.problem, entry.answer, *problem_set.wrong_columns]
         tables = [_FileRows(name, Path(place))]
     for table in tables:
         missing = set(columns) - set(table.column_names)
@@ -144,15 +147,24 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
             problem_id = _cell(row, entry.id, _as_id, place) if entry.id else ""
             place += f" (id {problem_id})" if problem_id else ""
             answer = _cell(row, entry.answer, entry.read_answer, place)
+            problem = _cell(row, entry.problem, _as_problem, place)
+            if problem_set.wrong_columns and problem.strip() and answer.strip():
+                wrong = [one for column in problem_set.wrong_columns for one in _cell(row, column, _texts, place)]
+                try:
+                    problem, answer = lettered(problem, answer, wrong, str(problem_set.seed))
+                except GoldError as error:
+                    raise ArtifactError(f"{place}: {entry.answer} is {error}") from None
+                yield problem_id or None, problem, answer, False
+                continue
             solved = solution_answer(answer, _domain(problem_set)) if kind == "file" else None
-            yield problem_id or None, _cell(row, entry.problem, _as_problem, place), solved or answer, bool(solved)
+            yield problem_id or None, problem, solved or answer, bool(solved)
     count = sum(len(table) for table in tables)
     if entry.problems is not None and count != entry.problems:
         raise ArtifactError(f"{name}: {problem_set.source} has {count} rows, and should have {entry.problems}")
 
 
-def _cell(row: Row, column: str, read: Callable[[Any], str], place: str) -> str:
-    """Return a column of a row as text. Raises ArtifactError that names the row where it has no one reading."""
+def _cell(row: Row, column: str, read: Callable[[Any], Read], place: str) -> Read:
+    """Return a column of a row as ``read`` reads it. Raises ArtifactError that names the row where it has no one reading."""
     try:
         return read(row.get(column))
     except GoldError as error:
@@ -161,6 +173,11 @@ def _cell(row: Row, column: str, read: Callable[[Any], str], place: str) -> str:
 
 def _as_id(value: Any) -> str:
     return value if isinstance(value, str) else _as_problem(value)
+
+
+def _texts(value: Any) -> list[str]:
+    """Return a cell of wrong answers: one, or a list of them."""
+    return [as_text(one) for one in value] if isinstance(value, (list, tuple)) else [as_text(value)]
 
 
 def _as_problem(value: Any) -> str:

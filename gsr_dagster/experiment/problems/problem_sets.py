@@ -15,6 +15,8 @@ FILES = (".jsonl", ".json", ".parquet", ".csv")
 # Kinds of sources that make problems, as many as are wanted.
 GENERATED = ("reasoning-gym", "lines")
 MOST_STATIONS = 130
+# The option of a file that names the columns of wrong answers.
+WRONG = "wrong"
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
@@ -74,7 +76,8 @@ class ProblemSet(Section):
     """Where problems come from, how many, and how their answers are graded.
 
     ``options`` go to a reasoning-gym task; of a file they name the columns that are not
-    called ``id``, ``problem`` and ``answer``. ``seed`` decides which problems, where they
+    called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
+    multiple choice, which are lettered with the right one in an order that ``seed`` decides. ``seed`` decides which problems, where they
     are fewer than the source has; without ``problems`` it is all of them.
 
     ``worked_examples`` stand before every direct prompt. With ``students_see_examples: false``
@@ -98,9 +101,21 @@ class ProblemSet(Section):
             raise ValueError(f"problems: say how many; {kind} makes as many as are wanted, as in problems: 100")
         if kind == "lines" and self.options:
             raise ValueError('options: lines has none; its size stands in the source, as in "lines:4x3"')
-        if self.source.startswith("file:") and not all(isinstance(name, str) for name in self.options.values()):
-            raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
+        if self.source.startswith("file:"):
+            named = {name: column for name, column in self.options.items() if name != WRONG}
+            if not all(isinstance(column, str) for column in (*named.values(), *self.wrong_columns)):
+                raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
+            if self.wrong_columns and self.domain != "multiple_choice":
+                raise ValueError(
+                    "options.wrong makes lettered options of right and wrong answers: write domain: multiple_choice too"
+                )
         return self
+
+    @property
+    def wrong_columns(self) -> tuple[str, ...]:
+        """The columns of a file that hold wrong answers, of which options are made; none where the problems have theirs."""
+        named = self.options.get(WRONG, ()) if self.source.startswith("file:") else ()
+        return tuple(named) if isinstance(named, list | tuple) else (named,)
 
     def examples(self, of_student: bool) -> list[tuple[str, str]]:
         """Return the (problem, solution) pairs that a model, or a student, is shown before a direct prompt."""
