@@ -6,6 +6,8 @@ import ctypes
 import time
 from typing import TYPE_CHECKING, Any
 
+from resources.engines.cache import SHARED
+
 if TYPE_CHECKING:
     import torch
 
@@ -64,18 +66,56 @@ def grouped_attention(
     (batch, kv_heads, heads / kv_heads, dim): at a single position causality cannot
     tell them apart. transformers' own function copies the cache once per head
     instead, a third of a decoding step on a CPU.
+
+    What all rows share (``cache.py``) is read once, by the queries of all rows, in place of
+    once a row.
     """
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     batch, heads, positions, width = query.shape
+    shared = getattr(key, SHARED, None)
+    if shared and positions != 1:
+        raise ValueError("what rows share is read at decoding steps alone")
     if positions != 1 or kwargs.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     grouped = query.view(batch, key.shape[1], heads // key.shape[1], width)
+    if shared:
+        return _with_shared(grouped, key, value, shared, attention_mask, scaling).reshape(batch, 1, heads, width), None
     attended = torch.nn.functional.scaled_dot_product_attention(
         grouped, key, value, attn_mask=attention_mask, scale=scaling
     )
     return attended.reshape(batch, 1, heads, width), None
+
+
+def _with_shared(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    shared: list[torch.Tensor],
+    attention_mask: torch.Tensor | None,
+    scaling: float | None,
+) -> torch.Tensor:
+    """Return the attention of queries, (batch, kv_heads, group, dim), over the keys that all share and each row's own.
+
+    Each part's attention is weighed by its sum of exponentials, as in Cascade Inference and Hydragen
+    (arXiv 2402.05099).
+    """
+    import torch
+
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    batch, kv_heads, group, width = query.shape
+    keys, values = shared
+    own_mask = None if attention_mask is None else attention_mask[..., keys.shape[2] :]
+    if own_mask is not None and own_mask.dtype == torch.bool:
+        own_mask = torch.zeros_like(own_mask, dtype=query.dtype).masked_fill(~own_mask, float("-inf"))
+    own, own_weight = attend(query, key, value, attn_mask=own_mask, scale=scaling)
+    together = query.transpose(0, 1).reshape(1, kv_heads, batch * group, width)
+    common, common_weight = attend(together, keys, values, scale=scaling)
+    common = common.view(kv_heads, batch, group, width).transpose(0, 1)
+    common_weight = common_weight.view(kv_heads, batch, group).transpose(0, 1)
+    part = torch.sigmoid(common_weight - own_weight)[..., None]
+    return (part * common + (1 - part) * own).to(query.dtype)
 
 
 def keep_freed_memory() -> None:

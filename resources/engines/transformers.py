@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines import cpu
 from resources.engines.base import Request, Sample
-from resources.engines.cache import repeat_with_room
+from resources.engines.cache import reads_shared, repeat_with_room
 from resources.engines.chat import Chat, CountsByChat
 from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget, TokenConfidence
 from resources.engines.thinning import Batch, decode
@@ -65,6 +65,7 @@ class TransformersEngine(CountsByChat):
 
             model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
         self.model = model.to(self.device).eval()
+        self.shares = self.device == "cpu" and reads_shared(self.model)
         self.context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self.chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
         self.notes = self.chat.notes
@@ -168,7 +169,8 @@ class TransformersEngine(CountsByChat):
             use_cache=True,
             logits_to_keep=1,
         )
-        repeat_with_room(cache, torch.tensor(rows, device=self.device), room)
+        shared = len(prefix) if self.shares else 0
+        repeat_with_room(cache, torch.tensor(rows, device=self.device), room, shared)
         return ids, mask, cache
 
     def _finished(

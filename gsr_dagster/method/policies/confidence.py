@@ -5,7 +5,7 @@ hesitates between many it is low.
 
 >>> trace = trace_confidence([2.0, 4.0, 1.0, 3.0], window=2)
 >>> trace.mean, trace.tail, trace.lowest, trace.minima
-(2.5, 2.0, 2.0, ((2, 3.0), (4, 2.0)))
+(2.5, 2.0, 2.0, ((2, 3.0), (3, 2.5), (4, 2.0)))
 >>> weighted_vote(["7", "9", "9"], [5.0, 1.0, 2.0], correct="7")
 1.0
 """

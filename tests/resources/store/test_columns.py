@@ -30,6 +30,8 @@ def value_of(kind: pa.DataType) -> st.SearchStrategy:
         whole = st.lists(value_of(kind.value_type), max_size=2)
     elif pa.types.is_boolean(kind):
         whole = st.booleans()
+    elif kind == pa.uint16():
+        whole = st.integers(0, 2**16 - 1)
     elif pa.types.is_integer(kind):
         whole = st.integers(-(2**31), 2**31)
     elif pa.types.is_floating(kind):

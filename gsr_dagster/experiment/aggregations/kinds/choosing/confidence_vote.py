@@ -64,7 +64,8 @@ class ConfidenceVote(OfConfidence):
             for measure, keep in self.points:
                 weights = [by_candidate[row["candidate_id"]][measure] for row in members]
                 vote = weighted_vote(surest(classes, weights, keep), weights, correct)
-                yield group_row(self._label(name, measure, keep), group, members, correct=vote)
+                row = group_row(self._label(name, measure, keep), group, members, correct=vote)
+                yield {**row, "samples": len(members)}
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``points``: score, samples and tokens by measure and share kept."""
