@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np
-
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.evaluation.fingerprints import CandidatePools
 from assets.materializing import ArtifactContents
@@ -24,7 +22,7 @@ from gsr_dagster.method.prompting.prompts import (
 )
 from gsr_dagster.method.rows import Row
 from resources import gpus
-from resources.engines.base import UNASKED, Engine
+from resources.engines.base import UNASKED, Engine, in_nats
 from resources.engines.loading import Engines
 from resources.engines.reward_model import RewardModel, complete_scores
 from resources.engines.sample_log import Prompt
@@ -113,10 +111,9 @@ class AggregationRun:
         found: dict[str, TraceConfidence] = {}
         pool = self.run.key.artifact(CandidatePools.name)
         for row in self.run.store.rows(pool, "candidate_id", "finish_reason", "confidences"):
-            if row["candidate_id"] in wanted and (
-                row.get("confidences") is not None or row["finish_reason"] == UNASKED
-            ):
-                found[row["candidate_id"]] = trace_confidence(np.divide(row.get("confidences") or [], 1000), window)
+            stored = [] if row["finish_reason"] == UNASKED else row.get("confidences")
+            if row["candidate_id"] in wanted and stored is not None:
+                found[row["candidate_id"]] = trace_confidence(in_nats(stored), window)
         if missing := sorted(wanted - set(found)):
             raise ArtifactError(
                 f"{len(missing)} of {len(wanted)} candidates, the first is {missing[0]}, came without the log-probabilities "

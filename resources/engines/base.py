@@ -65,6 +65,11 @@ def thousandths(confidences: Sequence[float]) -> list[int]:
     return [min(round(1000 * one), MOST_THOUSANDTHS) for one in confidences]
 
 
+def in_nats(stored: Sequence[int]) -> list[float]:
+    """Return the confidences of tokens, in nats, as ``thousandths`` stored them."""
+    return [one / 1000 for one in stored]
+
+
 def chat_sha256(messages: list[Message]) -> str:
     """Return what tells a chat from every other one: 16 hex digits."""
     return sha256(canonical_json(messages))[:16]

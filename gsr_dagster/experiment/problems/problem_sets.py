@@ -77,8 +77,8 @@ class ProblemSet(Section):
 
     ``options`` go to a reasoning-gym task; of a file they name the columns that are not
     called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
-    multiple choice, which are lettered with the right one in an order that ``seed`` decides. ``seed`` decides which problems, where they
-    are fewer than the source has; without ``problems`` it is all of them.
+    multiple choice, which are lettered with the right one. ``seed`` decides their order, and which
+    problems, where they are fewer than the source has; without ``problems`` it is all of them.
 
     ``worked_examples`` stand before every direct prompt. With ``students_see_examples: false``
     students are trained and evaluated without them. ``worked_refinements`` stand before the
