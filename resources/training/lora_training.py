@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from resources.engines.cpu import keep_freed_memory, native_dtype
 from resources.engines.loading import quiet_transformers
@@ -261,9 +261,24 @@ def end_with_stdin() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
+def leave() -> NoReturn:
+    """End this process as one that has done its part, without the interpreter's own end.
+
+    A thread of torch's process group can abort a process that is going ("terminate called without an active
+    exception", seen once), and the launcher then ends the others, which may still be writing the checkpoint.
+    """
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     end_with_stdin()
     try:
         main(sys.argv[1])
     except RefusedError as refused:
         sys.exit(str(refused))
+    leave()

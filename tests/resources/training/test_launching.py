@@ -88,6 +88,14 @@ def test_one_process_needs_no_launcher():
     assert command({**alone, "launch": "ray"}, job)[-2:] == ["resources.training.ray_training", "job.json"]
 
 
+def test_a_process_that_has_done_its_part_cannot_fail_any_more():
+    code = (
+        "import atexit, os; from resources.training.lora_training import leave; "
+        "atexit.register(os.abort); print('done'); leave()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"done\n"
+
+
 @on_ray
 def test_ray_train_learns_the_same_as_two_processes(small_model, tmp_path):
     by_ray = train(small_model, tmp_path / "ray", processes=2, launch="ray")
