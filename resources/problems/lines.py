@@ -5,7 +5,11 @@
 
 Whoever writes a line from its start must guess the first station: what stands there says nothing of where the line
 goes (arXiv 2403.06963). Afterwards the guess can be checked by reading. So several attempts differ in what no vote
-can mend, and a reader can.
+can mend, and a reader can. With one line there is nothing to guess: with long made-up names for stations, errors are
+slips of copying, as in most short tasks.
+
+    1 line of 2 stations leaves start: lovika > budaro; start > lovika.
+    Which passes through budaro? Name its stations in order.                                         lovika, budaro
 """
 
 import random
@@ -148,16 +152,20 @@ STATIONS = [
 START = "start"
 # Part of every fingerprint: change it with the words or the wording.
 LINES_VERSION = "2"
+CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
-def lines_problems(lines: int, stations: int, seed: int) -> Iterator[tuple[str, str]]:
+def lines_problems(lines: int, stations: int, seed: int, syllables: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield problems without end, each with its answer: the stations of one line, with commas between.
 
-    The station that is named is never the first of its line.
+    The station that is named is never the first of its line. With ``syllables`` the stations are
+    made-up names of so many.
     """
     draw = random.Random(seed)
+    leave = "line of {} stations leaves" if lines == 1 else "lines of {} stations leave"
     while True:
-        names = draw.sample(STATIONS, lines * stations)
+        wanted = lines * stations
+        names = draw.sample(STATIONS, wanted) if syllables is None else made_up(wanted, syllables, draw)
         each = [names[number : number + stations] for number in range(0, len(names), stations)]
         connections = [pair for line in each for pair in zip([START, *line], line, strict=False)]
         draw.shuffle(connections)
@@ -165,7 +173,15 @@ def lines_problems(lines: int, stations: int, seed: int) -> Iterator[tuple[str, 
         listed = "; ".join(f"{here} > {there}" for here, there in connections)
         yield (
             # Few words in a row are the same in all: the check of contamination takes 13 of them for a copy.
-            f"{lines} lines of {stations} stations leave {START}: {listed}.\n"
+            f"{lines} {leave.format(stations)} {START}: {listed}.\n"
             f"Which passes through {draw.choice(asked[1:])}? Name its stations in order.",
             ", ".join(asked),
         )
+
+
+def made_up(count: int, syllables: int, draw: random.Random) -> list[str]:
+    """Return so many different names, as "lovika", each of so many syllables: of two there are 4,900."""
+    names = dict[str, None]()
+    while len(names) < count:
+        names["".join(draw.choice(CONSONANTS) + draw.choice(VOWELS) for _ in range(syllables))] = None
+    return list(names)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from gsr_dagster.experiment.problems.datasets import REGISTRY, HubDataset
 from gsr_dagster.experiment.problems.golds import GoldError, as_text, solution_answer
-from gsr_dagster.experiment.problems.problem_sets import GENERATED, WRONG, ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import GENERATED, SYLLABLES, WRONG, ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
 from resources.problems.lines import LINES_VERSION, lines_problems
@@ -210,7 +210,7 @@ def _generated(name: str, problem_set: ProblemSet, excluded: Collection[str]) ->
     kind, _, what = problem_set.source.partition(":")
     if kind == "lines":
         lines, stations = map(int, what.split("x"))
-        made = lines_problems(lines, stations, problem_set.seed)
+        made = lines_problems(lines, stations, problem_set.seed, problem_set.options.get(SYLLABLES))
     else:
         made = _of_reasoning_gym(name, problem_set, most)
     seen = set(excluded)

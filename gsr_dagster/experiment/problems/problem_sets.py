@@ -15,6 +15,9 @@ FILES = (".jsonl", ".json", ".parquet", ".csv")
 # Kinds of sources that make problems, as many as are wanted.
 GENERATED = ("reasoning-gym", "lines")
 MOST_STATIONS = 130
+# The option of lines that makes stations of made-up names.
+SYLLABLES = "syllables"
+MOST_SYLLABLES = 8
 # The option of a file that names the columns of wrong answers.
 WRONG = "wrong"
 
@@ -28,10 +31,10 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
         raise ValueError(f"{source!r} is not a .jsonl, .json, .parquet or .csv file")
     if kind == "lines":
         size = [int(number) for number in name.split("x")] if re.fullmatch(r"\d{1,3}x\d{1,3}", name) else [0]
-        if min(size) < 2 or prod(size) > MOST_STATIONS:
+        if size[0] < 1 or size[-1] < 2 or prod(size) > MOST_STATIONS:
             raise ValueError(
-                f'{source!r} is not lines:LINESxSTATIONS, as in "lines:4x3": 2 or more of both, and {MOST_STATIONS} '
-                "stations in all at most"
+                f'{source!r} is not lines:LINESxSTATIONS, as in "lines:4x3": 2 or more stations a line, and '
+                f"{MOST_STATIONS} in all at most"
             )
     elif kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:[\w .-]+", source):
         raise ValueError(
@@ -77,7 +80,8 @@ class ProblemSet(Section):
 
     ``options`` go to a reasoning-gym task; of a file they name the columns that are not
     called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
-    multiple choice, which are lettered with the right one. ``seed`` decides their order, and which
+    multiple choice, which are lettered with the right one; ``syllables`` of lines gives the stations
+    made-up names of so many. ``seed`` decides their order, and which
     problems, where they are fewer than the source has; without ``problems`` it is all of them.
 
     ``worked_examples`` stand before every direct prompt. With ``students_see_examples: false``
@@ -99,8 +103,13 @@ class ProblemSet(Section):
         kind = self.source.partition(":")[0]
         if self.problems is None and kind in GENERATED:
             raise ValueError(f"problems: say how many; {kind} makes as many as are wanted, as in problems: 100")
-        if kind == "lines" and self.options:
-            raise ValueError('options: lines has none; its size stands in the source, as in "lines:4x3"')
+        syllables = self.options.get(SYLLABLES, MOST_SYLLABLES)
+        known = set(self.options) <= {SYLLABLES} and type(syllables) is int and 2 <= syllables <= MOST_SYLLABLES
+        if kind == "lines" and not known:
+            raise ValueError(
+                f"options: lines has {SYLLABLES} alone, a whole number from 2 to {MOST_SYLLABLES}; its size stands in the "
+                'source, as in "lines:4x3"'
+            )
         if self.source.startswith("file:"):
             named = {name: column for name, column in self.options.items() if name != WRONG}
             if not all(isinstance(column, str) for column in (*named.values(), *self.wrong_columns)):

@@ -73,7 +73,8 @@ def first_answer(
         except (OpenAIError, ValueError) as error:
             other = other_form(form, error) or (form.plainer() if refusal(error) else None)
             if other is None:
-                raise EngineError(f"{where(servers)} takes no request: {servers.told(error)}") from None
+                address = meant_address(servers)
+                raise EngineError(f"{where(servers)} takes no request: {servers.told(error)}{address}") from None
             form = other
     else:
         raise EngineError(f"{where(servers)} takes no request, in none of {MOST_FORMS} forms")
@@ -89,6 +90,15 @@ def other_form(form: RequestForm, error: BaseException) -> RequestForm | None:
     if isinstance(error, AnswerError) and not error.passing:  # a refusal with the status 200
         return form.without(str(error), None)
     return None
+
+
+def meant_address(servers: Servers) -> str:
+    """Return what to write where an address was given without its `/v1`, "" where that is not what is wrong."""
+    for server in servers.servers:
+        url = str(server.client.base_url).rstrip("/")
+        if not url.endswith("/v1") and servers.lists_models(server, f"{url}/v1"):
+            return f". OpenAI's API stands below that address: write base_url: {url}/v1"
+    return ""
 
 
 def refuse_unnamed_thinking(servers: Servers, choices: list[Written], thinking_end: str | None) -> None:

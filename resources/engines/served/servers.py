@@ -124,6 +124,18 @@ class Servers:
         context = next((int(size) for size in sizes if isinstance(size, int | float) and size > 0), None)
         return Listed(str(own[0].get("owned_by") or "").lower(), context)
 
+    def lists_models(self, server: Server, url: str) -> bool:
+        """Return whether an address beside a server's own lists models, as OpenAI's API does."""
+        import httpx
+        from openai import OpenAIError
+
+        options = {"timeout": SECONDS_FOR_A_QUESTION}
+        try:
+            listed = server.client.get(f"{url}/models", cast_to=httpx.Response, options=options).json()
+        except (OpenAIError, ValueError):
+            return False
+        return isinstance(listed, dict) and isinstance(listed.get("data"), list)
+
     def told(self, error: BaseException) -> str:
         """Return what an error says, short, without the key that a server may repeat."""
         said = f"{type(error).__name__}: {said_by(error)}"

@@ -2,9 +2,11 @@
 
 import pytest
 
+from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import UNASKED, EngineError
 from resources.engines.served.door import QUESTION
+from resources.engines.served.engine import OpenAIEngine
 from tests.resources.engines.served.played import chat, engine, error, models, playing, requests
 
 SETTINGS = RolloutSettings(temperature=0.7, max_new_tokens=100)
@@ -91,3 +93,18 @@ def test_an_error_that_names_no_reason_is_no_sample_without_an_answer():
         pytest.raises(EngineError, match=r"1 of 3 samples could not be had.*Provider returned error"),
     ):
         drawn(engine(server), requests(3))
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_an_address_without_its_v1_is_told_what_is_right(path):
+    with playing(lambda _: chat("2"), models=models()) as server:
+        with pytest.raises(
+            EngineError, match=f"no /chat/completions.* below that address: write base_url: {server.url}$"
+        ):
+            drawn(at(server.url.removesuffix("/v1") + path))
+        with pytest.raises(EngineError, match=r"no /other/chat/completions$"):
+            drawn(at(server.url.replace("/v1", "/other")))
+
+
+def at(url):
+    return OpenAIEngine(OpenAI(kind="openai", base_url=url, model="served", retries=1, timeout=5), None, None, None)
