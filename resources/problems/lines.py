@@ -5,11 +5,11 @@
 
 Whoever writes a line from its start must guess the first station: what stands there says nothing of where the line
 goes (arXiv 2403.06963). Afterwards the guess can be checked by reading. So several attempts differ in what no vote
-can mend, and a reader can. With one line there is nothing to guess: with long made-up names for stations, errors are
-slips of copying, as in most short tasks.
+can mend, and a reader can. With one line there is nothing to guess: where made-up names are alike, errors are slips
+of copying, as in most short tasks, and a vote mends them.
 
-    1 line of 2 stations leaves start: lovika > budaro; start > lovika.
-    Which passes through budaro? Name its stations in order.                                         lovika, budaro
+    1 line of 2 stations leaves start: kirakari > karakika; start > kirakari.
+    Which passes through karakika? Name its stations in order.                                    kirakari, karakika
 """
 
 import random
@@ -152,14 +152,14 @@ STATIONS = [
 START = "start"
 # Part of every fingerprint: change it with the words or the wording.
 LINES_VERSION = "2"
-CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
+SOUNDS = "ka", "ki", "ra", "ri"
 
 
 def lines_problems(lines: int, stations: int, seed: int, syllables: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield problems without end, each with its answer: the stations of one line, with commas between.
 
     The station that is named is never the first of its line. With ``syllables`` the stations are
-    made-up names of so many.
+    made-up names of so many, which are easily mistaken for one another.
     """
     draw = random.Random(seed)
     leave = "line of {} stations leaves" if lines == 1 else "lines of {} stations leave"
@@ -180,8 +180,8 @@ def lines_problems(lines: int, stations: int, seed: int, syllables: int | None =
 
 
 def made_up(count: int, syllables: int, draw: random.Random) -> list[str]:
-    """Return so many different names, as "lovika", each of so many syllables: of two there are 4,900."""
+    """Return so many different names, as "kirakari", of so many syllables each. Of four there are 256."""
     names = dict[str, None]()
     while len(names) < count:
-        names["".join(draw.choice(CONSONANTS) + draw.choice(VOWELS) for _ in range(syllables))] = None
+        names["".join(draw.choices(SOUNDS, k=syllables))] = None
     return list(names)

@@ -17,7 +17,7 @@ GENERATED = ("reasoning-gym", "lines")
 MOST_STATIONS = 130
 # The option of lines that makes stations of made-up names.
 SYLLABLES = "syllables"
-MOST_SYLLABLES = 8
+FEWEST_SYLLABLES, MOST_SYLLABLES = 4, 8
 # The option of a file that names the columns of wrong answers.
 WRONG = "wrong"
 
@@ -81,7 +81,7 @@ class ProblemSet(Section):
     ``options`` go to a reasoning-gym task; of a file they name the columns that are not
     called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
     multiple choice, which are lettered with the right one; ``syllables`` of lines gives the stations
-    made-up names of so many. ``seed`` decides their order, and which
+    made-up names of so many, much alike. ``seed`` decides their order, and which
     problems, where they are fewer than the source has; without ``problems`` it is all of them.
 
     ``worked_examples`` stand before every direct prompt. With ``students_see_examples: false``
@@ -104,11 +104,15 @@ class ProblemSet(Section):
         if self.problems is None and kind in GENERATED:
             raise ValueError(f"problems: say how many; {kind} makes as many as are wanted, as in problems: 100")
         syllables = self.options.get(SYLLABLES, MOST_SYLLABLES)
-        known = set(self.options) <= {SYLLABLES} and type(syllables) is int and 2 <= syllables <= MOST_SYLLABLES
+        known = (
+            set(self.options) <= {SYLLABLES}
+            and type(syllables) is int
+            and FEWEST_SYLLABLES <= syllables <= MOST_SYLLABLES
+        )
         if kind == "lines" and not known:
             raise ValueError(
-                f"options: lines has {SYLLABLES} alone, a whole number from 2 to {MOST_SYLLABLES}; its size stands in the "
-                'source, as in "lines:4x3"'
+                f"options: lines has {SYLLABLES} alone, a whole number from {FEWEST_SYLLABLES} to {MOST_SYLLABLES}; its size "
+                'stands in the source, as in "lines:4x3"'
             )
         if self.source.startswith("file:"):
             named = {name: column for name, column in self.options.items() if name != WRONG}

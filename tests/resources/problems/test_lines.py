@@ -18,7 +18,7 @@ def lines_set(lines: int, stations: int, seed: int = 0, problems: int = 5, **opt
     return ProblemSet(source=f"lines:{lines}x{stations}", seed=seed, problems=problems, options=options)
 
 
-@given(sizes, st.integers(0, 10**6), st.sampled_from([{}, {"syllables": 2}, {"syllables": 5}]))
+@given(sizes, st.integers(0, 10**6), st.sampled_from([{}, {"syllables": 4}, {"syllables": 5}]))
 def test_the_answer_is_the_one_line_through_the_station_that_is_asked_for(size, seed, options):
     for row in load_problems("few", lines_set(*size, seed, **options)).rows:
         after = dict[str, list[str]]()
@@ -51,7 +51,7 @@ def test_stations_are_made_up_names_of_so_many_syllables_where_that_is_asked_for
     assert row["problem"].startswith("1 line of 3 stations leaves start: ")
     names = row["answer"].split(", ")
     assert len(set(names)) == 3
-    assert all(re.fullmatch(r"([bdfgklmnprstvz][aeiou]){5}", name) for name in names)
+    assert all(re.fullmatch(r"([kr][ai]){5}", name) for name in names)
     assert problem_set_identity(lines_set(1, 3)) != problem_set_identity(lines_set(1, 3, syllables=5))
 
 
@@ -73,6 +73,6 @@ def test_it_needs_a_number_and_has_one_option():
         ProblemSet(source="lines:4x3")
     with pytest.raises(ValidationError, match="its size stands in the source"):
         ProblemSet(source="lines:4x3", problems=3, options={"lines": 4})
-    for syllables in (1, 9, "five", True, None):
-        with pytest.raises(ValidationError, match="a whole number from 2 to 8"):
+    for syllables in (3, 9, "five", True, None):
+        with pytest.raises(ValidationError, match="a whole number from 4 to 8"):
             ProblemSet(source="lines:4x3", problems=3, options={"syllables": syllables})
