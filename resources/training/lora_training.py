@@ -4,6 +4,7 @@ Where an experiment asks for several processes, `accelerate launch` or Ray Train
 of it (launching.py). The trainer is hybrid_trainer.py, its rows are made in targets.py and rows.py.
 """
 
+import atexit
 import json
 import math
 import os
@@ -262,7 +263,7 @@ def end_with_stdin() -> None:
 
 
 def leave() -> NoReturn:
-    """End this process as one that has done its part, without the interpreter's own end.
+    """End this process as one that has done its part: what is to happen at the exit happens, and nothing after it.
 
     A thread of torch's process group can abort a process that is going ("terminate called without an active
     exception", seen once), and the launcher then ends the others, which may still be writing the checkpoint.
@@ -270,6 +271,7 @@ def leave() -> NoReturn:
     from accelerate import PartialState
 
     PartialState().destroy_process_group()
+    atexit._run_exitfuncs()  # trackers send the rest of what they know
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -89,11 +89,18 @@ def test_one_process_needs_no_launcher():
 
 
 def test_a_process_that_has_done_its_part_cannot_fail_any_more():
-    code = (
-        "import atexit, os; from resources.training.lora_training import leave; "
-        "atexit.register(os.abort); print('done'); leave()"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"done\n"
+    code = """
+import atexit, os
+from resources.training.lora_training import leave
+
+class Late:
+    __del__ = lambda self: os.abort()
+
+late = Late()
+atexit.register(print, "sent")
+leave()
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"sent\n"
 
 
 @on_ray
