@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from tests.small_model import small_tokenizer, train_small_model
 # How long an example takes says nothing on a machine that others share.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let every process that a test starts hear it, where a shell started this one in its background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
