@@ -60,6 +60,12 @@ def _meant_source(source: str) -> str:
     return ', as in "file:mine.csv"'
 
 
+def _names_syllables(options: dict[str, Any]) -> bool:
+    """Return whether options are the one that lines has, with a number that it takes."""
+    syllables = options.get(SYLLABLES)
+    return len(options) == 1 and type(syllables) is int and FEWEST_SYLLABLES <= syllables <= MOST_SYLLABLES
+
+
 class WorkedExample(Section):
     """A solved problem shown before the real one, as a turn of the chat."""
 
@@ -103,13 +109,7 @@ class ProblemSet(Section):
         kind = self.source.partition(":")[0]
         if self.problems is None and kind in GENERATED:
             raise ValueError(f"problems: say how many; {kind} makes as many as are wanted, as in problems: 100")
-        syllables = self.options.get(SYLLABLES, MOST_SYLLABLES)
-        known = (
-            set(self.options) <= {SYLLABLES}
-            and type(syllables) is int
-            and FEWEST_SYLLABLES <= syllables <= MOST_SYLLABLES
-        )
-        if kind == "lines" and not known:
+        if kind == "lines" and self.options and not _names_syllables(self.options):
             raise ValueError(
                 f"options: lines has {SYLLABLES} alone, a whole number from {FEWEST_SYLLABLES} to {MOST_SYLLABLES}; its size "
                 'stands in the source, as in "lines:4x3"'

@@ -96,7 +96,7 @@ def meant_address(servers: Servers) -> str:
     """Return what to write where an address was given without its `/v1`, "" where that is not what is wrong."""
     for server in servers.servers:
         url = str(server.client.base_url).rstrip("/")
-        if not url.endswith("/v1") and servers.lists_models(server, f"{url}/v1"):
+        if not url.endswith("/v1") and servers.models_at(server, f"{url}/v1/models") is not None:
             return f". OpenAI's API stands below that address: write base_url: {url}/v1"
     return ""
 

@@ -106,16 +106,8 @@ class Servers:
         return Listed(told[0].owner, min(contexts, default=None))
 
     def _described(self, server: Server) -> Listed:
-        import httpx
-        from openai import OpenAIError
-
-        options = {"timeout": SECONDS_FOR_A_QUESTION}
-        try:
-            listed = server.client.get("/models", cast_to=httpx.Response, options=options).json()
-        except (OpenAIError, ValueError):
-            return Listed()
-        models = listed.get("data") if isinstance(listed, dict) else None
-        own = [m for m in models or [] if isinstance(m, dict) and m.get("id") == self.settings.model]
+        models = self.models_at(server, "/models") or []
+        own = [m for m in models if isinstance(m, dict) and m.get("id") == self.settings.model]
         if not own:
             return Listed()
         meta = own[0].get("meta")
@@ -124,17 +116,18 @@ class Servers:
         context = next((int(size) for size in sizes if isinstance(size, int | float) and size > 0), None)
         return Listed(str(own[0].get("owned_by") or "").lower(), context)
 
-    def lists_models(self, server: Server, url: str) -> bool:
-        """Return whether an address beside a server's own lists models, as OpenAI's API does."""
+    def models_at(self, server: Server, path: str) -> list[Any] | None:
+        """Return what a server lists as its models at a path or address; None where that is no list of models."""
         import httpx
         from openai import OpenAIError
 
         options = {"timeout": SECONDS_FOR_A_QUESTION}
         try:
-            listed = server.client.get(f"{url}/models", cast_to=httpx.Response, options=options).json()
+            listed = server.client.get(path, cast_to=httpx.Response, options=options).json()
         except (OpenAIError, ValueError):
-            return False
-        return isinstance(listed, dict) and isinstance(listed.get("data"), list)
+            return None
+        models = listed.get("data") if isinstance(listed, dict) else None
+        return models if isinstance(models, list) else None
 
     def told(self, error: BaseException) -> str:
         """Return what an error says, short, without the key that a server may repeat."""

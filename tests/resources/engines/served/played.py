@@ -108,9 +108,9 @@ def models(**details: Any) -> Callable[[Any], Answer]:
 
 
 def engine(
-    *servers: PlayedServer, thinking_end: str | None = None, chat_template_kwargs: Any = None, **options: Any
+    *servers: PlayedServer | str, thinking_end: str | None = None, chat_template_kwargs: Any = None, **options: Any
 ) -> OpenAIEngine:
-    urls = tuple(server.url for server in servers)
+    urls = tuple(server if isinstance(server, str) else server.url for server in servers)
     settings = {"retries": 1, "timeout": 5, "concurrency": 4, "n": 1, **options}
     served = OpenAI(kind="openai", base_url=urls if len(urls) > 1 else urls[0], model="served", **settings)
     return OpenAIEngine(served, None, thinking_end, chat_template_kwargs)

@@ -2,11 +2,9 @@
 
 import pytest
 
-from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from resources.engines.base import UNASKED, EngineError
 from resources.engines.served.door import QUESTION
-from resources.engines.served.engine import OpenAIEngine
 from tests.resources.engines.served.played import chat, engine, error, models, playing, requests
 
 SETTINGS = RolloutSettings(temperature=0.7, max_new_tokens=100)
@@ -101,10 +99,6 @@ def test_an_address_without_its_v1_is_told_what_is_right(path):
         with pytest.raises(
             EngineError, match=f"no /chat/completions.* below that address: write base_url: {server.url}$"
         ):
-            drawn(at(server.url.removesuffix("/v1") + path))
+            drawn(engine(server.url.removesuffix("/v1") + path))
         with pytest.raises(EngineError, match=r"no /other/chat/completions$"):
-            drawn(at(server.url.replace("/v1", "/other")))
-
-
-def at(url):
-    return OpenAIEngine(OpenAI(kind="openai", base_url=url, model="served", retries=1, timeout=5), None, None, None)
+            drawn(engine(server.url.replace("/v1", "/other")))
