@@ -8,12 +8,16 @@ import pytest
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from assets.aggregation.table import aggregated_rows
+from assets.evaluation.evaluation_run import EvaluationRun
 from assets.reports.collecting import reported_aggregations, reported_curves, reported_gap
+from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
 from gsr_dagster.method.scoring.tokens import Tokens
+from resources.grading.grader import Grader
 from resources.reporting.frontier import NO_PRICE, NO_PROMPTS, Method
 from resources.reporting.report_page import Report, render_report
 from resources.store.artifacts import ArtifactStore
@@ -171,6 +175,15 @@ def test_a_report_of_what_was_stored_before_prompts_were_counted_says_so(priced)
     page = render_report(old)
     assert "vote (prompts not counted), refine (prompts not counted)" in page
     assert "Correct against money" not in page
+
+
+def test_an_older_gap_report_leaves_the_vote_its_prompts_and_the_refinement_none(priced):
+    older = [{k: v for k, v in row.items() if "prompt_tokens" not in k} for row in priced.rows("gap_reports")]
+    run = EvaluationRun(priced.experiment(), priced.store, EvaluationKey.parse("base", "sums|llama-tiny"))
+    rows = aggregated_rows(run.experiment, run.scored_pool(), run.model, Grader(), run.problems(), older, {})
+    counted = {name: {r["prompt_tokens"] for r in rows if r["aggregation"] == name} for name in ALWAYS_AGGREGATED}
+    assert None not in counted["majority"]
+    assert counted["self_refinement"] == {None}
 
 
 def test_stored_summaries_without_the_newer_columns_are_read(priced):
