@@ -50,12 +50,14 @@ class StudentComparison(ReportStep):
         return [GradedCandidates(self.experiment, lane), *self.reported(lane), *tables]
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        prices = {name: price.model_dump() for name, price in self.experiment.prices.items()}
         return {
             "students": {name: _roles(student) for name, student in self.experiment.students.items()},
             "out_of_distribution": {
                 name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
             },
             "report": REPORT_VERSION,
+            **({"prices": prices} if prices else {}),
         }
 
 

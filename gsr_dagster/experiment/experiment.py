@@ -20,7 +20,7 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
-from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Ray, RecordedSamples, Transformers
+from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Price, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
 from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.experiment.prompts import Prompts
@@ -178,6 +178,12 @@ class Experiment(Section):
         if subject in self.models:
             return self.models[subject]
         return self.models[self.root(subject)].model_copy(update={"thinking_end": self.thinking_end(subject)})
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """The prices of the models that have one, and of their students: these cost what their base does."""
+        priced = {name: self.subject_model(name).engine.price for name in (*self.models, *self.students)}
+        return {name: price for name, price in priced.items() if price}
 
     def root(self, subject: str) -> str:
         """Return the model of the file that a subject is, or is trained from: of a student of a student the first one."""

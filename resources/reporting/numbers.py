@@ -1,10 +1,14 @@
 """Numbers as reports and tables write them: fractions as percent, differences in points."""
 
+from math import floor, log10
+
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.gap_summary import Scores
 from gsr_dagster.method.scoring.intervals import Interval
 
 NOTHING = "–"
+# Money is of so many answers: that of one has too many zeros.
+ANSWERS = 1000
 
 
 def percent(value: float | None) -> str:
@@ -38,6 +42,16 @@ def vote_and_refinement(scores: Scores) -> tuple[str, str]:
     elif short:
         vote -= short
     return f"{vote / 10:.1f}", f"{refined / 10:.1f}"
+
+
+def money(value: float) -> str:
+    """Return an amount with two decimals, below 1 with two digits.
+
+    >>> money(1234.5), money(0.5), money(0.00123), money(0)
+    ('1,234.50', '0.50', '0.0012', '0.00')
+    """
+    decimals = 2 if value >= 1 or value <= 0 else 1 - floor(log10(value))
+    return f"{value:,.{max(decimals, 2)}f}"
 
 
 def between(interval: Interval) -> str:

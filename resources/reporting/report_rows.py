@@ -41,6 +41,7 @@ class ReportedCurvePoint:
     self_ref_at_k: Interval
     refinement_gap: Interval
     tokens_per_refined_group: float
+    prompt_tokens_per_refined_group: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

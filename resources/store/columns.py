@@ -119,6 +119,8 @@ COLUMNS: dict[str, Columns] = {
         "refined": YES_NO,
         "candidate_tokens": WHOLE,
         "refinement_tokens": WHOLE,
+        "candidate_prompt_tokens": WHOLE,
+        "refinement_prompt_tokens": WHOLE,
         "refinement_id": TEXT,
         "candidate_ids": TEXTS,
         "answer": TEXT,
@@ -132,6 +134,7 @@ COLUMNS: dict[str, Columns] = {
         "self_ref_at_k": INTERVAL,
         "refinement_gap": INTERVAL,
         "tokens_per_refined_group": NUMBER,
+        "prompt_tokens_per_refined_group": NUMBER,
     },
     "aggregations": {
         "aggregation": TEXT,
@@ -140,6 +143,9 @@ COLUMNS: dict[str, Columns] = {
         "n_correct": WHOLE,
         "correct": NUMBER,
         "tokens": WHOLE,
+        "prompt_tokens": WHOLE,
+        "refiner_tokens": WHOLE,
+        "refiner_prompt_tokens": WHOLE,
         "scored_tokens": WHOLE,
         "chosen": TEXT,
         "answer": TEXT,
@@ -194,6 +200,7 @@ OF_AN_AGGREGATION = {
     "candidate_id": TEXT,
     "score": NUMBER,
     "scored_tokens": WHOLE,
+    "refinement_prompt_tokens": WHOLE,
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from gsr_dagster.experiment.aggregations.base import Pools
-from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problems.datasets import REGISTRY
 from gsr_dagster.experiment.problems.problem_sets import ProblemSet
@@ -37,7 +37,7 @@ class Step:
 
     ``tokens`` are generated, or trained on, at most. ``prompt_tokens`` are those of the prompts, an
     estimate: each is read once, and of a server's once for up to n samples. ``server`` is None of
-    a model that runs here.
+    a model that runs here, ``price`` of one without, and of a training.
     """
 
     what: str
@@ -49,6 +49,7 @@ class Step:
     tokens: int
     prompt_tokens: int = 0
     server: OpenAI | None = None
+    price: Price | None = None
 
     @property
     def trains(self) -> bool:
@@ -74,11 +75,8 @@ class Step:
         return (6 if self.trains else 2) * self.parameters * tokens
 
     def money(self, share: float = 1) -> float | None:
-        """Return what a server asks where ``share`` of the limit is written; None without a price."""
-        if self.server is None or self.server.price is None:
-            return None
-        price = self.server.price
-        return (self.prompt_tokens * price.prompt + self.tokens * share * price.generated) / 1e6
+        """Return what the samples cost where ``share`` of the limit is written; None without a price."""
+        return None if self.price is None else self.price.of(self.prompt_tokens, self.tokens * share)
 
 
 def plan(experiment: Experiment) -> list[Step]:
@@ -97,9 +95,10 @@ def plan(experiment: Experiment) -> list[Step]:
 
 
 def size_of(problem_set: ProblemSet) -> tuple[int, int]:
-    """Return how many problems a set has, and their mean tokens, loading it once at most and nothing of the hub.
+    """Return how many problems a set has, and their mean tokens, loading it once at most.
 
-    The tokens are by their characters; of problems that are in no file they are a usual number.
+    The tokens are by their characters; of problems that are generated, or whose number is known, they are a usual
+    number. Of the hub only a data set by its id is loaded, where the file does not say how many of its problems.
     """
     kind, _, name = problem_set.source.partition(":")
     usual = USUAL_CHARACTERS // CHARACTERS_A_TOKEN
@@ -109,7 +108,7 @@ def size_of(problem_set: ProblemSet) -> tuple[int, int]:
         return problem_set.problems, usual
     rows = load_problems("plan", problem_set).rows
     characters = sum(len(row["problem"]) for row in rows) / len(rows)
-    return problem_set.problems or len(rows), ceil(characters / CHARACTERS_A_TOKEN) if kind == "file" else usual
+    return problem_set.problems or len(rows), ceil(characters / CHARACTERS_A_TOKEN)
 
 
 class Planned:
@@ -214,7 +213,8 @@ class Planned:
         # A request for several samples pays its prompt once.
         n = server.n if server else 1
         read = sum(p * (ceil(s / p / n) if server else 1) * length for p, s, length in asked if p)
-        return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, read, server)
+        tokens, price = samples * limit, model.engine.price
+        return Step(what, subject, sampler, model.parameters, prompts, samples, tokens, read, server, price)
 
     def direct(self, name: str, sampler: str) -> int:
         """Return the tokens of a direct prompt that a model or student reads."""

@@ -231,12 +231,9 @@ def _of_logprobs(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     subjects = {name: experiment.subject_model(name).engine for name in names}
     for name in [name for name, engine in subjects.items() if asked and isinstance(engine, Ray)]:
         yield (*DIRECT, "logprobs"), f"{name} is sampled on Ray, which hands on none: take vllm, transformers or openai"
-    recorded = [name for name, engine in subjects.items() if isinstance(engine, RecordedSamples)]
     for place in [("aggregations", name) for name, kind in experiment.aggregations.items() if kind.of_logprobs]:
         if not asked:
             yield place, "it reads how sure a model was of its tokens: write evaluation: {direct: {logprobs: 20, …}}"
-        for name in recorded:
-            yield place, f"{name} is recorded, without the log-probabilities of its tokens: leave one of them out"
 
 
 def _key_parts(experiment: Experiment, name: str) -> tuple[str, str]:
