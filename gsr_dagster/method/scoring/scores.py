@@ -20,14 +20,16 @@ from gsr_dagster.method.voting import majority_vote
 
 # Beyond it the number of subsets leaves the range of a float.
 MOST_SAMPLES = 1000
+# The class of the answers that equal the gold.
+GOLD_CLASS = 0
 
 
 @dataclass(frozen=True)
 class Graded:
-    """One graded sample. ``answer_class`` numbers the equal answers of a problem; None votes for none."""
+    """One graded sample. ``answer_class`` is shared by the equal answers of a problem; None votes for none."""
 
     correct: bool
-    answer_class: int | None
+    answer_class: Hashable | None
     generated_tokens: int
 
 
