@@ -42,10 +42,9 @@ def ask_judge(run: EvaluationRun, recipe: Recipe, judge: Judge, engines: Engines
     refuse_incomplete(run.experiment, run.store, run.key.artifact("self_refinements"))
     problems = {row["problem_id"]: row for row in run.problems()}
     candidates = run.read("graded_candidates")
+    summarised = ((row, summarise(row["text"], run.model.thinking_end)) for row in refinements_of(run, candidates))
     refinements = [
-        {**row, "answer": answer_of(summarise(row["text"], run.model.thinking_end), problem["domain"])}
-        for row in refinements_of(run, candidates)
-        for problem in [problems[row["problem_id"]]]
+        {**row, "answer": answer_of(summary, problems[row["problem_id"]]["domain"])} for row, summary in summarised
     ]
     prompts = [
         Prompt(

@@ -120,7 +120,7 @@ def judged_score_table(experiment: Experiment, rows: Sequence[ReportedJudgements
 
 def agreement_table(rows: Sequence[ReportedJudgements]) -> Table:
     """Return what the judge decided of the distinct answers of every evaluation, and how far grader and judge agree."""
-    title = "distinct answers, and where grader and judge both decide how many alike, in percent [95 % interval]"
+    title = "distinct answers; of those that grader and judge both decide, how many alike, in percent [95 % interval]"
     table = new_table(title, "benchmark", "model", "judge")
     for label in ("answers", "by judge only", "unread", "alike"):
         table.add_column(label, justify="right", no_wrap=True)
