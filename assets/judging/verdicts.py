@@ -81,7 +81,7 @@ def read_judge(run: EvaluationRun, recipe: Recipe, judge: Judge, grader: Grader)
         "grader, then judge": (by_grader_then_judge(candidates, verdicts), by_grader_then_judge(refined, verdicts)),
         "judge": (by_judge(candidates, verdicts), by_judge(refined, verdicts)),
     }
-    scores = {decider: scores_by(run, *parts) for decider, parts in counted.items() if parts[0]}
+    scores: dict[Decider, Scores] = {decider: scores_by(run, *parts) for decider, parts in counted.items() if parts[0]}
     summary = judged_summary(judge.model, rows, scores, run.experiment.seed)
     return ArtifactContents(rows, summary=dataclasses.asdict(summary), metadata=shown_on_the_page(summary))
 
