@@ -148,10 +148,10 @@ class Experiment(Section):
     evaluation: Evaluation = Evaluation()
     prompts: Prompts = Prompts()
     aggregations: dict[AssetName, AnyAggregation] = Field(default={})
-    judge: Judge | None = None
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
+    judge: Judge | None = None
     checks: Checks = Checks()
 
     @property
