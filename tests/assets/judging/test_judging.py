@@ -9,6 +9,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from assets.judging.verdicts import shown_on_the_page
+from assets.reports.collecting import reported_gap
 from gsr_dagster.commands.main import main
 from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from gsr_dagster.experiment.loading import load_experiment
@@ -18,6 +20,7 @@ from gsr_dagster.method.scoring.judged_scores import JudgedSummary
 from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.lanes import all_steps, lanes
 from resources.problems.recorded_samples import Recorded, write_recorded, write_samples
+from resources.reporting.report_page import Report, render_report
 from tests.resources.engines.served.played import chat, playing
 from tests.school import judged_pair
 
@@ -187,6 +190,28 @@ def test_the_run_and_the_report_show_it_and_the_plan_counts_it(judged):
     page = (judged.store.local_files(ArtifactKey("student_comparison")) / "report.html").read_text(encoding="utf-8")
     assert "Who decides which answers are right" in page
     assert "judges-big" in page
+
+
+def test_the_page_shows_the_scores_by_who_decides_and_the_four_counts(judged):
+    shown = shown_on_the_page(judged.summary)
+    records = [record.data for record in shown["scores"].records]
+    assert [(record["decided by"], record["problems"], record["gap"].split()[0]) for record in records] == [
+        ("grader", 2, "+12.5"),
+        ("grader, then judge", 3, "+16.7"),
+        ("judge", 3, "+0.0"),
+    ]
+    assert [list(record.data.values()) for record in shown["agreement"].records] == [
+        ["correct", 2, 1],
+        ["incorrect", 0, 3],
+    ]
+    assert shown["agree"].text == "83.3 [75.0, 100.0] of 6, κ 0.67"
+
+
+def test_a_report_without_a_judge_does_not_speak_of_one(judged):
+    experiment = load_experiment(judged.path)
+    page = render_report(Report(experiment, [reported_gap(experiment, judged.store, EVALUATION)]))
+    assert "Scores" in page
+    assert "Who decides" not in page
 
 
 def test_the_verdicts_can_be_queried(judged):
