@@ -14,7 +14,7 @@ from gsr_dagster.method.scoring.judged_scores import (
 )
 from gsr_dagster.method.scoring.scores import score_group
 
-K = 2
+K = 3  # the fewest in which it matters whether two wrong answers are equal
 ANSWERS = ("a", "b", "c", "d")
 GRADED = st.sampled_from(["correct", "incorrect 1", "incorrect 2", "unreadable", "timed out", "comparison failed"])
 JUDGED = st.sampled_from(["correct", "incorrect", "unread"])
@@ -112,6 +112,15 @@ def test_the_scores_are_those_that_counting_gives(drawn, alone):
     assert scores.maj_at_k == pytest.approx(sum(votes) / len(votes))
     assert scores.self_ref_at_k == pytest.approx(sum(refined) / len(refined))
     assert scores.refinement_gap == pytest.approx(scores.self_ref_at_k - scores.maj_at_k)
+
+
+def test_where_the_judge_alone_decides_equal_wrong_answers_vote_together():
+    """a and b are equal to the grader, and wrong; it calls c right, and the judge does not."""
+    of = {"a": "incorrect 1", "b": "incorrect 1", "c": "correct", "d": "timed out"}
+    rows = [graded_row("p", answer, of) for answer in ANSWERS]
+    decided = by_judge(rows, {("p", answer): "incorrect" for answer in ANSWERS})
+    assert [row["answer_class"] for row in decided] == [1, 1, "c", "d"]
+    assert not any(row["correct"] for row in decided)
 
 
 @settings(max_examples=200)
