@@ -43,6 +43,15 @@ def test_more_samples_ask_the_judge_about_new_answers_alone(judged_school, tmp_p
     assert old < {shard.name for shard in raised.store.existing(key).shards}
 
 
+def test_another_grader_asks_about_no_answer_again(judged_school, tmp_path):
+    before = {name: judged_school.store.existing(ArtifactKey(f"student/{name}", TRAINED)) for name in LANE[-2:]}
+    other = {"evaluation": {**judged_school.written["evaluation"], "grader": "math-verify"}}
+    regraded = run(judged_school.copy(tmp_path / "regraded", **other), "graded_candidates", *LANE[-2:])
+    after = {name: regraded.store.existing(ArtifactKey(f"student/{name}", TRAINED)) for name in LANE[-2:]}
+    assert after["judge_samples"].shards == before["judge_samples"].shards
+    assert after["judge_verdicts"].fingerprint != before["judge_verdicts"].fingerprint
+
+
 def test_no_verdict_is_made_up_for_an_answer_that_the_judge_was_not_asked_about(judged_school):
     judged_school.rewrite("student/judge_samples", TRAINED, without_first)
     refusal = judged_school.refusal("student/judge_verdicts", TRAINED)
