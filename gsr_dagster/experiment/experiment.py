@@ -24,7 +24,16 @@ from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Price, Ray, R
 from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
 from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.experiment.prompts import Prompts
-from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
+from gsr_dagster.experiment.settings import (
+    HUB_SOURCE,
+    Checks,
+    Count,
+    Judge,
+    RolloutSettings,
+    Section,
+    Seed,
+    refuse_path,
+)
 from gsr_dagster.experiment.students import Student
 
 GraderName = Literal["math-verify", "exact"]
@@ -85,7 +94,7 @@ class Model(Section):
     in no curve against size. ``chat_template_kwargs`` go to its chat template, as in
     ``{enable_thinking: false}``. ``max_new_tokens`` bounds its own evaluation below the
     experiment's limit, not its students'. ``evaluate: false`` leaves its evaluation out: it only
-    teaches, or refines in an aggregation.
+    teaches, refines in an aggregation, or judges.
     """
 
     source: Annotated[str, AfterValidator(_model_source)] | None = None
@@ -142,6 +151,7 @@ class Experiment(Section):
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
+    judge: Judge | None = None
     checks: Checks = Checks()
 
     @property

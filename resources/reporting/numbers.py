@@ -5,6 +5,7 @@ from math import floor, log10
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.gap_summary import Scores
 from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.judged_scores import Agreement
 
 NOTHING = "–"
 # Money is of so many answers: that of one has too many zeros.
@@ -57,6 +58,17 @@ def money(value: float) -> str:
 def between(interval: Interval) -> str:
     """Return an interval of fractions in points, from its ``low`` and ``high``."""
     return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]".replace("-", "−")
+
+
+def agreement_text(agreement: Agreement) -> str:
+    """Return how many of the answers that both decide grader and judge decide alike, and Cohen's kappa.
+
+    >>> agreement_text(Agreement(Interval(0.9, 0.8, 1.0, 0.05), 0.75, 5, 1, 0, 4))
+    '90.0 [80.0, 100.0] of 10, κ 0.75'
+    """
+    kappa = NOTHING if agreement.kappa is None else f"{agreement.kappa:.2f}".replace("-", "−")
+    share = f"{percent(agreement.share.estimate)} {between(agreement.share)}"
+    return f"{share} of {agreement.answers:,}, κ {kappa}"
 
 
 def correlation_text(correlation: Correlation | None) -> str:

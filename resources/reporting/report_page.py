@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.judged_scores import DECIDERS
 from resources.reporting.drawing import data_uri
 from resources.reporting.frontier import Frontier, frontiers
 from resources.reporting.frontier_plots import frontier_plot
@@ -33,6 +34,7 @@ from resources.reporting.report_rows import (
     ReportedAggregations,
     ReportedCurvePoint,
     ReportedGap,
+    ReportedJudgements,
     ReportedStudent,
     StudentFacts,
 )
@@ -80,6 +82,7 @@ class Report:
     facts: Sequence[StudentFacts] = ()
     ablations: Sequence[Sequence[str]] = ()
     aggregations: Sequence[ReportedAggregations] = ()
+    judgements: Sequence[ReportedJudgements] = ()
 
     @property
     def refined(self) -> list[ReportedGap]:
@@ -205,6 +208,7 @@ def render_report(report: Report) -> str:
         pools=report.gaps if needs_words(report.gaps) else (),
         notes=named_notes(report.gaps),
         scores=SCORES,
+        deciders=DECIDERS,
         diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),
         labels={**SCORES, "refinement_gap": "gap"},

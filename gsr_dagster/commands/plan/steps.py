@@ -19,6 +19,7 @@ from gsr_dagster.experiment.problems.datasets import REGISTRY
 from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.judging import judge_messages
 from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
 
@@ -87,10 +88,12 @@ def plan(experiment: Experiment) -> list[Step]:
     for name in experiment.subjects("base"):
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
+        steps += planned.judging(name)
     for name in [name for of_round in experiment.rounds.values() for name in of_round]:
         steps += planned.teaching(name, experiment.students[name], drawn)
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
+        steps += planned.judging(name)
     return steps
 
 
@@ -165,6 +168,19 @@ class Planned:
                 for name in benchmarks
             )
             yield self.step(name, subject, sampler, [(prompts, samples, max(lengths))], rollout.max_new_tokens)
+
+    def judging(self, subject: str) -> Iterator[Step]:
+        """Yield what the judge is asked of a subject: at most about every candidate and refinement, if no two answer alike."""
+        judge = self.experiment.judge
+        if judge is None or isinstance(self.experiment.models[judge.model].engine, RecordedSamples):
+            return
+        k = self.experiment.k
+        asked = [
+            (answers, answers, self.lengths[name] + _tokens(judge_messages("", "", "")))
+            for name, benchmark in self.experiment.benchmarks.items()
+            for answers in [self.problems[name] * (benchmark.samples + benchmark.samples // k)]
+        ]
+        yield self.step("judge_samples", subject, judge.model, asked, judge.max_new_tokens)
 
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
         """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.

@@ -91,6 +91,8 @@ def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     models = experiment.models
     if not experiment.subjects("base"):
         yield ("families",), "evaluate: false leaves no model to evaluate: leave it out at one of them"
+    if experiment.judge and experiment.judge.model not in models:
+        yield ("judge", "model"), _known(experiment, experiment.judge.model)
     for name, aggregation in experiment.aggregations.items():
         place = ("aggregations", name)
         if aggregation.refiner is not None and aggregation.refiner not in models:
@@ -207,6 +209,8 @@ def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, l
     drawn = [name for name, model in experiment.models.items() if not isinstance(model.engine, RecordedSamples)]
     yield DIRECT, experiment.evaluation.direct, drawn
     yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
+    if experiment.judge:
+        yield ("judge",), experiment.judge, [experiment.judge.model]
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
         yield ("students", name, "refinements"), student.refinements, [student.refiner]

@@ -168,6 +168,12 @@ def gap_summary(
     )
 
 
+def scores_of(pool: CandidatePool, groups: Sequence[GroupScore]) -> Scores:
+    """Return the scores of a pool and of its refined groups, and nothing else. Raises ValueError where the pool is empty."""
+    samples = {problem: [graded(row) for row in rows] for problem, rows in pool.by_problem.items()}
+    return _scores(PoolCurves.of(samples), groups, pool.k, pool.seed)
+
+
 def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interval]:
     """Return voting, refining and their gap on the same groups, each with its interval over problems."""
     of_group = [group.problem_id for group in groups]

@@ -21,17 +21,23 @@ from gsr_dagster.method.voting import majority_vote
 
 # Beyond it the number of subsets leaves the range of a float.
 MOST_SAMPLES = 1000
+# The class of the answers that equal the gold.
+GOLD_CLASS = 0
 
 
 @dataclass(frozen=True)
 class Graded:
+<<<<<<< HEAD
     """One graded sample. ``answer_class`` numbers the equal answers of a problem; None votes for none.
 
     ``prompt_tokens`` is None where nobody counted them.
     """
+=======
+    """One graded sample. ``answer_class`` is shared by the equal answers of a problem; None votes for none."""
+>>>>>>> judge
 
     correct: bool
-    answer_class: int | None
+    answer_class: Hashable | None
     generated_tokens: int
     prompt_tokens: float | None = None
 

@@ -96,6 +96,21 @@ MISTAKES = [
         ],
     ),
     (
+        "a judge that is not there",
+        changed("training_problems:", "judge: {model: qwen-8b}\ntraining_problems:"),
+        ["line 19, judge.model: no model 'qwen-8b': did you mean qwen-7b? There are qwen-7b, qwen-served"],
+    ),
+    (
+        "a judge by its name alone",
+        changed("training_problems:", "judge: qwen-7b\ntraining_problems:"),
+        ["line 19, judge: a section is wanted, as in judge: {model: qwen2.5-72b}, and it says 'qwen-7b'"],
+    ),
+    (
+        "a judge that keeps log-probabilities, and bounds a thinking that it has not",
+        changed("training_problems:", "judge: {model: qwen-7b, logprobs: 5}\ntraining_problems:"),
+        ["line 19, judge.logprobs: they are kept of the evaluation's direct samples alone: leave it out here"],
+    ),
+    (
         "one of two teachers that is not there",
         changed("teacher: qwen-served", "teacher: {refinements: qwen-7b, solutions: qwen-srved}"),
         [
