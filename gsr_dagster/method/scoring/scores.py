@@ -27,14 +27,10 @@ GOLD_CLASS = 0
 
 @dataclass(frozen=True)
 class Graded:
-<<<<<<< HEAD
-    """One graded sample. ``answer_class`` numbers the equal answers of a problem; None votes for none.
+    """One graded sample. ``answer_class`` is shared by the equal answers of a problem; None votes for none.
 
     ``prompt_tokens`` is None where nobody counted them.
     """
-=======
-    """One graded sample. ``answer_class`` is shared by the equal answers of a problem; None votes for none."""
->>>>>>> judge
 
     correct: bool
     answer_class: Hashable | None
