@@ -20,7 +20,7 @@ from assets.quality import Share
 from assets.refusals import SAMPLE_IDS, wanted_samples
 from gsr_dagster.experiment.aggregations.base import Aggregation
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import ArtifactKey, page_key, subject_of
+from gsr_dagster.experiment.keys import JUDGE_SAMPLES, ArtifactKey, page_key, subject_of
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Manifest
@@ -48,6 +48,11 @@ class CheckedArtifact:
         name = self.key.asset.partition("/aggregation/")[2]
         return self.experiment.aggregations[name] if name else None
 
+    @property
+    def asks(self) -> bool:
+        """Whether these are answers to questions that only their maker knows: an aggregation's, or a judge's."""
+        return self.aggregation is not None or self.key.name == JUDGE_SAMPLES
+
     @cached_property
     def manifest(self) -> Manifest:
         return self.store.existing(self.key)
@@ -64,10 +69,10 @@ class CheckedArtifact:
     def samples(self, *columns: str) -> Iterator[Row]:
         """Yield the rows of those: there may be more, since N can be lowered again.
 
-        Which prompts an aggregation asks only its kind knows: of one, all rows are yielded.
+        Of what an aggregation or a judge was asked, all rows are yielded.
         """
         rows = self.store.rows(self.key, self.id_column, *columns)
-        if self.aggregation:
+        if self.asks:
             return rows
         wanted = set(self.wanted)
         return (row for row in rows if row[self.id_column] in wanted)
@@ -81,6 +86,8 @@ class CheckedArtifact:
         """The end marker of the model that sampled."""
         if self.aggregation and self.aggregation.refiner:
             return self.experiment.models[self.aggregation.refiner].thinking_end
+        if self.experiment.judge and self.asks and not self.aggregation:
+            return self.experiment.models[self.experiment.judge.model].thinking_end
         if self.key.lane:
             return self.experiment.thinking_end(subject_of(self.key.partition))
         student = self.experiment.students[self.key.partition]

@@ -41,7 +41,8 @@ class Available:
 def available(experiment: Experiment, evaluation: EvaluationKey) -> Available:
     """Return what can be had of a subject on a benchmark.
 
-    Raises ImportFileError where its recorded refinements are of groups of another size than the experiment's.
+    Raises ImportFileError where its recorded refinements are of groups of another size than the experiment's, or the
+    confidences of its tokens are not those that the experiment asks for.
     """
     engine = experiment.subject_model(evaluation.subject).engine
     recording = read_recording(engine.path) if isinstance(engine, RecordedSamples) else None
@@ -50,7 +51,24 @@ def available(experiment: Experiment, evaluation: EvaluationKey) -> Available:
             f"the refinements recorded of {evaluation.subject} are of groups of {recording.k} candidates, and the "
             f"experiment file says k: {experiment.k}. Write k: {recording.k} there"
         )
+    if recording is not None:
+        _refuse_other_confidences(experiment, evaluation.subject, recording.logprobs)
     return Available(experiment.benchmarks[evaluation.benchmark].samples, recording)
+
+
+def _refuse_other_confidences(experiment: Experiment, subject: str, recorded: int | None) -> None:
+    asked = experiment.evaluation.direct.logprobs
+    readers = [name for name, kind in experiment.aggregations.items() if kind.of_logprobs]
+    if readers and recorded is None:
+        raise ImportFileError(
+            f"{subject} was recorded without the log-probabilities of its tokens, which {', '.join(readers)} read: import "
+            "them too (--field logprobs=NAME), or leave one of them out"
+        )
+    if asked and recorded not in (None, asked):
+        raise ImportFileError(
+            f"the confidences recorded of {subject} are of the {recorded} likeliest tokens in each place, and the experiment "
+            f"file says logprobs: {asked}. Write logprobs: {recorded} in evaluation.direct"
+        )
 
 
 def recorded_id(name: str) -> str:

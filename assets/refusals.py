@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from assets.recorded_pools import available
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
+from gsr_dagster.experiment.keys import JUDGE_SAMPLES, TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.method.mixture import Kind, is_mixed
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
@@ -21,6 +21,7 @@ SAMPLE_IDS = {
     "training_candidates": "candidate_id",
     "teacher_refinements": "refinement_id",
     "teacher_solutions": "solution_id",
+    JUDGE_SAMPLES: "sample_id",
 }
 
 

@@ -9,6 +9,8 @@ from assets.aggregation.assets import aggregation_assets
 from assets.aggregation.checks import aggregation_checks
 from assets.evaluation.assets import evaluation_assets
 from assets.evaluation.checks import evaluation_checks
+from assets.judging.assets import judging_assets
+from assets.judging.checks import judging_checks
 from assets.ordering import with_nearest_upstream
 from assets.problems.contamination import contamination_assets
 from assets.problems.problem_sets import problem_assets
@@ -79,6 +81,8 @@ def of_lane(
         *evaluation_checks(experiment, lane, round_number),
         *aggregation_assets(experiment, lane, round_number),
         *aggregation_checks(experiment, lane, round_number),
+        *judging_assets(experiment, lane, round_number),
+        *judging_checks(experiment, lane, round_number),
     ]
 
 

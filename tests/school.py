@@ -21,6 +21,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey, page_key
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.judging import JUDGE_ROLE
 from gsr_dagster.method.prompting.prompts import REFINE_ROLE, Message
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.jobs import name_in_dagster
@@ -40,8 +41,17 @@ BENCHMARK = [(a, b) for a in range(3, 9) for b in range(11, 15)]
 TRAINING = [(a, b) for a in range(21, 26) for b in range(31, 35)]
 
 
+def judged_pair(chat: str) -> tuple[str, str]:
+    """Return the reference answer and the answer that a judge's prompt shows."""
+    reference = re.search(r"\nReference answer:\n(.*?)\n\nThe answer stands", chat, re.DOTALL)
+    answer = re.search(r"\n(=== \w+ ===)\n(.*)\n\1\n", chat, re.DOTALL)
+    assert reference, chat
+    assert answer, chat
+    return reference[1], answer[2]
+
+
 class ScriptedEngine:
-    """Adds two numbers, as right as its skills say."""
+    """Adds two numbers, as right as its skills say; as a judge it compares texts."""
 
     context: int | None = None
     counts_by = "characters"
@@ -56,6 +66,11 @@ class ScriptedEngine:
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         for request in requests:
             chat = request.messages[-1]["content"]
+            if chat.startswith(JUDGE_ROLE):
+                gold, answer = judged_pair(chat)
+                verdict = "correct" if answer == gold else "incorrect"
+                yield [Sample(request.id, 0, request.seeds[0], f"It is {gold}.\nVerdict: {verdict}", "stop", 50, 5)]
+                continue
             left, right = map(int, re.findall(r"What is (\d+) \+ (\d+)\?", chat)[0])
             skill = self.refining if chat.startswith(REFINE_ROLE) else self.direct
             yield [

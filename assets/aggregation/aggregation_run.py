@@ -12,7 +12,7 @@ from assets.sampling import candidates_chat, draw_samples
 from gsr_dagster.experiment.aggregations.base import Aggregation, ChoicePrompt, GroupPrompt
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.policies.confidence import TraceConfidence, trace_confidence
+from gsr_dagster.method.policies.confidence import TraceConfidence, in_nats, trace_confidence
 from gsr_dagster.method.prompting.prompts import (
     NO_ANSWER,
     Message,
@@ -22,7 +22,7 @@ from gsr_dagster.method.prompting.prompts import (
 )
 from gsr_dagster.method.rows import Row
 from resources import gpus
-from resources.engines.base import UNASKED, Engine, in_nats
+from resources.engines.base import UNASKED, Engine
 from resources.engines.loading import Engines
 from resources.engines.reward_model import RewardModel, complete_scores
 from resources.engines.sample_log import Prompt
@@ -106,7 +106,7 @@ class AggregationRun:
         )
 
     def confidences(self, window: int) -> dict[str, TraceConfidence]:
-        """Raises ArtifactError where a candidate came without, as from a server that sends none."""
+        """Raises ArtifactError where a candidate came without: its server sent none, or nobody recorded them."""
         wanted = {row["candidate_id"] for row in self._candidates}
         found: dict[str, TraceConfidence] = {}
         pool = self.run.key.artifact(CandidatePools.name)
@@ -117,7 +117,7 @@ class AggregationRun:
         if missing := sorted(wanted - set(found)):
             raise ArtifactError(
                 f"{len(missing)} of {len(wanted)} candidates, the first is {missing[0]}, came without the log-probabilities "
-                "of their tokens: the server that drew them sends none"
+                "of their tokens: the server that drew them sends none, or they were recorded without"
             )
         return found
 

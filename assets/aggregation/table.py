@@ -18,8 +18,9 @@ from gsr_dagster.experiment.aggregations.base import BASE_REFINEMENT, BASE_VOTE,
 from gsr_dagster.experiment.experiment import Experiment, Model
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.aggregation_summary import AggregationScore, AggregationSummary
+from gsr_dagster.method.scoring.aggregation_summary import AggregationScore, AggregationSummary, token_means
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
+from gsr_dagster.method.scoring.tokens import Tokens
 from resources.grading.grader import Grader
 from resources.reporting.numbers import between, points
 
@@ -70,8 +71,9 @@ def _always(pool: CandidatePool, gaps: Sequence[Row]) -> Iterator[Row]:
         gap = by_group.get(group.id)
         if gap is None:  # recorded samples that nobody refined
             continue
-        refined = {"correct": float(gap["refined"]), "answer": gap["answer"], "generated": gap["refinement_tokens"]}
-        yield group_row(SELF_REFINEMENT, group, members, **refined)
+        # A gap report that was made before prompts were counted lacks them.
+        drawn = Tokens(gap["refinement_tokens"], gap.get("refinement_prompt_tokens"))
+        yield group_row(SELF_REFINEMENT, group, members, float(gap["refined"]), answer=gap["answer"], drawn=drawn)
 
 
 def summarise_aggregations(experiment: Experiment, rows: Sequence[Row]) -> AggregationSummary:
@@ -123,7 +125,7 @@ def _score(name: str, kind: str, rows: Sequence[Row], vote: Mapping[str, float],
         kind=kind,
         score=bootstrap_mean(problems, [row["correct"] for row in rows], seed),
         difference=None if name == MAJORITY else bootstrap_mean(problems, gains, seed),
-        tokens=float(np.mean([row["tokens"] for row in rows])),
+        **token_means(rows),
         scored_tokens=float(np.mean([row["scored_tokens"] for row in rows])),
         unread=sum(row["unread"] for row in rows),
     )

@@ -16,7 +16,7 @@ from assets.sampling import draw_samples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.gap_summary import group_intervals
+from gsr_dagster.method.scoring.gap_summary import group_intervals, prompt_tokens_per_group
 from gsr_dagster.method.scoring.scores import GroupScore
 from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt
@@ -82,4 +82,5 @@ def curve_row(k: int, groups: Sequence[GroupScore], seed: int) -> Row:
         "problems": len({group.problem_id for group in groups}),
         **{name: dataclasses.asdict(interval) for name, interval in group_intervals(groups, seed).items()},
         "tokens_per_refined_group": sum(g.candidate_tokens + g.refinement_tokens for g in groups) / len(groups),
+        "prompt_tokens_per_refined_group": prompt_tokens_per_group(groups),
     }

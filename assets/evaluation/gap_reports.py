@@ -20,9 +20,9 @@ from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
 from gsr_dagster.method.scoring.intervals import Interval
-from gsr_dagster.method.scoring.scores import GroupScore, score_group
+from gsr_dagster.method.scoring.scores import GOLD_CLASS, GroupScore, score_group
 from resources.engines.base import UNASKED
-from resources.grading.grader import GOLD_CLASS, Grader
+from resources.grading.grader import Grader
 from resources.reporting.drawing import markdown_image
 from resources.reporting.gap_plots import by_correct_plot
 from resources.store.artifacts import ArtifactStore

@@ -6,7 +6,14 @@ from typing import Any
 import dagster as dg
 
 from assets.materializing import ArtifactContents, asset_of, materialize
-from assets.reports.collecting import by_benchmark, correlations, reported_aggregations, reported_curves, reported_gaps
+from assets.reports.collecting import (
+    by_benchmark,
+    correlations,
+    reported_aggregations,
+    reported_curves,
+    reported_gaps,
+    reported_judgements,
+)
 from assets.reports.fingerprints import RefinementGapScaling, StudentComparison
 from assets.reports.shown_first import shown_models, shown_students
 from assets.reports.student_comparison import ablations, compared_students, student_facts
@@ -74,6 +81,7 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
         facts=student_facts(experiment, store),
         ablations=ablations(experiment),
         aggregations=reported_aggregations(experiment, store),
+        judgements=reported_judgements(experiment, store),
     )
     with scratch_folder() as scratch:
         (scratch / "report.html").write_text(render_report(report), encoding="utf-8")

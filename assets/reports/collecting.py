@@ -9,7 +9,8 @@ from gsr_dagster.experiment.keys import LANES, EvaluationKey, LaneName
 from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
 from gsr_dagster.method.scoring.correlation import Correlation, spearman
 from gsr_dagster.method.scoring.gap_summary import GapSummary
-from resources.reporting.report_rows import ReportedAggregations, ReportedCurvePoint, ReportedGap
+from gsr_dagster.method.scoring.judged_scores import JudgedSummary
+from resources.reporting.report_rows import ReportedAggregations, ReportedCurvePoint, ReportedGap, ReportedJudgements
 from resources.store.artifacts import ArtifactStore
 
 
@@ -70,6 +71,25 @@ def correlations(experiment: Experiment, gaps: Sequence[ReportedGap]) -> dict[st
     return found
 
 
+def reported_judgements(
+    experiment: Experiment, store: ArtifactStore, among: Sequence[EvaluationKey] | None = None
+) -> list[ReportedJudgements]:
+    """Return what the judge said of every evaluation, or of some; none where the experiment names no judge.
+
+    Raises ArtifactError where one is missing.
+    """
+    if experiment.judge is None:
+        return []
+    return [
+        ReportedJudgements(
+            **vars(store.summary(evaluation.artifact("judge_verdicts"), JudgedSummary)),
+            benchmark=evaluation.benchmark,
+            subject=evaluation.subject,
+        )
+        for evaluation in _by_benchmark(experiment, among)
+    ]
+
+
 def reported_aggregations(
     experiment: Experiment, store: ArtifactStore, among: Sequence[EvaluationKey] | None = None
 ) -> list[ReportedAggregations]:
@@ -79,15 +99,18 @@ def reported_aggregations(
     """
     if not experiment.aggregations:
         return []
-    evaluations = [evaluation for lane in LANES for evaluation in experiment.evaluations(lane)]
-    order = list(experiment.benchmarks)
     return [
         ReportedAggregations(
             **vars(store.summary(evaluation.artifact("aggregations"), AggregationSummary)),
             benchmark=evaluation.benchmark,
             subject=evaluation.subject,
         )
-        for evaluation in sorted(
-            evaluations if among is None else among, key=lambda evaluation: order.index(evaluation.benchmark)
-        )
+        for evaluation in _by_benchmark(experiment, among)
     ]
+
+
+def _by_benchmark(experiment: Experiment, among: Sequence[EvaluationKey] | None) -> list[EvaluationKey]:
+    """Return all evaluations, or some, those of a benchmark together."""
+    every = [evaluation for lane in LANES for evaluation in experiment.evaluations(lane)]
+    order = list(experiment.benchmarks)
+    return sorted(every if among is None else among, key=lambda evaluation: order.index(evaluation.benchmark))

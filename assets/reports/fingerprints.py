@@ -4,6 +4,7 @@ from typing import Any
 
 from assets.aggregation.fingerprints import Aggregations
 from assets.evaluation.fingerprints import REPORT_VERSION, EvaluationStep, GapCurves, GapReports, GradedCandidates
+from assets.judging.fingerprints import judge_steps
 from assets.steps import UnpartitionedStep
 from assets.teaching.fingerprints import CHOSEN, LoraCheckpoints, TrainingSets
 from gsr_dagster.experiment.experiment import Experiment
@@ -47,15 +48,18 @@ class StudentComparison(ReportStep):
 
     def compared(self, lane: LaneName) -> list[EvaluationStep]:
         tables = [Aggregations(self.experiment, lane)] if self.experiment.aggregations else []
-        return [GradedCandidates(self.experiment, lane), *self.reported(lane), *tables]
+        verdicts = judge_steps(self.experiment, lane)[-1:]
+        return [GradedCandidates(self.experiment, lane), *self.reported(lane), *tables, *verdicts]
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
+        prices = {name: price.model_dump() for name, price in self.experiment.prices.items()}
         return {
             "students": {name: _roles(student) for name, student in self.experiment.students.items()},
             "out_of_distribution": {
                 name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
             },
             "report": REPORT_VERSION,
+            **({"prices": prices} if prices else {}),
         }
 
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import click
 
-from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap
+from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap, reported_judgements
 from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.commands.tables import (
     aggregation_table,
+    agreement_table,
     comparison_tables,
     controls_table,
     crossed_table,
+    judged_score_table,
     pool_table,
     population_table,
     score_table,
@@ -58,6 +60,12 @@ def print_report(experiment: Experiment) -> None:
             if (table := write(aggregations)) is not None:
                 console.print(table)
         missing += untabled
+    if experiment.judge:
+        judged, unjudged = _made(store, evaluations, "judge_verdicts")
+        judgements = reported_judgements(experiment, store, judged)
+        console.print(judged_score_table(experiment, judgements))
+        console.print(agreement_table(judgements))
+        missing += unjudged
     if store.manifest(comparison) is None:
         missing.append(comparison)
     else:

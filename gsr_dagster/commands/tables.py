@@ -8,10 +8,11 @@ from rich.text import Text
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.intervals import Interval
-from resources.reporting.numbers import NOTHING, between, percent, points, vote_and_refinement
+from gsr_dagster.method.scoring.judged_scores import DECIDERS
+from resources.reporting.numbers import NOTHING, agreement_text, between, percent, points, vote_and_refinement
 from resources.reporting.pools import pool_points
 from resources.reporting.report_page import COMPARED, SCORES
-from resources.reporting.report_rows import ReportedAggregations, ReportedGap, ReportedStudent
+from resources.reporting.report_rows import ReportedAggregations, ReportedGap, ReportedJudgements, ReportedStudent
 
 POOL_SCORES = ("pass@k", "maj@k")
 
@@ -98,6 +99,35 @@ def population_table(rows: Sequence[ReportedAggregations]) -> Table | None:
             percents = (percent(score.estimate) for score in scores)
             told = f"{population.distinct_answers:.1f}", f"{population.tokens:.0f}"
             table.add_row(row.benchmark, row.subject, name, str(population.round), *percents, *told)
+    return table
+
+
+def judged_score_table(experiment: Experiment, rows: Sequence[ReportedJudgements]) -> Table:
+    """Return the scores of every evaluation by who decides which answers are right."""
+    table = new_table(
+        "scores by who decides, in percent, the gap in points [95 % interval]", "benchmark", "model", "decided by"
+    )
+    for label in ("n", "pass@1", f"maj@{experiment.k}", f"selfRef@{experiment.k}", "gap"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in rows:
+        for decider in DECIDERS:
+            if scores := row.scores.get(decider):
+                shown = percent(scores.pass_at_1), *vote_and_refinement(scores)
+                gap = difference(scores.intervals.get("refinement_gap"))
+                table.add_row(row.benchmark, row.subject, decider, str(scores.problems), *shown, gap)
+    return table
+
+
+def agreement_table(rows: Sequence[ReportedJudgements]) -> Table:
+    """Return what the judge decided of the distinct answers of every evaluation, and how far grader and judge agree."""
+    title = "distinct answers; of those that grader and judge both decide, how many alike, in percent [95 % interval]"
+    table = new_table(title, "benchmark", "model", "judge")
+    for label in ("answers", "by judge only", "unread", "alike"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in rows:
+        counts = (f"{count:,}" for count in (row.answers, row.only_judge, row.unread))
+        alike = agreement_text(row.agreement) if row.agreement else NOTHING
+        table.add_row(row.benchmark, row.subject, row.judge, *counts, alike)
     return table
 
 

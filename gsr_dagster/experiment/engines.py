@@ -12,11 +12,26 @@ from gsr_dagster.experiment.settings import Count, Section, from_folder
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
+class Price(Section):
+    """What a million tokens cost, those of prompts and those that are generated: all prices of a file in one currency.
+
+    The plan and the report count with it. It shapes no sample.
+    """
+
+    prompt: float = Field(ge=0)
+    generated: float = Field(ge=0)
+
+    def of(self, prompt: float, generated: float) -> float:
+        """Return what so many tokens cost."""
+        return (prompt * self.prompt + generated * self.generated) / 1_000_000
+
+
 class Transformers(Section):
     """The embedded engine: ``batch_size`` samples are decoded together."""
 
     kind: Literal["transformers"] = "transformers"
     batch_size: Count = 32
+    price: Price | None = None
 
     @property
     def gpus(self) -> int:
@@ -31,6 +46,7 @@ class VLLM(Section):
     tensor_parallel_size: Count = 1
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     max_model_len: Count | None = None
+    price: Price | None = None
 
     @property
     def gpus(self) -> int:
@@ -56,6 +72,7 @@ class Ray(Section):
     tensor_parallel_size: Count = 1
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     max_model_len: Count | None = None
+    price: Price | None = None
 
     @property
     def gpus(self) -> int:
@@ -117,13 +134,6 @@ OWN_PARAMETERS = {
 }
 
 
-class Price(Section):
-    """What a server asks for a million tokens, in any one currency."""
-
-    prompt: float = Field(ge=0)
-    generated: float = Field(ge=0)
-
-
 class OpenAI(Section):
     """Any OpenAI-compatible server, as ``vllm serve`` is one. The key is read from a variable of the environment;
     an address that holds a name and password, or a query, is refused, as it stands in logs.
@@ -183,6 +193,7 @@ class RecordedSamples(Section):
 
     kind: Literal["recorded"]
     path: Annotated[Path, AfterValidator(from_folder)]
+    price: Price | None = None
 
     @property
     def gpus(self) -> int:

@@ -20,11 +20,20 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
-from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Ray, RecordedSamples, Transformers
+from gsr_dagster.experiment.engines import EngineSettings, OpenAI, Price, Ray, RecordedSamples, Transformers
 from gsr_dagster.experiment.keys import TEACHING, ArtifactKey, EvaluationKey, LaneName, page_key, subject_of
 from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet
 from gsr_dagster.experiment.prompts import Prompts
-from gsr_dagster.experiment.settings import HUB_SOURCE, Checks, Count, RolloutSettings, Section, Seed, refuse_path
+from gsr_dagster.experiment.settings import (
+    HUB_SOURCE,
+    Checks,
+    Count,
+    Judge,
+    RolloutSettings,
+    Section,
+    Seed,
+    refuse_path,
+)
 from gsr_dagster.experiment.students import Student
 
 GraderName = Literal["math-verify", "exact"]
@@ -85,7 +94,7 @@ class Model(Section):
     in no curve against size. ``chat_template_kwargs`` go to its chat template, as in
     ``{enable_thinking: false}``. ``max_new_tokens`` bounds its own evaluation below the
     experiment's limit, not its students'. ``evaluate: false`` leaves its evaluation out: it only
-    teaches, or refines in an aggregation.
+    teaches, refines in an aggregation, or judges.
     """
 
     source: Annotated[str, AfterValidator(_model_source)] | None = None
@@ -142,6 +151,7 @@ class Experiment(Section):
     training_problems: ProblemSet | None = None
     contamination: Literal["block", "report"] = "block"
     students: dict[Key, Student] = Field(default={})
+    judge: Judge | None = None
     checks: Checks = Checks()
 
     @property
@@ -178,6 +188,12 @@ class Experiment(Section):
         if subject in self.models:
             return self.models[subject]
         return self.models[self.root(subject)].model_copy(update={"thinking_end": self.thinking_end(subject)})
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """The prices of the models that have one, and of their students: these cost what their base does."""
+        priced = {name: self.subject_model(name).engine.price for name in (*self.models, *self.students)}
+        return {name: price for name, price in priced.items() if price}
 
     def root(self, subject: str) -> str:
         """Return the model of the file that a subject is, or is trained from: of a student of a student the first one."""

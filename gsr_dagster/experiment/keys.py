@@ -78,6 +78,7 @@ def asset_of(key: dg.AssetKey) -> str:
 BENCHMARK_PROBLEMS = "benchmark_problems"
 TRAINING_PROBLEMS = ArtifactKey("training_problems")
 CONTAMINATION = ArtifactKey("contamination")
+JUDGE_SAMPLES = "judge_samples"
 # The assets whose partitions are the students.
 TEACHING = ("training_candidates", "teacher_refinements", "teacher_solutions", "training_sets", "lora_checkpoints")
 

@@ -14,7 +14,7 @@ from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSam
 from gsr_dagster.experiment.experiment import Evaluation, Experiment, Model
 from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet, WorkedExample, WorkedRefinement
 from gsr_dagster.experiment.prompts import Prompts
-from gsr_dagster.experiment.settings import MOST, Checks, Rollouts, RolloutSettings, Section
+from gsr_dagster.experiment.settings import MOST, Checks, Judge, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Student, Teachers
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
 from gsr_dagster.experiment.training.trainer_settings import TrainerSettings
@@ -23,7 +23,7 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
     "Problems": [Benchmark, ProblemSet, WorkedExample, WorkedRefinement],
     "Models and their engines": [Model, Transformers, VLLM, Ray, OpenAI, Price, RecordedSamples],
-    "Evaluation and sampling": [Evaluation, Prompts, RolloutSettings],
+    "Evaluation and sampling": [Evaluation, Prompts, RolloutSettings, Judge],
     "Aggregations": aggregation_kinds(),
     "Students": [Student, Teachers, Rollouts, Lora, Training, TrainerSettings],
     "Lines of the checks": [Checks],

@@ -99,12 +99,26 @@ class Rollouts(RolloutSettings):
     samples: Count
 
 
+class Judge(RolloutSettings):
+    """A model that is asked about every answer: what the grader cannot decide, it decides.
+
+    ``model`` is any model of the file; the other keys say how it is sampled.
+    """
+
+    model: str
+    temperature: float = Field(default=0, ge=0, le=2)
+
+    @property
+    def rollout(self) -> RolloutSettings:
+        return RolloutSettings(**self.model_dump(exclude={"model"}))
+
+
 class Checks(Section):
     """Where the asset checks draw their lines, as shares 0..1; they change no artifact.
 
     Of samples: those cut off by the token limit, with thinking that never ends, with a text
     that their problem has already, without an answer, timed out in the grader, never asked
-    since their prompt is over the context or was refused. Of the
+    since their prompt is over the context or was refused; of a judge's verdicts those that cannot be read. Of the
     teacher: right refinements, right solutions, all-wrong groups with a row in the training
     set, rows longer than the student reads. ``least_gap_lead`` is of the teacher's gap to
     the student's base's; the last two are of a student to its base, where the whole
@@ -117,6 +131,7 @@ class Checks(Section):
     most_without_answer: Fraction = 0.2
     most_timed_out: Fraction = 0.01
     most_unasked: Fraction = 0.01
+    most_unread: Fraction = 0.1
     least_teacher_yield: Fraction = 0.1
     least_all_wrong_kept: Fraction = 0.1
     most_overlong: Fraction = 0.0

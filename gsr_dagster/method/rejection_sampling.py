@@ -15,6 +15,8 @@ from gsr_dagster.method.rows import Row
 OWN_ENDS = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete")
 # And one that a limit cut off: OpenAI and vLLM, Anthropic and Gemini, Mistral and inspect_ai.
 LIMITS = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded")
+# Of a prompt that no model can take: it was not asked, and the sample has no text.
+UNASKED = "unasked"
 
 
 def ended_by_itself(finish_reason: str) -> bool:

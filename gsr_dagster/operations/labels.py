@@ -7,9 +7,11 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluation.fingerprints import REPORT_VERSION, CandidatePools, EvaluationStep, GradedCandidates
+from assets.judging.fingerprints import JudgeStep
 from assets.steps import Step
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import asset_of, benchmark_of
+from gsr_dagster.method.judging import JUDGE_PROMPT_VERSION, VERDICT_VERSION
 from gsr_dagster.method.prompting.prompts import PROMPT_VERSION
 from gsr_dagster.operations.lanes import all_steps
 from resources.grading.grader import grader_version
@@ -71,6 +73,8 @@ def drawn_as(step: Step) -> str:
         settings |= {**refined, "k": experiment.k}
         if experiment.prompts.refinement:
             settings["refinement_prompt"] = experiment.prompts.version("refinement")
+    if isinstance(step, JudgeStep):
+        settings["judge"] = {"prompt": JUDGE_PROMPT_VERSION, "verdicts": VERDICT_VERSION, **step.judge.model_dump()}
     return f"drawn as {_digest(settings)}"
 
 

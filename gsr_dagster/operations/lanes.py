@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from assets.aggregation.fingerprints import aggregation_steps
 from assets.evaluation.fingerprints import evaluation_steps
+from assets.judging.fingerprints import judge_steps
 from assets.problems.fingerprints import BenchmarkProblems, Contamination, TrainingProblems
 from assets.reports.fingerprints import report_steps
 from assets.steps import Step
@@ -77,7 +78,11 @@ def _of_round(experiment: Experiment, round_number: int) -> list[Lane]:
 
 def _evaluation_lane(experiment: Experiment, lane: LaneName, round_number: int = 1) -> Lane:
     """Return an evaluation lane, a subject's partitions together: its model is loaded once for all of them."""
-    every: Sequence[Step] = [*evaluation_steps(experiment, lane), *aggregation_steps(experiment, lane)]
+    every: Sequence[Step] = [
+        *evaluation_steps(experiment, lane),
+        *aggregation_steps(experiment, lane),
+        *judge_steps(experiment, lane),
+    ]
     steps = [step.of_round(round_number) for step in every]
     order = list(experiment.subjects(lane))
     evaluations = [EvaluationKey.parse(lane, partition) for partition in steps[0].partitions]

@@ -11,12 +11,10 @@ from gsr_dagster.experiment.engines import LORA_RANKS
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompting.prompts import Message
+from gsr_dagster.method.rejection_sampling import UNASKED as UNASKED
 from resources.store.hashes import sha256
 from resources.store.manifests import canonical_json
 
-# Of a prompt that no model can take: it was not asked, and the sample has no text.
-UNASKED = "unasked"
-MOST_THOUSANDTHS = 2**16 - 1
 # More than any chat template adds.
 TEMPLATE_TOKENS = 1024
 
@@ -58,16 +56,6 @@ class Sample:
     prompt_tokens: int
     generated_tokens: int
     confidences: tuple[float, ...] | None = None
-
-
-def thousandths(confidences: Sequence[float]) -> list[int]:
-    """Return the confidences of tokens as they are stored: in whole thousandths of a nat, 65.535 at most."""
-    return [min(round(1000 * one), MOST_THOUSANDTHS) for one in confidences]
-
-
-def in_nats(stored: Sequence[int]) -> list[float]:
-    """Return the confidences of tokens, in nats, as ``thousandths`` stored them."""
-    return [one / 1000 for one in stored]
 
 
 def chat_sha256(messages: list[Message]) -> str:

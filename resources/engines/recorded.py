@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.policies.confidence import in_nats
 from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
@@ -56,7 +57,10 @@ class RecordedEngine:
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
                     chats.append({row[name] for name in ("prompt_sha256", "student_chat") if row.get(name)})
-                    found.append(Sample(request.id, row["sample_index"], seed, **_drawn(row, asked)))
+                    sure = row.get("confidences") if settings.logprobs else None
+                    confidences = None if sure is None else tuple(in_nats(sure))
+                    drawn = _drawn(row, asked)
+                    found.append(Sample(request.id, row["sample_index"], seed, **drawn, confidences=confidences))
             self._refuse_another_chat(prompt_id, chats, asked)
             if found:
                 yield found

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.policies.confidence import thousandths
 from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import (
@@ -27,7 +28,6 @@ from resources.engines.base import (
     chat_sha256,
     sample_seed,
     surely_within,
-    thousandths,
 )
 from resources.progress import track
 from resources.store.artifacts import ArtifactStore

@@ -14,6 +14,7 @@ from typing import Any
 
 from gsr_dagster.experiment.engines import VLLM
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.method.policies.confidence import token_confidence
 from resources.cores import cores
 from resources.engines.base import EngineDiedError, Request, Sample, lora_room, sample_seed
 from resources.engines.chat import Chat, CountsByChat
@@ -211,7 +212,7 @@ def _confidences(logprobs: Any, top: int | None) -> list[float] | None:
     if top is None:
         return None
     places = [[one.logprob for one in place.values() if one.rank <= top] for place in logprobs]
-    return [-sum(place) / len(place) for place in places]
+    return [token_confidence(place) for place in places]
 
 
 def _one_by_one(request: Request) -> list[Request]:

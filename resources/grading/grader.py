@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from gsr_dagster.method.scoring.scores import GOLD_CLASS
 from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
@@ -22,8 +23,6 @@ from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
-# The class of the answers that equal the gold.
-GOLD_CLASS = 0
 # Raised with every change that can change a verdict.
 RULES = 5
 UNIT = "answers graded"

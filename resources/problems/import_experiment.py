@@ -10,7 +10,7 @@ import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,18 @@ HEADER = """\
 
 @dataclass
 class ImportedExperiment:
-    """What was written: counts over all models, and what was left out, by the reason."""
+    """What was written: counts over all models, and what was left out, by the reason.
+
+    ``confident`` candidates have the confidences of their tokens, of so many of the likeliest in each place (``logprobs``).
+    """
 
     problems: int = 0
     samples: int = 0
     refinements: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     tokens_are_words: bool = False
+    confident: int = 0
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def write_experiment(
     benchmarks = _benchmark_keys([sample.benchmark for sample in samples])
     alone = len(models) == 1
     written = ImportedExperiment()
+    samples = _of_one_measure(samples, written)
     folders, sizes = {}, {}
     for name, model in models.items():
         own = [sample for sample in samples if sample.model == name]
@@ -94,6 +100,7 @@ def write_experiment(
         written.refinements += made.refinements
         written.left_out.update(made.left_out)
         written.tokens_are_words |= made.tokens_are_words
+        written.confident += made.confident
         sizes[name] = Counter(r["problem_id"] for r in read_samples(folders[name]) if r["prompt_id"] == r["problem_id"])
     shared = [p for p in next(iter(sizes.values())) if all(p in of_model for of_model in sizes.values())]
     lacking = len(set().union(*sizes.values())) - len(shared)
@@ -122,12 +129,13 @@ def write_experiment(
         size = {} if model.parameters is None else {"parameters": model.parameters}
         families[model.family][model.scale] = {**size, **thinking, "engine": engine}
     rollout = {"temperature": 1.0, "max_new_tokens": 4096}
+    sure = {"logprobs": written.logprobs} if written.confident and written.confident == written.samples else {}
     document = {
         "name": folder.name,
         "k": min(settings.k, *fewest),
         "families": dict(families),
         "benchmarks": sections,
-        "evaluation": {"direct": rollout, "refinement": dict(rollout), "candidate_tokens": 6144},
+        "evaluation": {"direct": {**rollout, **sure}, "refinement": dict(rollout), "candidate_tokens": 6144},
     }
     header = HEADER.format(
         models=", ".join(model.key for model in models.values()), file=on_one_line(shlex.quote(str(path)))
@@ -135,6 +143,21 @@ def write_experiment(
     write_atomically(path, (header + yaml.safe_dump(document, sort_keys=False)).encode())
     load_experiment(path)
     return written
+
+
+def _of_one_measure(samples: Sequence[Recorded], written: ImportedExperiment) -> list[Recorded]:
+    """Return the samples with the confidences that are of as many likeliest tokens as most are: others are not comparable."""
+    sizes = Counter(sample.confidences.likeliest for sample in samples if sample.confidences and not sample.candidates)
+    written.logprobs = sizes.most_common(1)[0][0] if sizes else None
+    kept = [
+        replace(sample, confidences=None)
+        if sample.confidences and sample.confidences.likeliest != written.logprobs
+        else sample
+        for sample in samples
+    ]
+    dropped = sum(size for likeliest, size in sizes.items() if likeliest != written.logprobs)
+    written.left_out[f"log-probabilities with another number of likeliest tokens than {written.logprobs}"] += dropped
+    return kept
 
 
 def _benchmark_keys(names: Sequence[str]) -> dict[str, str]:

@@ -18,14 +18,14 @@ def lettered(question: str, right: str, wrong: Sequence[str], seed: str) -> tupl
     """Return the question with its options, and the letter of the right one.
 
     The order depends on ``seed`` and the question alone, so that one problem more or less leaves
-    the others as they are. Raises GoldError where there is no wrong answer, an option stands
-    twice, or there are more than letters.
+    the others as they are. Raises GoldError where there is no wrong answer, the right one stands
+    among them, or there are more than letters. Two equal wrong ones both stay.
     """
     options = [right.strip(), *(option.strip() for option in wrong if option.strip())]
     if len(options) < 2:
         raise GoldError("without a wrong answer: options.wrong names the columns that hold them")
-    if len(set(options)) < len(options):
-        raise GoldError(f"an option that stands twice: {next(o for o in options if options.count(o) > 1)[:60]}")
+    if options[0] in options[1:]:
+        raise GoldError(f"among the wrong answers too: {options[0][:60]}")
     if len(options) > len(ascii_uppercase):
         raise GoldError(f"one of {len(options)} options: there are {len(ascii_uppercase)} letters")
     order = sorted(options)  # however the columns are named

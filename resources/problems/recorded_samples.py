@@ -2,12 +2,13 @@
 
 A folder holds `problems.jsonl` (id, problem, answer), which a benchmark can name as its
 source, and `samples.parquet` (problem_id, prompt_id, sample_index, text, finish_reason,
-prompt_tokens, generated_tokens, label). The prompt of a candidate is its problem's id, that of
+prompt_tokens, generated_tokens, label, and confidences where they were recorded). The prompt of a candidate is its problem's id, that of
 a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 """
 
 import io
 import json
+from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +27,25 @@ from resources.store.files import write_atomically
 compute: Any = pyarrow.compute  # its functions are made as it is imported, and no type checker knows them
 # The size of the refined groups, in the file's own metadata.
 GROUP_SIZE = b"gsr_k"
+# Of how many of the likeliest tokens the confidences are, there too.
+LIKELIEST = b"gsr_logprobs"
 # What an engine drew, beside its place.
 DRAWN = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 # What is in memory of a file of samples.
 ROWS_AT_ONCE = 1024
+NOT_OF_CANDIDATES = "log-probabilities of refinements: they are kept of candidates alone"
 
 
 class ImportFileError(UserError, ValueError):
     """Recorded samples that cannot be used; the message says which file and line, and what would be right."""
+
+
+@dataclass(frozen=True)
+class TokenConfidences:
+    """The confidence of every token of a text, in thousandths of a nat, each of so many of the ``likeliest`` in its place."""
+
+    stored: array
+    likeliest: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class Recorded:
 
     ``label`` is what someone else made of it, 1 for right and 0 for wrong; ``benchmark`` and
     ``model`` are "" where a file has one of each; ``row`` is a hash of each column of its row.
+    ``confidences`` are of its tokens, None where nobody recorded them.
     """
 
     problem_id: str
@@ -54,12 +67,16 @@ class Recorded:
     label: float | None = None
     benchmark: str = ""
     model: str = ""
+    confidences: TokenConfidences | None = field(default=None, hash=False)
     row: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written: counts, and what was left out, by the reason. ``most`` samples has the problem with the most."""
+    """What was written: counts, and what was left out, by the reason. ``most`` samples has the problem with the most.
+
+    ``confident`` are the candidates whose tokens have their confidences.
+    """
 
     problems: int
     samples: int
@@ -67,6 +84,7 @@ class Imported:
     most: int
     left_out: dict[str, int]
     tokens_are_words: bool
+    confident: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,11 +92,13 @@ class Recording:
     """How many candidates of each problem are recorded, and the prompts of the groups that are refined.
 
     ``k`` is the size of those groups; None where an earlier version wrote the folder, or nothing is refined.
+    ``logprobs`` is of how many of the likeliest tokens the confidences are, None where there are none.
     """
 
     candidates: Mapping[str, int]
     refined: frozenset[str]
     k: int | None
+    logprobs: int | None = None
 
 
 def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
@@ -122,32 +142,43 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             continue
         sizes[problem_id] = len(kept)
         named = {"problem_id": problem_id, "prompt_id": problem_id}
-        rows += [{**named, "sample_index": i, **_sample(sample)} for i, sample in enumerate(kept)]
+        rows += [{**named, "sample_index": i, **_sample(sample), **_sure(sample)} for i, sample in enumerate(kept)]
         groups = refined[problem_id][: len(kept) // k]
         left_out[f"refinements of samples over {most} of a problem"] += len(refined[problem_id]) - len(groups)
         refinements += len(groups)
         for number, sample in enumerate(groups):
             rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **_sample(sample)})
+            left_out[NOT_OF_CANDIDATES] += sample.confidences is not None
+    likeliest = _with_confidences(rows, samples)
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not sizes:
         raise ImportFileError(f"no sample is left of {len(samples)}: {left_out or 'the files are empty'}")
-    _write(folder, [problems[p] for p in sizes], rows, k if refinements else None)
+    _write(folder, [problems[p] for p in sizes], rows, k if refinements else None, likeliest)
     return Imported(
         problems=len(sizes),
         samples=len(rows) - refinements,
         refinements=refinements,
         most=max(sizes.values()),
         left_out=left_out,
-        tokens_are_words=any(sample.generated_tokens is None for sample in samples),
+        tokens_are_words=any(sample.generated_tokens is None and not sample.confidences for sample in samples),
+        confident=sum(row.get("confidences") is not None for row in rows),
     )
 
 
-def write_samples(folder: Path, rows: Sequence[Row], k: int | None) -> None:
-    """Write rows as the samples of a folder; those of a prompt stand together. ``k`` is the size of refined groups."""
+def write_samples(folder: Path, rows: Sequence[Row], k: int | None, likeliest: int | None = None) -> None:
+    """Write rows as the samples of a folder; those of a prompt stand together.
+
+    ``k`` is the size of refined groups, ``likeliest`` of how many tokens confidences are.
+    """
     buffer = io.BytesIO()
     table = pyarrow.Table.from_pylist(list(rows))
-    if k is not None:
-        table = table.replace_schema_metadata({GROUP_SIZE: str(k)})
+    if likeliest is not None:
+        place = table.column_names.index("confidences")
+        column = table["confidences"].cast(pyarrow.list_(pyarrow.uint16()))
+        table = table.set_column(place, "confidences", column)
+    told = {name: str(number) for name, number in ((GROUP_SIZE, k), (LIKELIEST, likeliest)) if number is not None}
+    if told:
+        table = table.replace_schema_metadata(told)
     pyarrow.parquet.write_table(table, buffer)
     write_atomically(folder / "samples.parquet", buffer.getvalue())
 
@@ -175,14 +206,15 @@ def _recording(path: Path, changed: int, size: int) -> Recording:
     candidates: Counter[str] = Counter()
     refined: set[str] = set()
     with pyarrow.parquet.ParquetFile(path) as file:
-        k = (file.schema_arrow.metadata or {}).get(GROUP_SIZE)
+        told = file.schema_arrow.metadata or {}
         for batch in file.iter_batches(columns=["problem_id", "prompt_id"]):
             for row in batch.to_pylist():
                 if row["prompt_id"] == row["problem_id"]:
                     candidates[row["problem_id"]] += 1
                 else:
                     refined.add(row["prompt_id"])
-    return Recording(candidates, frozenset(refined), None if k is None else int(k))
+    k, likeliest = (None if (number := told.get(name)) is None else int(number) for name in (GROUP_SIZE, LIKELIEST))
+    return Recording(candidates, frozenset(refined), k, likeliest)
 
 
 def _pool(refined: Sequence[Recorded], direct: Sequence[Recorded]) -> list[Recorded]:
@@ -201,8 +233,11 @@ def _pool(refined: Sequence[Recorded], direct: Sequence[Recorded]) -> list[Recor
 
 
 def _sample(sample: Recorded) -> Row:
-    # Without a count, words are the tokens: whoever imports is told.
-    tokens = len(sample.text.split()) if sample.generated_tokens is None else sample.generated_tokens
+    tokens = sample.generated_tokens
+    if tokens is None and sample.confidences:
+        tokens = len(sample.confidences.stored)
+    if tokens is None:  # words are the tokens: whoever imports is told
+        tokens = len(sample.text.split())
     return {
         "text": sample.text,
         "finish_reason": sample.finish_reason,
@@ -212,7 +247,27 @@ def _sample(sample: Recorded) -> Row:
     }
 
 
-def _write(folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None) -> None:
+def _sure(sample: Recorded) -> Row:
+    return {} if sample.confidences is None else {"confidences": list(sample.confidences.stored)}
+
+
+def _with_confidences(rows: Sequence[Row], samples: Sequence[Recorded]) -> int | None:
+    """Give every row the column of confidences where some have it, and return of how many tokens they are.
+
+    A candidate without a text has no token to be sure of.
+    """
+    likeliest = next((sample.confidences.likeliest for sample in samples if sample.confidences), None)
+    if not any("confidences" in row for row in rows):
+        return None
+    for row in rows:
+        empty = not row["text"] and row["prompt_id"] == row["problem_id"]
+        row.setdefault("confidences", [] if empty else None)
+    return likeliest
+
+
+def _write(
+    folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None, likeliest: int | None
+) -> None:
     lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
     write_atomically(folder / "problems.jsonl", ("\n".join(lines) + "\n").encode())
-    write_samples(folder, rows, k)
+    write_samples(folder, rows, k, likeliest)

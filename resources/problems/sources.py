@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from gsr_dagster.experiment.problems.datasets import REGISTRY, HubDataset
 from gsr_dagster.experiment.problems.golds import GoldError, as_text, solution_answer
-from gsr_dagster.experiment.problems.problem_sets import GENERATED, SYLLABLES, WRONG, ProblemSet
+from gsr_dagster.experiment.problems.problem_sets import GENERATED, SYLLABLES, ProblemSet
 from gsr_dagster.method.rows import Row
 from resources.models.hub import hub_errors_as
 from resources.problems.lines import LINES_VERSION, lines_problems
@@ -116,23 +116,17 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
     """Yield the rows of a data set of the hub, or of a file."""
     kind, _, place = problem_set.source.partition(":")
     if kind == "hub":
-        import datasets
-
         entry = REGISTRY[place]
         columns = [c for c in (entry.problem, entry.answer, entry.id, *entry.filtered_by) if c]
-        with hub_errors_as(ArtifactError, f"{name}: {problem_set.source}"):
-            tables: list[Any] = [
-                datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
-                for config in entry.configs
-            ]
     else:
-        named = {"id": "id", "problem": "problem", "answer": "answer", **problem_set.options}
-        named.pop(WRONG, None)
-        entry = HubDataset(
-            place, "", "train", named["problem"], named["answer"], licence="", problems=None, id=named["id"]
-        )
-        columns = [entry.problem, entry.answer, *problem_set.wrong_columns]
-        tables = [_FileRows(name, Path(place))]
+        entry = _own_dataset(problem_set)
+        named_id = [entry.id] if entry.id and "id" in problem_set.options else []
+        columns = [entry.problem, entry.answer, *named_id, *problem_set.wrong_columns]
+    if kind == "file":
+        tables: list[Any] = [_FileRows(name, Path(place))]
+    else:
+        with hub_errors_as(ArtifactError, f"{name}: {problem_set.source}"):
+            tables = [_of_the_hub(entry, config, by_id=kind == "hf") for config in entry.configs]
     for table in tables:
         missing = set(columns) - set(table.column_names)
         if missing:
@@ -156,11 +150,42 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
                     raise ArtifactError(f"{place}: {entry.answer} is {error}") from None
                 yield problem_id or None, problem, answer, False
                 continue
-            solved = solution_answer(answer, _domain(problem_set)) if kind == "file" else None
+            solved = None if kind == "hub" else solution_answer(answer, _domain(problem_set))
             yield problem_id or None, problem, solved or answer, bool(solved)
     count = sum(len(table) for table in tables)
     if entry.problems is not None and count != entry.problems:
         raise ArtifactError(f"{name}: {problem_set.source} has {count} rows, and should have {entry.problems}")
+
+
+def _own_dataset(problem_set: ProblemSet) -> HubDataset:
+    """Return what the options say of a file's columns, or of a data set of the hub by its id."""
+    options = problem_set.options
+    repository, _, revision = problem_set.source.partition(":")[2].partition("@")
+    return HubDataset(
+        repository,
+        revision,
+        split=options.get("split", "train"),
+        problem=options.get("problem", "problem"),
+        answer=options.get("answer", "answer"),
+        licence="",
+        problems=None,
+        id=options.get("id", "id"),
+        configs=(options.get("config"),),
+    )
+
+
+def _of_the_hub(entry: HubDataset, config: str | None, by_id: bool) -> Any:
+    """Return a config of a data set; one ``by_id`` as a file of its own would be read."""
+    import datasets
+
+    if not by_id:
+        return datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
+    # A plain name would also be that of a folder here.
+    path = f"hf://datasets/{entry.repository}"
+    builder: Any = datasets.load_dataset_builder(path, config, revision=entry.revision)
+    # In CSV texts such as None and NA would be missing; they may be an answer.
+    texts: dict[str, Any] = {"keep_default_na": False} if hasattr(builder.config, "keep_default_na") else {}
+    return datasets.load_dataset(path, config, split=entry.split, revision=entry.revision, **texts)
 
 
 def _cell(row: Row, column: str, read: Callable[[Any], Read], place: str) -> Read:

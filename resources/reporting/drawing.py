@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gsr_dagster.method.scoring.intervals import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -17,7 +20,25 @@ DPI = 200  # of print
 COLOURS = ("#0b4f8a", "#b5541c", "#2a7a4b", "#7a3b8f", "#8a6d00")
 ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 
+MOST_FIGURES = 64
+
+_figures: dict[tuple[str, str], Figure] = {}
 _drawn: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+
+
+def drawn_once(plot: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Let a plot of equal things be one figure, which several assets show: to draw it takes most of a report's time."""
+
+    @wraps(plot)
+    def figure_of(*shown: Any) -> Figure:
+        key = plot.__name__, repr(shown)
+        figure = _figures.pop(key, None) or plot(*shown)
+        _figures[key] = figure
+        for oldest in list(_figures)[:-MOST_FIGURES]:
+            del _figures[oldest]
+        return figure
+
+    return figure_of
 
 
 def png(figure: Figure) -> bytes:

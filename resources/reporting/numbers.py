@@ -1,10 +1,15 @@
 """Numbers as reports and tables write them: fractions as percent, differences in points."""
 
+from math import floor, log10
+
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.gap_summary import Scores
 from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.judged_scores import Agreement
 
 NOTHING = "–"
+# Money is of so many answers: that of one has too many zeros.
+ANSWERS = 1000
 
 
 def percent(value: float | None) -> str:
@@ -40,9 +45,30 @@ def vote_and_refinement(scores: Scores) -> tuple[str, str]:
     return f"{vote / 10:.1f}", f"{refined / 10:.1f}"
 
 
+def money(value: float) -> str:
+    """Return an amount with two decimals, below 1 with two digits.
+
+    >>> money(1234.5), money(0.5), money(0.00123), money(0)
+    ('1,234.50', '0.50', '0.0012', '0.00')
+    """
+    decimals = 2 if value >= 1 or value <= 0 else 1 - floor(log10(value))
+    return f"{value:,.{max(decimals, 2)}f}"
+
+
 def between(interval: Interval) -> str:
     """Return an interval of fractions in points, from its ``low`` and ``high``."""
     return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]".replace("-", "−")
+
+
+def agreement_text(agreement: Agreement) -> str:
+    """Return how many of the answers that both decide grader and judge decide alike, and Cohen's kappa.
+
+    >>> agreement_text(Agreement(Interval(0.9, 0.8, 1.0, 0.05), 0.75, 5, 1, 0, 4))
+    '90.0 [80.0, 100.0] of 10, κ 0.75'
+    """
+    kappa = NOTHING if agreement.kappa is None else f"{agreement.kappa:.2f}".replace("-", "−")
+    share = f"{percent(agreement.share.estimate)} {between(agreement.share)}"
+    return f"{share} of {agreement.answers:,}, κ {kappa}"
 
 
 def correlation_text(correlation: Correlation | None) -> str:

@@ -14,17 +14,27 @@ from typing import TYPE_CHECKING
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.judged_scores import DECIDERS
 from resources.reporting.drawing import data_uri
 from resources.reporting.frontier import Frontier, frontiers
 from resources.reporting.frontier_plots import frontier_plot
 from resources.reporting.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
-from resources.reporting.numbers import between, correlation_text, percent, points, vote_and_refinement
+from resources.reporting.numbers import (
+    ANSWERS,
+    between,
+    correlation_text,
+    money,
+    percent,
+    points,
+    vote_and_refinement,
+)
 from resources.reporting.pool_plots import pool_plot
 from resources.reporting.pools import named_notes, needs_words, pool_points
 from resources.reporting.report_rows import (
     ReportedAggregations,
     ReportedCurvePoint,
     ReportedGap,
+    ReportedJudgements,
     ReportedStudent,
     StudentFacts,
 )
@@ -72,6 +82,7 @@ class Report:
     facts: Sequence[StudentFacts] = ()
     ablations: Sequence[Sequence[str]] = ()
     aggregations: Sequence[ReportedAggregations] = ()
+    judgements: Sequence[ReportedJudgements] = ()
 
     @property
     def refined(self) -> list[ReportedGap]:
@@ -128,6 +139,8 @@ class Report:
         for benchmark in self.experiment.benchmarks:
             if of_benchmark := [row for row in self.frontiers if row.benchmark == benchmark]:
                 figures[f"frontier_{benchmark}"] = frontier_plot(of_benchmark)
+                if any(method.cost("money") for frontier in of_benchmark for method in frontier.methods):
+                    figures[f"frontier_money_{benchmark}"] = frontier_plot(of_benchmark, "money")
         if self.comparison:
             figures["student_minus_base"] = difference_plot(self.comparison)
             if compared := [row for row in self.refined if row.subject in self._compared]:
@@ -137,8 +150,13 @@ class Report:
     @cached_property
     def frontiers(self) -> list[Frontier]:
         """Every way to answer by its cost, of each evaluation that has more than a vote to compare."""
-        found = frontiers(self.gaps, self.curves, self.aggregations)
-        return [frontier for frontier in found if len(frontier.curves) > 1]
+        found = frontiers(self.experiment, self.gaps, self.curves, self.aggregations)
+        return [frontier for frontier in found if len(frontier.curves()) > 1]
+
+    @property
+    def priced(self) -> bool:
+        """Whether the file has the price of some model, so that costs are told in money too."""
+        return bool(self.experiment.prices)
 
     def curve(self, benchmark: str, subject: str) -> dict[int, Interval]:
         """Return the gap of a model or student by group size, the experiment's own k among them; none of what was not refined."""
@@ -177,6 +195,8 @@ def render_report(report: Report) -> str:
         "pool_points": pool_points,
         "training_curve": training_curve,
         "correlation_text": correlation_text,
+        "money": money,
+        "answers": ANSWERS,
     }
     template = environment.get_template("report.html.j2")
     return template.render(
@@ -188,6 +208,7 @@ def render_report(report: Report) -> str:
         pools=report.gaps if needs_words(report.gaps) else (),
         notes=named_notes(report.gaps),
         scores=SCORES,
+        deciders=DECIDERS,
         diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),
         labels={**SCORES, "refinement_gap": "gap"},

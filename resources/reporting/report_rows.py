@@ -12,6 +12,7 @@ from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import AggregationSummary
 from gsr_dagster.method.scoring.gap_summary import GapSummary
 from gsr_dagster.method.scoring.intervals import Interval
+from gsr_dagster.method.scoring.judged_scores import JudgedSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,20 @@ class ReportedCurvePoint:
     self_ref_at_k: Interval
     refinement_gap: Interval
     tokens_per_refined_group: float
+    prompt_tokens_per_refined_group: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedAggregations(AggregationSummary):
     """The aggregations of one subject's groups on one benchmark."""
+
+    benchmark: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedJudgements(JudgedSummary):
+    """What the judge said of one subject's answers on one benchmark."""
 
     benchmark: str
     subject: str

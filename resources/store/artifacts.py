@@ -10,9 +10,10 @@ in its name, and other files lie in a folder named by their SHA256SUMS: none is 
 written over, and a damaged one is found without a manifest.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -31,7 +32,6 @@ from resources.store.manifests import (
     Manifest,
     Recipe,
     StoredFile,
-    canonical_json,
     first_fault,
     package_versions,
 )
@@ -80,7 +80,7 @@ class ArtifactStore(dg.ConfigurableResource):
         Raises ArtifactError where it was not materialized, or counted something else.
         """
         try:
-            return TypeAdapter(shape).validate_json(canonical_json(self.existing(key).summary), strict=True)
+            return adapter(shape).validate_json(json.dumps(self.existing(key).summary), strict=True)
         except ValidationError as error:
             raise ArtifactError(
                 f"{key} was not written by this version of gsr: summary.{first_fault(error)}; materialize it again"
@@ -247,6 +247,11 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def _file(self, key: ArtifactKey, fingerprint: str, stored: StoredFile) -> Path:
         return self.verified.file(f"{artifact_folder(key, fingerprint)}/{stored.name}", stored.sha256, key)
+
+
+@cache
+def adapter(shape: type[Summary]) -> TypeAdapter[Summary]:
+    return TypeAdapter(shape)
 
 
 def _version(manifest: Manifest | None) -> str | None:

@@ -49,11 +49,12 @@ def parts(text: str) -> dict[str, str | None]:
 
 @pytest.fixture(scope="module")
 def whole(finished_school, tmp_path_factory) -> School:
-    """The school with a further group size and an aggregation, so that its graph has every asset with a check."""
+    """The school with a further group size, an aggregation and a judge, so that its graph has every asset with a check."""
     whole = finished_school.copy(
         tmp_path_factory.mktemp("whole") / "artifacts",
         ks=[2, 4],
         aggregations={"genselect": {"kind": "generative_selection"}},
+        judge={"model": "llama-big", "max_new_tokens": 64},
     )
     with pytest.MonkeyPatch.context() as patch:
         play(patch)
@@ -129,16 +130,23 @@ BREAKS = {
     ],
     "few_unasked": [
         Break(asset, UNASKED)
-        for asset in ("base/candidate_pools", "base/curve_refinements", f"student/{AGGREGATION}", "teacher_solutions")
+        for asset in (
+            *("base/candidate_pools", "base/curve_refinements", f"student/{AGGREGATION}", "teacher_solutions"),
+            "student/judge_samples",
+        )
     ],
     "few_truncated": [
         Break(asset, CUT)
-        for asset in ("student/candidate_pools", "base/curve_refinements", f"base/{AGGREGATION}", "teacher_refinements")
+        for asset in (
+            *("student/candidate_pools", "base/curve_refinements", f"base/{AGGREGATION}", "teacher_refinements"),
+            "base/judge_samples",
+        )
     ],
     "thinking_closed": [
         Break(asset, experiment=thinking)
-        for asset in ("base/self_refinements", f"base/{AGGREGATION}", "student/curve_refinements")
+        for asset in ("base/self_refinements", f"base/{AGGREGATION}", "student/curve_refinements", "base/judge_samples")
     ],
+    "few_unread": [Break("student/judge_verdicts", every(20, judge_verdict="unread"))],
     "few_repeated": [Break("base/candidate_pools", same_text), Break("training_candidates", same_text)],
     "golds_readable": [Break("base/graded_candidates", every(1, verdict="gold unparseable"))],
     "few_without_answer": [Break("student/gap_reports", every(20, verdict="no answer"))],

@@ -50,7 +50,7 @@ OUT_OF_REACH = 1e14
 def command(experiment: Experiment, rate: float, training_rate: float, share: float) -> None:
     """Print what a run would cost before it starts; nothing is loaded or sampled.
 
-    Of served models with a price that is money, in the currency of the price. What a
+    Of models with a price that is money, in the currency of the price. What a
     provider takes off, as for mode: batch, is not known here: write the price that it asks.
     """
     steps = plan(experiment)
@@ -141,12 +141,12 @@ def of_tasks(experiment: Experiment) -> Iterator[str]:
 
 
 def of_money(experiment: Experiment, steps: Sequence[Step], share: float) -> Iterator[str]:
-    """Yield what served models cost, and whether that is above what the file allows for each."""
+    """Yield what models with a price cost, and whether that is above what the file allows for each served one."""
     served = {name: model.engine for name, model in experiment.models.items() if isinstance(model.engine, OpenAI)}
     least, most = (sum(step.money(part) or 0.0 for step in steps) for part in (share, 1))
-    if any(engine.price for engine in served.values()):
+    if any(step.price for step in steps):
         yield (
-            f"Served models cost {least:,.2f} where {share:.0%} of the tokens are written, and {most:,.2f} at most, by the "
+            f"Models with a price cost {least:,.2f} where {share:.0%} of the tokens are written, and {most:,.2f} at most, by the "
             "prices of the file. Of a prompt 4 characters are a token, and candidates have their whole budget; up to n "
             "samples pay it once."
         )

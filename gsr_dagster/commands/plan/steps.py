@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from math import ceil
 
 from gsr_dagster.experiment.aggregations.base import Pools
-from gsr_dagster.experiment.engines import VLLM, OpenAI, Ray, RecordedSamples
+from gsr_dagster.experiment.engines import VLLM, OpenAI, Price, Ray, RecordedSamples
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problems.datasets import REGISTRY
 from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.judging import judge_messages
 from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
 
@@ -37,7 +38,7 @@ class Step:
 
     ``tokens`` are generated, or trained on, at most. ``prompt_tokens`` are those of the prompts, an
     estimate: each is read once, and of a server's once for up to n samples. ``server`` is None of
-    a model that runs here.
+    a model that runs here, ``price`` of one without, and of a training.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Step:
     tokens: int
     prompt_tokens: int = 0
     server: OpenAI | None = None
+    price: Price | None = None
 
     @property
     def trains(self) -> bool:
@@ -74,11 +76,8 @@ class Step:
         return (6 if self.trains else 2) * self.parameters * tokens
 
     def money(self, share: float = 1) -> float | None:
-        """Return what a server asks where ``share`` of the limit is written; None without a price."""
-        if self.server is None or self.server.price is None:
-            return None
-        price = self.server.price
-        return (self.prompt_tokens * price.prompt + self.tokens * share * price.generated) / 1e6
+        """Return what the samples cost where ``share`` of the limit is written; None without a price."""
+        return None if self.price is None else self.price.of(self.prompt_tokens, self.tokens * share)
 
 
 def plan(experiment: Experiment) -> list[Step]:
@@ -89,17 +88,20 @@ def plan(experiment: Experiment) -> list[Step]:
     for name in experiment.subjects("base"):
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
+        steps += planned.judging(name)
     for name in [name for of_round in experiment.rounds.values() for name in of_round]:
         steps += planned.teaching(name, experiment.students[name], drawn)
         steps += planned.evaluation(name, name)
         steps += planned.aggregations(name, name)
+        steps += planned.judging(name)
     return steps
 
 
 def size_of(problem_set: ProblemSet) -> tuple[int, int]:
-    """Return how many problems a set has, and their mean tokens, loading it once at most and nothing of the hub.
+    """Return how many problems a set has, and their mean tokens, loading it once at most.
 
-    The tokens are by their characters; of problems that are in no file they are a usual number.
+    The tokens are by their characters; of problems that are generated, or whose number is known, they are a usual
+    number. Of the hub only a data set by its id is loaded, where the file does not say how many of its problems.
     """
     kind, _, name = problem_set.source.partition(":")
     usual = USUAL_CHARACTERS // CHARACTERS_A_TOKEN
@@ -109,7 +111,7 @@ def size_of(problem_set: ProblemSet) -> tuple[int, int]:
         return problem_set.problems, usual
     rows = load_problems("plan", problem_set).rows
     characters = sum(len(row["problem"]) for row in rows) / len(rows)
-    return problem_set.problems or len(rows), ceil(characters / CHARACTERS_A_TOKEN) if kind == "file" else usual
+    return problem_set.problems or len(rows), ceil(characters / CHARACTERS_A_TOKEN)
 
 
 class Planned:
@@ -167,6 +169,19 @@ class Planned:
             )
             yield self.step(name, subject, sampler, [(prompts, samples, max(lengths))], rollout.max_new_tokens)
 
+    def judging(self, subject: str) -> Iterator[Step]:
+        """Yield what the judge is asked of a subject: at most about every candidate and refinement, if no two answer alike."""
+        judge = self.experiment.judge
+        if judge is None or isinstance(self.experiment.models[judge.model].engine, RecordedSamples):
+            return
+        k = self.experiment.k
+        asked = [
+            (answers, answers, self.lengths[name] + _tokens(judge_messages("", "", "")))
+            for name, benchmark in self.experiment.benchmarks.items()
+            for answers in [self.problems[name] * (benchmark.samples + benchmark.samples // k)]
+        ]
+        yield self.step("judge_samples", subject, judge.model, asked, judge.max_new_tokens)
+
     def teaching(self, name: str, student: Student, drawn: set) -> Iterator[Step]:
         """Yield what is sampled to teach a student, and its training: at most all solutions and as many refinements.
 
@@ -214,7 +229,8 @@ class Planned:
         # A request for several samples pays its prompt once.
         n = server.n if server else 1
         read = sum(p * (ceil(s / p / n) if server else 1) * length for p, s, length in asked if p)
-        return Step(what, subject, sampler, model.parameters, prompts, samples, samples * limit, read, server)
+        tokens, price = samples * limit, model.engine.price
+        return Step(what, subject, sampler, model.parameters, prompts, samples, tokens, read, server, price)
 
     def direct(self, name: str, sampler: str) -> int:
         """Return the tokens of a direct prompt that a model or student reads."""

@@ -23,7 +23,7 @@ from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary
 from resources.grading.grader import Grader
 from resources.problems.forms.fields import FIELDS, Reading
-from resources.problems.import_experiment import ImportSettings, group_size, write_experiment
+from resources.problems.import_experiment import ImportedExperiment, ImportSettings, group_size, write_experiment
 from resources.problems.importers import FORMS, read_files, read_problems
 from resources.problems.model_names import NamedModel, named_models, parameters_of, size_of
 from resources.problems.recorded_samples import Recorded, read_samples
@@ -97,8 +97,8 @@ def command(
     """Make an experiment of samples that someone drew before, and print its scores.
 
     A file is JSON lines, a JSON list or CSV (or .gz of it) or Parquet with a row a sample:
-    problem_id, problem, answer, response, and where known generated_tokens, finish_reason
-    and label. A response can be a list of a problem's samples. A row with candidates, the
+    problem_id, problem, answer, response, and where known generated_tokens, finish_reason,
+    label and logprobs. A response can be a list of a problem's samples. A row with candidates, the
     texts it was shown, is a refinement.
     """
     mapped = dict(field.partition("=")[::2] for field in fields)
@@ -125,7 +125,12 @@ def command(
         _say(f"Note: {count} {note}.")
     if imported.tokens_are_words:
         _say("No token counts were recorded: words are counted instead.")
-    told = (_of_unknown_sizes(models), _of_thinking(read, models, thinking_end), _of_other_sizes(read, settings.k))
+    told = (
+        _of_confidences(imported),
+        _of_unknown_sizes(models),
+        _of_thinking(read, models, thinking_end),
+        _of_other_sizes(read, settings.k),
+    )
     for line in chain.from_iterable(told):
         _say(line)
 
@@ -199,6 +204,17 @@ def _of_thinking(samples: Sequence[Recorded], models: Mapping[str, NamedModel], 
         elif endless := sum(end not in text for text in texts):
             everywhere = " If the model does not think, leave --thinking-end out." if endless == len(texts) else ""
             yield f"{endless} of {len(texts)} texts of {model.key} hold no {end!r}: they have no answer.{everywhere}"
+
+
+def _of_confidences(imported: ImportedExperiment) -> Iterator[str]:
+    """Yield how many candidates have the confidences of their tokens, and what the others are in the way of."""
+    if imported.confident:
+        without = imported.samples - imported.confident
+        lacking = f" {without} have none: confidence_vote and confidence_stop need them of all." if without else ""
+        yield (
+            f"Confidences of tokens: {imported.confident} of {imported.samples} candidates have them, of the "
+            f"{imported.logprobs} likeliest tokens in each place.{lacking}"
+        )
 
 
 def _of_unknown_sizes(models: Mapping[str, NamedModel]) -> Iterator[str]:

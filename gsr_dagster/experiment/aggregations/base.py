@@ -16,6 +16,7 @@ from gsr_dagster.method.groups import Group
 from gsr_dagster.method.policies.confidence import TraceConfidence
 from gsr_dagster.method.prompting.prompts import Message, RefinementPrompt
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.tokens import NO_TOKENS, Tokens
 from gsr_dagster.method.voting import majority_vote, vote_winner
 
 # What an artifact will hold, as the assets have it: a kind only passes it on.
@@ -220,6 +221,21 @@ def voted_row(name: str, group: Group, members: Sequence[Row]) -> Row:
     return group_row(name, group, members, correct=majority_vote(classes, right_class(members)), answer=voted)
 
 
+def drawn_until(row: Row, members: Sequence[Row], samples: float, tokens: float) -> Row:
+    """Return the row of a vote for which only so many ``samples`` were drawn, of ``tokens``: means over orders.
+
+    All candidates of a problem answer one prompt.
+    """
+    prompt = row["prompt_tokens"]
+    read = None if prompt is None else round(prompt * samples / len(members))
+    return {**row, "tokens": round(tokens), "prompt_tokens": read, "samples": samples}
+
+
+def without_candidates(row: Row) -> Row:
+    """Return the row of an answer that needs no candidates: it costs what was drawn for it alone."""
+    return {**row, "tokens": row["refiner_tokens"], "prompt_tokens": row["refiner_prompt_tokens"]}
+
+
 def group_prompts(groups: Sequence[ShownGroup], ending: str = "") -> list[GroupPrompt]:
     """Return the groups as they are put to a model, ``ending`` behind their ids."""
     return [
@@ -240,24 +256,30 @@ def group_row(
     correct: float | None = None,
     chosen: str | None = None,
     answer: str | None = None,
-    generated: int = 0,
+    drawn: Tokens = NO_TOKENS,
     scored_tokens: int = 0,
     unread: bool = False,
 ) -> Row:
-    """Return what an aggregation made of one group.
+    """Return what an aggregation made of one group, with the candidates ``members`` and what else was ``drawn``.
 
     ``aggregation``, ``group_id``, ``problem_id``, ``n_correct``, ``correct`` (0..1, a tie by
-    its share), ``tokens`` (generated, candidates included), ``scored_tokens`` (read by a
-    reward model), ``chosen`` (a candidate's id where one was picked), ``answer``, and
-    ``unread`` (a choice that could not be read, which counts as wrong).
+    its share), ``tokens`` and ``prompt_tokens`` (generated, and read in prompts, candidates
+    included), ``refiner_tokens`` and ``refiner_prompt_tokens`` (the part of both that is not the
+    candidates'), ``scored_tokens`` (read by a reward model), ``chosen`` (a candidate's id where one
+    was picked), ``answer``, and ``unread`` (a choice that could not be read, which counts as wrong).
+    Tokens of prompts are None where some were not counted.
     """
+    read = Tokens.of(members) + drawn
     return {
         "aggregation": name,
         "group_id": group.id,
         "problem_id": group.problem_id,
         "n_correct": sum(row["correct"] for row in members),
         "correct": correct,
-        "tokens": sum(row["generated_tokens"] for row in members) + generated,
+        "tokens": read.generated,
+        "prompt_tokens": read.prompt,
+        "refiner_tokens": drawn.generated,
+        "refiner_prompt_tokens": drawn.prompt,
         "scored_tokens": scored_tokens,
         "chosen": chosen,
         "answer": answer,

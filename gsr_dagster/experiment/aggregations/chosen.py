@@ -17,6 +17,7 @@ from gsr_dagster.method.candidate_choice import SELECTION_VERSION, chosen_candid
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.tokens import Tokens
 
 
 class Chosen(Aggregation, ABC):
@@ -46,6 +47,6 @@ class Chosen(Aggregation, ABC):
                 correct=float(chosen is not None and chosen["correct"]),
                 chosen=chosen["candidate_id"] if chosen else None,
                 answer=chosen["answer"] if chosen else None,
-                generated=sample["generated_tokens"],
+                drawn=Tokens.of([sample]),
                 unread=chosen is None,
             )

@@ -18,6 +18,7 @@ from gsr_dagster.method.groups import Group
 from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
+from gsr_dagster.method.scoring.tokens import NO_TOKENS, Tokens
 
 
 class Refined(Aggregation, ABC):
@@ -42,11 +43,11 @@ def refined_row(
     sample: Row,
     thinking_end: str | None,
     domain: str,
-    before: int = 0,
+    before: Tokens = NO_TOKENS,
 ) -> Row:
     """Return the row of a new answer; ``before`` are the tokens of the rounds that led to it."""
     answer = answer_of(summarise(sample["text"], thinking_end), domain)
-    return group_row(name, group, members, answer=answer, generated=sample["generated_tokens"] + before)
+    return group_row(name, group, members, answer=answer, drawn=before + Tokens.of([sample]))
 
 
 def refinement_minus(control: str, rows: Mapping[str, Sequence[Row]], seed: int, figure: str) -> dict[str, Any]:

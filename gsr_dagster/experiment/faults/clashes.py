@@ -91,6 +91,8 @@ def _of_references(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     models = experiment.models
     if not experiment.subjects("base"):
         yield ("families",), "evaluate: false leaves no model to evaluate: leave it out at one of them"
+    if experiment.judge and experiment.judge.model not in models:
+        yield ("judge", "model"), _known(experiment, experiment.judge.model)
     for name, aggregation in experiment.aggregations.items():
         place = ("aggregations", name)
         if aggregation.refiner is not None and aggregation.refiner not in models:
@@ -207,6 +209,8 @@ def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, l
     drawn = [name for name, model in experiment.models.items() if not isinstance(model.engine, RecordedSamples)]
     yield DIRECT, experiment.evaluation.direct, drawn
     yield ("evaluation", "refinement"), experiment.evaluation.refinement, drawn
+    if experiment.judge:
+        yield ("judge",), experiment.judge, [experiment.judge.model]
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
         yield ("students", name, "refinements"), student.refinements, [student.refiner]
@@ -231,12 +235,9 @@ def _of_logprobs(experiment: Experiment) -> Iterator[tuple[Place, str]]:
     subjects = {name: experiment.subject_model(name).engine for name in names}
     for name in [name for name, engine in subjects.items() if asked and isinstance(engine, Ray)]:
         yield (*DIRECT, "logprobs"), f"{name} is sampled on Ray, which hands on none: take vllm, transformers or openai"
-    recorded = [name for name, engine in subjects.items() if isinstance(engine, RecordedSamples)]
     for place in [("aggregations", name) for name, kind in experiment.aggregations.items() if kind.of_logprobs]:
         if not asked:
             yield place, "it reads how sure a model was of its tokens: write evaluation: {direct: {logprobs: 20, …}}"
-        for name in recorded:
-            yield place, f"{name} is recorded, without the log-probabilities of its tokens: leave one of them out"
 
 
 def _key_parts(experiment: Experiment, name: str) -> tuple[str, str]:

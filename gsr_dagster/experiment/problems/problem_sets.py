@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from gsr_dagster.experiment.likeness import nearest, which
 from gsr_dagster.experiment.problems.datasets import REGISTRY, Domain
-from gsr_dagster.experiment.settings import Count, Section, Seed, from_folder
+from gsr_dagster.experiment.settings import HUB_SOURCE, Count, Section, Seed, from_folder, refuse_path
 
 FILES = (".jsonl", ".json", ".parquet", ".csv")
 # Kinds of sources that make problems, as many as are wanted.
@@ -18,8 +18,10 @@ MOST_STATIONS = 130
 # The option of lines that makes stations of made-up names.
 SYLLABLES = "syllables"
 FEWEST_SYLLABLES, MOST_SYLLABLES = 4, 8
-# The option of a file that names the columns of wrong answers.
+# The option of a file, or of a data set of the hub, that names the columns of wrong answers.
 WRONG = "wrong"
+# What else can be said of a data set of the hub: which part of it, and its columns.
+HF_OPTIONS = ("config", "split", "id", "problem", "answer", WRONG)
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
@@ -36,9 +38,12 @@ def _problem_source(source: str, info: ValidationInfo) -> str:
                 f'{source!r} is not lines:LINESxSTATIONS, as in "lines:4x3": 2 or more stations a line, and '
                 f"{MOST_STATIONS} in all at most"
             )
+    elif kind == "hf" and re.fullmatch(HUB_SOURCE, source):
+        return refuse_path(source)
     elif kind not in ("hub", "file") and not re.fullmatch(r"reasoning-gym:[\w .-]+", source):
         raise ValueError(
-            f"{source!r} is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS{_meant_source(source)}"
+            f"{source!r} is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or "
+            f"lines:LINESxSTATIONS{_meant_source(source)}"
         )
     return f"file:{from_folder(Path(name), info)}" if kind == "file" else source
 
@@ -55,8 +60,8 @@ def _meant_source(source: str) -> str:
     last = re.split("[:/]", source)[-1].partition("@")[0]
     if known := nearest(last, REGISTRY, 0.8):
         return f': did you mean "hub:{known}"?'
-    if kind == "hf" or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        return f". Of the hub there are {', '.join(REGISTRY)}; save others as a file, and write file:PATH"
+    if found := re.fullmatch(r"(?:hf:|https://huggingface\.co/datasets/)?([\w.-]+/[\w.-]+)", source):
+        return f': write "hf:{found[1]}@main", with a tag or a commit in place of main'
     return ', as in "file:mine.csv"'
 
 
@@ -84,9 +89,10 @@ class WorkedRefinement(Section):
 class ProblemSet(Section):
     """Where problems come from, how many, and how their answers are graded.
 
-    ``options`` go to a reasoning-gym task; of a file they name the columns that are not
-    called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
-    multiple choice, which are lettered with the right one; ``syllables`` of lines gives the stations
+    ``options`` go to a reasoning-gym task; of a file, or of a data set of the hub by its id (``hf:``), they name the
+    columns that are not called ``id``, ``problem`` and ``answer``; ``wrong``, one or several, holds the wrong answers of
+    multiple choice, which are lettered with the right one; of the hub also the ``split``, and the ``config`` where there
+    are several; ``syllables`` of lines gives the stations
     made-up names of so many, much alike. ``seed`` decides their order, and which
     problems, where they are fewer than the source has; without ``problems`` it is all of them.
 
@@ -114,20 +120,28 @@ class ProblemSet(Section):
                 f"options: lines has {SYLLABLES} alone, a whole number from {FEWEST_SYLLABLES} to {MOST_SYLLABLES}; its size "
                 'stands in the source, as in "lines:4x3"'
             )
-        if self.source.startswith("file:"):
+        if kind in ("file", "hf"):
             named = {name: column for name, column in self.options.items() if name != WRONG}
             if not all(isinstance(column, str) for column in (*named.values(), *self.wrong_columns)):
-                raise ValueError("options of a file are names of its columns, as in options: {problem: question}")
+                what = "a file" if kind == "file" else "a data set of the hub"
+                raise ValueError(f"options of {what} are names of its columns, as in options: {{problem: question}}")
             if self.wrong_columns and self.domain != "multiple_choice":
                 raise ValueError(
                     "options.wrong makes lettered options of right and wrong answers: write domain: multiple_choice too"
+                )
+        if kind == "hf":
+            if unknown := [name for name in self.options if name not in HF_OPTIONS]:
+                raise ValueError(f"options.{unknown[0]}: of a data set of the hub there are {', '.join(HF_OPTIONS)}")
+            if "split" not in self.options:
+                raise ValueError(
+                    "options.split is missing: name the split of the data set, as in options: {split: test}"
                 )
         return self
 
     @property
     def wrong_columns(self) -> tuple[str, ...]:
-        """The columns of a file that hold wrong answers, of which options are made; none where the problems have theirs."""
-        named = self.options.get(WRONG, ()) if self.source.startswith("file:") else ()
+        """The columns that hold wrong answers, of which options are made; none where the problems have theirs."""
+        named = self.options.get(WRONG, ()) if self.source.startswith(("file:", "hf:")) else ()
         return tuple(named) if isinstance(named, list | tuple) else (named,)
 
     def examples(self, of_student: bool) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ MEASURES: tuple[Measure, ...] = ("mean", "tail", "bottom", "lowest")
 # Part of every fingerprint: change it with what is measured.
 CONFIDENCE_VERSION = "1"
 BOTTOM = 0.1  # of the windows, those with the lowest confidence
+MOST_THOUSANDTHS = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,21 @@ class StoppedTraces:
     correct: float
     samples: float
     tokens: float
+
+
+def token_confidence(likeliest: Sequence[float]) -> float:
+    """Return minus the mean of the log-probabilities of the likeliest tokens in a place, in nats (arXiv 2508.15260)."""
+    return -sum(likeliest) / len(likeliest)
+
+
+def thousandths(confidences: Sequence[float]) -> list[int]:
+    """Return the confidences of tokens as they are stored: in whole thousandths of a nat, 0 to 65.535."""
+    return [min(max(round(1000 * one), 0), MOST_THOUSANDTHS) for one in confidences]
+
+
+def in_nats(stored: Sequence[int]) -> list[float]:
+    """Return the confidences of tokens, in nats, as ``thousandths`` stored them."""
+    return [one / 1000 for one in stored]
 
 
 def trace_confidence(confidences: Sequence[float] | np.ndarray, window: int) -> TraceConfidence:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean
+from gsr_dagster.method.scoring.tokens import mean
 
 # What the kinds that are controls say of a refinement, and of which groups.
 CONTROLLED = {
@@ -19,8 +20,22 @@ CONTROLLED = {
 }
 
 
-@dataclass(frozen=True)
-class AggregationScore:
+@dataclass(frozen=True, kw_only=True)
+class AnswerCost:
+    """What an answer cost in mean tokens: ``tokens`` generated and ``prompt_tokens`` read, candidates included.
+
+    ``refiner_tokens`` and ``refiner_prompt_tokens`` are the part of both that is not the candidates'.
+    Tokens of prompts are None where some were not counted, and in a summary that was stored before they were.
+    """
+
+    tokens: float
+    prompt_tokens: float | None = None
+    refiner_tokens: float | None = None
+    refiner_prompt_tokens: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregationScore(AnswerCost):
     """An aggregation's score and its difference to the vote, as fractions, and what an answer cost in mean tokens.
 
     ``difference`` is None for the vote itself; ``unread`` counts choices that could not be read.
@@ -30,7 +45,6 @@ class AggregationScore:
     kind: str
     score: Interval
     difference: Interval | None
-    tokens: float
     scored_tokens: float
     unread: int
 
@@ -62,14 +76,13 @@ class PopulationRound:
     tokens: float
 
 
-@dataclass(frozen=True)
-class CostPoint:
+@dataclass(frozen=True, kw_only=True)
+class CostPoint(AnswerCost):
     """An aggregation in one of several settings: its score as a fraction, and what an answer cost in mean samples and tokens."""
 
     setting: str
     score: Interval
     samples: float
-    tokens: float
 
 
 @dataclass(frozen=True)
@@ -120,11 +133,17 @@ class AggregationSummary:
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in may_lack or value}
 
 
+def token_means(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what an answer cost on the mean of an aggregation's rows: what ``AnswerCost`` says, by name."""
+    names = [cost.name for cost in dataclasses.fields(AnswerCost)]
+    return {name: mean(row.get(name) for row in rows) for name in names}
+
+
 def cost_point(setting: str, rows: Sequence[Row], seed: int) -> CostPoint:
     """Return what the rows of an aggregation in one setting come to, a row an answer with its ``samples``."""
     return CostPoint(
-        setting,
-        bootstrap_mean([row["problem_id"] for row in rows], [row["correct"] for row in rows], seed),
+        setting=setting,
+        score=bootstrap_mean([row["problem_id"] for row in rows], [row["correct"] for row in rows], seed),
         samples=float(np.mean([row["samples"] for row in rows])),
-        tokens=float(np.mean([row["tokens"] for row in rows])),
+        **token_means(rows),
     )

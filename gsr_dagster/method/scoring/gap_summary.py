@@ -24,11 +24,12 @@ from gsr_dagster.method.scoring.refinement_gap import (
     refinement_gap,
 )
 from gsr_dagster.method.scoring.scores import Graded, GroupScore
+from gsr_dagster.method.scoring.tokens import Tokens, mean, total
 
 # The scores that not every pool has.
 SCORED = ("pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
 # What is stored only where there is something to say.
-RARE = ("by_overlap", "problems_at_k", "groups_not_refined", "vote_points")
+RARE = ("by_overlap", "problems_at_k", "groups_not_refined", "vote_points", "prompt_tokens_per_refined_group")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class Stratum(ByCorrect):
 
 @dataclass(frozen=True)
 class VotePoint:
-    """maj@k over all subsets of k samples, of the ``problems`` that have as many, and the mean tokens of so many samples."""
+    """maj@k over all subsets of k samples, of the ``problems`` that have as many, and the mean tokens of so many samples.
+
+    ``tokens`` are generated, ``prompt_tokens`` are read; None where some were not counted.
+    """
 
     k: int
     problems: int
     score: Interval
     tokens: float
+    prompt_tokens: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class GapSummary(Scores):
     refinement is of the ``groups`` that have one, and None where none has. ``by_overlap`` holds the scores of the ``clean`` problems and of those
     ``overlapping`` with training problems, where some overlap. ``diagnostics`` says what the
     refiner does with its candidates. ``vote_points`` holds the vote at k = 1, 2, 4 ... and n with its
-    interval and cost; a report made before there were any has None.
+    interval and cost; a report made before there were any has None. ``prompt_tokens_per_refined_group``
+    are those of the candidates and of the refinement, None where some were not counted.
     """
 
     unscored_problems: int
@@ -102,6 +108,7 @@ class GapSummary(Scores):
     problems_at_k: list[int] | None = None
     groups_not_refined: int = 0
     vote_points: list[VotePoint] | None = None
+    prompt_tokens_per_refined_group: float | None = None
 
     @property
     def problems_of_k(self) -> list[int]:
@@ -116,7 +123,7 @@ class GapSummary(Scores):
 
 def graded(row: Row) -> Graded:
     """Return what scores need of a graded row."""
-    return Graded(row["correct"], row["answer_class"], row["generated_tokens"])
+    return Graded(row["correct"], row["answer_class"], row["generated_tokens"], Tokens.of([row]).prompt)
 
 
 def gap_summary(
@@ -157,7 +164,14 @@ def gap_summary(
         problems_at_k=curves.problems_at_k,
         groups_not_refined=sum(len(rows) // k for rows in samples.values()) - len(groups),
         vote_points=_vote_points(curves, samples, seed),
+        prompt_tokens_per_refined_group=prompt_tokens_per_group(groups),
     )
+
+
+def scores_of(pool: CandidatePool, groups: Sequence[GroupScore]) -> Scores:
+    """Return the scores of a pool and of its refined groups, and nothing else. Raises ValueError where the pool is empty."""
+    samples = {problem: [graded(row) for row in rows] for problem, rows in pool.by_problem.items()}
+    return _scores(PoolCurves.of(samples), groups, pool.k, pool.seed)
 
 
 def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interval]:
@@ -170,6 +184,11 @@ def group_intervals(groups: Sequence[GroupScore], seed: int) -> dict[str, Interv
     }
 
 
+def prompt_tokens_per_group(groups: Sequence[GroupScore]) -> float | None:
+    """Return what was read on the mean for a refinement, its candidates included; None where some was not counted."""
+    return mean(total([group.candidate_prompt_tokens, group.refinement_prompt_tokens]) for group in groups)
+
+
 def _vote_points(curves: PoolCurves, samples: Mapping[str, Sequence[Graded]], seed: int) -> list[VotePoint]:
     most = max(len(curve) for curve in curves.maj_at_k.values())
     points = []
@@ -177,7 +196,9 @@ def _vote_points(curves: PoolCurves, samples: Mapping[str, Sequence[Graded]], se
         having = [problem for problem, curve in curves.maj_at_k.items() if len(curve) >= k]
         score = bootstrap_mean(having, [float(curves.maj_at_k[problem][k - 1]) for problem in having], seed)
         of_problem = [sum(s.generated_tokens for s in samples[p]) / len(samples[p]) for p in having]
-        points.append(VotePoint(k, len(having), score, k * sum(of_problem) / len(having)))
+        read = mean(mean(s.prompt_tokens for s in samples[p]) for p in having)
+        tokens, prompts = k * sum(of_problem) / len(having), None if read is None else k * read
+        points.append(VotePoint(k, len(having), score, tokens, prompts))
     return points
 
 

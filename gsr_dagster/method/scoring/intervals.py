@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 DRAWS = 10_000
+# Drawing how often each of so many kinds comes is faster than drawing so many problems.
+FEW_KINDS, PROBLEMS_A_KIND = 64, 8
+DRAWN_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,26 @@ def bootstrap_mean(problem_ids: Sequence[str], values: Sequence[float], seed: in
     sums = np.bincount(of_value, weights=every)
     counts = np.bincount(of_value)
     mean = float(sums.sum() / counts.sum())
-    # A draw's mean depends on how often each kind of problem is drawn, and kinds are few:
-    # as many as there are different pairs of sum and count.
-    kinds, kept = np.unique(np.stack([sums, counts]), axis=1, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(sums), kept / len(sums), size=DRAWS)
-    means = (draws @ kinds[0]) / (draws @ kinds[1])
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.percentile(_drawn_means(sums, counts, seed), [2.5, 97.5])
     return Interval(mean, float(low), float(high), _standard_error(sums, counts, mean))
+
+
+def _drawn_means(sums: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+    """Return the mean of every draw of whole problems, from each problem's sum and count: float64 of shape (DRAWS,).
+
+    A draw's mean depends on how often each kind of problem is drawn. Kinds, the different pairs of sum and
+    count, are few as a rule; where they are many, it is faster to draw the problems themselves.
+    """
+    rng, problems = np.random.default_rng(seed), len(sums)
+    kinds, kept = np.unique(np.stack([sums, counts]), axis=1, return_counts=True)
+    if len(kept) <= FEW_KINDS or problems > PROBLEMS_A_KIND * len(kept):
+        draws = rng.multinomial(problems, kept / problems, size=DRAWS)
+        return (draws @ kinds[0]) / (draws @ kinds[1])
+    means = []
+    for start in range(0, DRAWS, at_once := max(DRAWN_AT_ONCE // problems, 1)):
+        drawn = rng.integers(problems, size=(min(at_once, DRAWS - start), problems), dtype=np.int32)
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    return np.concatenate(means)
 
 
 def _standard_error(sums: np.ndarray, counts: np.ndarray, mean: float) -> float:

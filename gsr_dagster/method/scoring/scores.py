@@ -16,24 +16,31 @@ from functools import lru_cache
 import numpy as np
 
 from gsr_dagster.method.groups import Group
+from gsr_dagster.method.scoring.tokens import total
 from gsr_dagster.method.voting import majority_vote
 
 # Beyond it the number of subsets leaves the range of a float.
 MOST_SAMPLES = 1000
+# The class of the answers that equal the gold.
+GOLD_CLASS = 0
 
 
 @dataclass(frozen=True)
 class Graded:
-    """One graded sample. ``answer_class`` numbers the equal answers of a problem; None votes for none."""
+    """One graded sample. ``answer_class`` is shared by the equal answers of a problem; None votes for none.
+
+    ``prompt_tokens`` is None where nobody counted them.
+    """
 
     correct: bool
-    answer_class: int | None
+    answer_class: Hashable | None
     generated_tokens: int
+    prompt_tokens: float | None = None
 
 
 @dataclass(frozen=True)
 class GroupScore:
-    """What voting and refining made of one group."""
+    """What voting and refining made of one group, and the tokens that were generated, and read in prompts, for both."""
 
     problem_id: str
     group_id: str
@@ -42,6 +49,8 @@ class GroupScore:
     refined: bool
     candidate_tokens: int
     refinement_tokens: int
+    candidate_prompt_tokens: float | None = None
+    refinement_prompt_tokens: float | None = None
 
 
 def pass_at_k(n: int, correct: int) -> np.ndarray:
@@ -152,6 +161,8 @@ def score_group(group: Group, candidates: Sequence[Graded], refinement: Graded) 
         refined=refinement.correct,
         candidate_tokens=sum(c.generated_tokens for c in shown),
         refinement_tokens=refinement.generated_tokens,
+        candidate_prompt_tokens=total(c.prompt_tokens for c in shown),
+        refinement_prompt_tokens=refinement.prompt_tokens,
     )
 
 

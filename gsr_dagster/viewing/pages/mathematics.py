@@ -77,6 +77,8 @@ ATTRIBUTES = frozenset(
     ]
 )
 LONGEST_FORMULA = 2000
+# A brace that is written, and holds nothing together.
+WRITTEN_BRACE = re.compile(r"\\[{}]")
 DELIMITED = re.compile(
     r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>[^$\n]+?)(?<!\\)\$(?!\d)", re.DOTALL
 )
@@ -96,7 +98,8 @@ def rendered(text: str) -> Markup:
 @lru_cache(maxsize=4096)
 def formula(tex: str, block: bool = False) -> Markup | None:
     """Return TeX as MathML, None where it cannot be read, or holds what is no formula."""
-    if len(tex) > LONGEST_FORMULA:
+    grouping = WRITTEN_BRACE.sub("", tex)
+    if len(tex) > LONGEST_FORMULA or grouping.count("{") != grouping.count("}"):
         return None
     try:
         drawn = convert(tex, display="block" if block else "inline")

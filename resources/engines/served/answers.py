@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gsr_dagster.method.policies.confidence import token_confidence
 from gsr_dagster.method.rejection_sampling import ended_by_itself
 from resources.engines.served.refusals import AnswerError, is_an_error, server_error, words
 from resources.texts import storable
@@ -163,7 +164,7 @@ def confidences(choice: Mapping[str, Any]) -> tuple[float, ...] | None:
         known = [float(one) for one in likeliest if isinstance(one, int | float)]
         if not known:
             return None
-        found.append(-sum(known) / len(known))
+        found.append(token_confidence(known))
     return tuple(found)
 
 

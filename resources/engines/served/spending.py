@@ -5,8 +5,6 @@ import threading
 from gsr_dagster.experiment.engines import OpenAI
 from resources.engines.base import EngineError
 
-MILLION = 1_000_000
-
 
 class SpendingLimitError(EngineError):
     """The run has spent what the experiment file allows it."""
@@ -29,7 +27,7 @@ class Spending:
     def cost(self) -> float:
         """The money of it, at the file's prices; 0 where it names none."""
         price = self.settings.price
-        return (self.prompt * price.prompt + self.generated * price.generated) / MILLION if price else 0.0
+        return price.of(self.prompt, self.generated) if price else 0.0
 
     def __str__(self) -> str:
         money = f", {self.cost:,.2f} at the file's prices" if self.settings.price else ""

@@ -10,11 +10,15 @@ from typing import Any
 
 from gsr_dagster.experiment.problems.golds import as_text
 from gsr_dagster.method.rows import Row
-from resources.problems.recorded_samples import Recorded
+from resources.problems.forms.logprobs import DrawnTokensAloneError, confidences
+from resources.problems.recorded_samples import Recorded, TokenConfidences
 
 Samples = Iterator[Recorded]
 
-FIELDS = ("problem_id", "problem", "answer", "response", "candidates", "generated_tokens", "finish_reason", "label")
+FIELDS = (
+    *("problem_id", "problem", "answer", "response", "candidates"),
+    *("generated_tokens", "finish_reason", "label", "logprobs"),
+)
 MOST_TOKENS = 1 << 31
 LABELS = {"true": 1.0, "correct": 1.0, "false": 0.0, "incorrect": 0.0}
 
@@ -71,6 +75,22 @@ class Reading:
     def label(self, row: Row, default: str | None = None) -> float | None:
         """Return the label of a row's one sample; one that nobody named, and that is no verdict, is not read."""
         return self.as_label(self.get(row, "label", default), "label" in self.fields)
+
+    def confidences(self, value: Any, tokens: int | None) -> TokenConfidences | None:
+        """Return how sure the model was of each of a sample's ``tokens``, None where that was not recorded.
+
+        What nobody named, and is of the drawn tokens alone, is counted and not read.
+        """
+        try:
+            found = confidences(value, self.name("logprobs"))
+        except DrawnTokensAloneError:
+            if "logprobs" in self.fields:
+                raise
+            self.notes["samples have the log-probability of each drawn token alone, which was not read"] += 1
+            return None
+        if found and tokens not in (None, len(found.stored)):
+            self.notes["samples have another number of log-probabilities than of generated_tokens"] += 1
+        return found
 
     def as_label(self, value: Any, named: bool) -> float | None:
         try:

@@ -24,7 +24,8 @@ def read_request(row: Row, reading: Reading) -> Samples:
     problem_id, problem, gold = _problem(row, reading)
     body = at(response, "body")
     choices = at(body, "choices")
-    tokens = (body.get("usage") or {}).get("completion_tokens") if len(choices) == 1 else None
+    used = (body.get("usage") or {}).get("completion_tokens") if len(choices) == 1 else None
+    tokens = count(used, "usage.completion_tokens")
     for number, choice in enumerate(choices):
         message = choice.get("message") or {}
         written = _content(message["content"]) if "message" in choice else at(choice, "text")
@@ -37,9 +38,10 @@ def read_request(row: Row, reading: Reading) -> Samples:
             problem,
             gold,
             _with_thinking(text(written, f"choices.{number}"), message, reading),
-            generated_tokens=count(tokens, "usage.completion_tokens"),
+            generated_tokens=tokens,
             finish_reason="refusal" if refused else finish_reason(choice.get("finish_reason")),
             label=reading.label(row) if len(choices) == 1 else None,
+            confidences=reading.confidences(choice.get("logprobs"), tokens),
         )
 
 

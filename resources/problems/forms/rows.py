@@ -21,19 +21,22 @@ def read_row(row: Row, reading: Reading) -> Samples:
         reading.left_out["rows with an empty list of responses"] += 1
     per_sample = _per_sample(row, reading, len(responses) if isinstance(response, list) else None)
     shown = texts(reading.get(row, "candidates", "candidates"), reading.name("candidates"))
+    logprobs = _logprobs(row, reading, len(responses) if isinstance(response, list) else None)
     for number, written in enumerate(responses):
         name = reading.name("response") + (f" number {number + 1}" if isinstance(response, list) else "")
         if isinstance(written, str) and LIST_AS_TEXT.fullmatch(written):
             reading.notes["responses look like a list that was written as one text: each is one sample"] += 1
+        tokens = count(per_sample["generated_tokens"][number], reading.name("generated_tokens"))
         yield Recorded(
             problem_id,
             problem,
             gold,
             text(written, name, "response"),
             candidates=shown,
-            generated_tokens=count(per_sample["generated_tokens"][number], reading.name("generated_tokens")),
+            generated_tokens=tokens,
             finish_reason=finish_reason(per_sample["finish_reason"][number]),
             label=reading.as_label(per_sample["label"][number], "label" in reading.fields),
+            confidences=reading.confidences(logprobs[number], tokens),
         )
 
 
@@ -51,6 +54,19 @@ def problem_of(row: Row, reading: Reading) -> tuple[str, str, str]:
     gold = answer(reading.require(row, "answer"), reading.name("answer"))
     named = problem_id not in (None, "") and problem_id == problem_id  # NaN: missing, in a table of floats
     return plain(problem_id, reading.name("problem_id")) if named else problem, problem, gold
+
+
+def _logprobs(row: Row, reading: Reading, responses: int | None) -> list[Any]:
+    """Return the log-probabilities of each response: of a list of responses, a list of its length."""
+    value = reading.get(row, "logprobs", "logprobs")
+    if responses is None:
+        return [value]
+    if value is None:
+        return [None] * responses
+    if not isinstance(value, list) or len(value) != responses:
+        has = f"{len(value)} of" if isinstance(value, list) else "one"
+        raise ValueError(f"there are {responses} responses and {has} {reading.name('logprobs')}")
+    return value
 
 
 def _per_sample(row: Row, reading: Reading, responses: int | None) -> dict[str, list[Any]]:

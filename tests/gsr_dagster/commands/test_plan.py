@@ -163,13 +163,24 @@ def test_what_the_file_allows_is_held_against_the_plan(tmp_path):
     assert "and the plan is not above it" in told(served(tmp_path, price=PRICE, most_cost=high))
     said = told(served(tmp_path, most_tokens=100))
     assert "gpt-4o: most_tokens are 100, and the plan is above it" in said
-    assert "Served models cost" not in said
+    assert "Models with a price cost" not in said
 
 
 def test_a_served_model_without_a_price_has_no_columns_of_money(tmp_path):
     said = told(served(tmp_path))
     assert "cost" not in said
     assert "GPU hours" in said
+
+
+def test_a_model_that_runs_here_is_money_too_where_its_engine_has_a_price(tmp_path):
+    path = served(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    engine = {"kind": "vllm", "price": PRICE}
+    document["families"] = {"llama": {"tiny": {"source": "path:nowhere", "parameters": 7e9, "engine": engine}}}
+    path.write_text(yaml.safe_dump(document))
+    pool, refined = plan(load_experiment(path))
+    assert pool.money() == pool.prompt_tokens + pool.tokens / 1000
+    assert f"Models with a price cost {pool.money(0.4) + refined.money(0.4):,.2f} where 40%" in told(path)
 
 
 def test_a_model_of_unknown_size_has_a_dash_and_is_named(tmp_path):

@@ -1,6 +1,8 @@
 """Right and wrong answers of a file become lettered options, in an order that the seed decides."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from pydantic import ValidationError
 
 from gsr_dagster.experiment.problems.golds import GoldError
 from gsr_dagster.experiment.problems.problem_sets import ProblemSet
+from resources.grading.grader import Grader, Reference
 from resources.problems.multiple_choice import lettered
 from resources.problems.sources import load_problems, problem_set_identity
 from resources.store.errors import ArtifactError
@@ -65,7 +68,7 @@ def test_the_letter_is_that_of_the_right_answer_wherever_the_columns_stand(optio
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [([], "without a wrong answer"), (["3", "2 "], "an option that stands twice: 2"), (map(str, range(9, 40)), "32 options")],
+    [([], "without a wrong answer"), (["3", "2 "], "among the wrong answers too: 2"), (map(str, range(9, 40)), "32 options")],
 )  # fmt: skip
 def test_options_that_cannot_be_lettered_are_told(wrong, told):
     with pytest.raises(GoldError, match=told):
@@ -87,3 +90,52 @@ def test_a_row_without_options_is_named_and_a_missing_column_too(tmp_path):
 def test_the_file_must_say_that_it_is_multiple_choice(tmp_path, changed, told):
     with pytest.raises(ValidationError, match=told):
         problem_set(tmp_path, [row(0)], **changed)
+
+
+# The very shape of GPQA's files, with what makes such rows hard to read.
+
+GPQA = ["Record ID", "Question", *("Correct Answer", *(f"Incorrect Answer {number}" for number in (1, 2, 3)))]
+HARD = [
+    ["rec1", 'A "quoted", and\nbroken question?  ', " 4.5 × 10^-4 eV\n", "3 eV ", "(B)", "1, 2; or\nboth"],
+    ["rec2", "Which letter?", "(B)", "(A)", "(C)", "(D)"],
+    ["rec3", "Which is the same?", "none", "all", " all", ""],
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
+def test_gpqas_own_columns_become_problems_with_their_options_as_they_are(tmp_path, kind):
+    path = tmp_path / f"gpqa_diamond.{kind}"
+    records = [dict(zip(GPQA, values, strict=True)) for values in HARD]
+    if kind == "csv":
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([GPQA, *HARD])
+    else:
+        path.write_text(json.dumps(records) if kind == "json" else "\n".join(map(json.dumps, records)))
+    settings = {"options": COLUMNS, "domain": "multiple_choice", "seed": 1}
+    found = load_problems("gpqa", ProblemSet.model_validate({"source": f"file:{path}", **settings})).rows
+    assert [one["problem_id"] for one in found] == ["gpqa/rec1", "gpqa/rec2", "gpqa/rec3"]
+    for one, (_, question, right, *wrong) in zip(found, HARD, strict=True):
+        options = sorted(option.strip() for option in (right, *wrong) if option.strip())
+        asked, _, lettered_options = one["problem"].partition("\n\n")
+        assert asked == question.strip()
+        read = re.split(r"(?:^|\n)([A-D])\) ", lettered_options)[1:]
+        assert read[::2] == list("ABCD")[: len(options)]
+        assert sorted(read[1::2]) == options
+        assert dict(zip(read[::2], read[1::2], strict=True))[one["answer"]] == right.strip()
+
+
+def test_an_answer_is_the_letter_before_an_option_and_never_the_letter_in_it(tmp_path):
+    record = dict(zip(GPQA, HARD[1], strict=True))
+    (one,) = load_problems("gpqa", problem_set(tmp_path, [record])).rows
+    letter = one["answer"]
+    other = next(name for name in "ABCD" if name != letter)
+    answers = [(one["problem_id"], said) for said in (letter, f"({letter})", other)]
+    grades = Grader().grade("gpqa", {one["problem_id"]: Reference(letter, one["domain"])}, answers)
+    assert [grade.correct for grade in grades] == [True, True, False]
+
+
+def test_a_right_answer_among_the_wrong_ones_names_its_row(tmp_path):
+    record = {**dict(zip(GPQA, HARD[1], strict=True)), "Incorrect Answer 3": "(B)\n"}
+    with pytest.raises(ArtifactError, match=r"row 1 \(id rec2\): Correct Answer is among the wrong answers too: \(B\)"):
+        load_problems("gpqa", problem_set(tmp_path, [record]))

@@ -66,6 +66,7 @@ def whole() -> dict[str, Any]:
     two = {"refinements": "qwen-openai", "solutions": "qwen-vllm"}
     document["students"]["qwen-two"] = {**copy.deepcopy(document["students"]["qwen-gsr"]), "teacher": two}
     document["checks"] = {}
+    document["judge"] = {"model": "qwen-openai"}
     document["prompts"] = {"refinement": "rsa"}
     return document
 

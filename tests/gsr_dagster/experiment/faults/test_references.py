@@ -10,21 +10,21 @@ MISTAKES = [
         "a file without file:",
         changed("file:own.jsonl", "own.jsonl"),
         [
-            "line 13, benchmarks.own.source: 'own.jsonl' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: write \"file:own.jsonl\""
+            "line 13, benchmarks.own.source: 'own.jsonl' is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: write \"file:own.jsonl\""
         ],
     ),
     (
         "a data set of the hub with its own prefix",
         changed("file:own.jsonl", "hf:openai/gsm8k"),
         [
-            "line 13, benchmarks.own.source: 'hf:openai/gsm8k' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: did you mean \"hub:gsm8k\"?"
+            "line 13, benchmarks.own.source: 'hf:openai/gsm8k' is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: did you mean \"hub:gsm8k\"?"
         ],
     ),
     (
         "a data set that is not known",
         changed("file:own.jsonl", "hf:me/mine"),
         [
-            "line 13, benchmarks.own.source: 'hf:me/mine' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS. Of the hub there are aime24, aime25, amc22-23, math500, olympiadbench, knights-and-knaves-4, gsm8k, gsm8k-train, math-train, openmathreasoning; save others as a file, and write file:PATH"
+            "line 13, benchmarks.own.source: 'hf:me/mine' is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: write \"hf:me/mine@main\", with a tag or a commit in place of main"
         ],
     ),
     (
@@ -52,14 +52,14 @@ MISTAKES = [
         "a task without a name",
         changed("chain_sum", ""),
         [
-            "line 14, benchmarks.sums.source: 'reasoning-gym:' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS, as in \"reasoning-gym:chain_sum\""
+            "line 14, benchmarks.sums.source: 'reasoning-gym:' is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS, as in \"reasoning-gym:chain_sum\""
         ],
     ),
     (
         "a task with a misspelt prefix",
         changed("reasoning-gym:", "reasoning_gym:"),
         [
-            "line 14, benchmarks.sums.source: 'reasoning_gym:chain_sum' is not hub:NAME, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: write \"reasoning-gym:chain_sum\""
+            "line 14, benchmarks.sums.source: 'reasoning_gym:chain_sum' is not hub:NAME, hf:ORG/NAME@REVISION, file:PATH, reasoning-gym:TASK or lines:LINESxSTATIONS: write \"reasoning-gym:chain_sum\""
         ],
     ),
     (
@@ -94,6 +94,21 @@ MISTAKES = [
         [
             "line 23, students.qwen-gsr.teacher: no model 'qwen-srved': did you mean qwen-served? There are qwen-7b, qwen-served"
         ],
+    ),
+    (
+        "a judge that is not there",
+        changed("training_problems:", "judge: {model: qwen-8b}\ntraining_problems:"),
+        ["line 19, judge.model: no model 'qwen-8b': did you mean qwen-7b? There are qwen-7b, qwen-served"],
+    ),
+    (
+        "a judge by its name alone",
+        changed("training_problems:", "judge: qwen-7b\ntraining_problems:"),
+        ["line 19, judge: a section is wanted, as in judge: {model: qwen2.5-72b}, and it says 'qwen-7b'"],
+    ),
+    (
+        "a judge that keeps log-probabilities, and bounds a thinking that it has not",
+        changed("training_problems:", "judge: {model: qwen-7b, logprobs: 5}\ntraining_problems:"),
+        ["line 19, judge.logprobs: they are kept of the evaluation's direct samples alone: leave it out here"],
     ),
     (
         "one of two teachers that is not there",

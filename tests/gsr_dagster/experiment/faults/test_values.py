@@ -136,6 +136,25 @@ MISTAKES = [
             "line 11, families.qwen.served.engine.price: a section is wanted, as in price: {prompt: 0.15, generated: 0.6}, and it says 5"
         ],
     ),
+    (
+        "a price below 0",
+        changed("{kind: vllm}", "{kind: vllm, price: {prompt: -1, generated: 2}}"),
+        ["line 9, families.qwen.7b.engine.price.prompt: a number from 0 is wanted, as in prompt: 0.15, and it says -1"],
+    ),
+    (
+        "a price of prompts alone",
+        changed("{kind: vllm}", "{kind: vllm, price: {prompt: 1}}"),
+        [
+            "line 9, families.qwen.7b.engine.price.generated: this key is missing: a number from 0 is wanted, as in generated: 0.6"
+        ],
+    ),
+    (
+        "a price with another word for what is generated",
+        changed("{kind: vllm}", "{kind: vllm, price: {prompt: 1, generated: 2, completion: 2}}"),
+        [
+            "line 9, families.qwen.7b.engine.price.completion: families.qwen.7b.engine.price has no key 'completion'; there are generated and prompt"
+        ],
+    ),
 ]
 
 

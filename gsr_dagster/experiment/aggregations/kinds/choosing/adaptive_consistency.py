@@ -12,6 +12,7 @@ from gsr_dagster.experiment.aggregations.base import (
     Contents,
     Fingerprints,
     Work,
+    drawn_until,
     group_row,
     right_class,
     voted_row,
@@ -72,8 +73,8 @@ class AdaptiveConsistency(Aggregation):
             yield voted_row(name + OWN_VOTE, group, members)
             for point in by_problem[group.problem_id]:
                 label = self._label(name, point["rule"], point["confidence"])
-                counted = {"tokens": round(point["tokens"]), "samples": point["samples"]}
-                yield {**group_row(label, group, members, correct=point["correct"]), **counted}
+                row = group_row(label, group, members, correct=point["correct"])
+                yield drawn_until(row, members, point["samples"], point["tokens"])
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``points``: score, samples and tokens by rule and confidence."""

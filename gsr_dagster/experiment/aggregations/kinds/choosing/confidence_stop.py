@@ -11,6 +11,7 @@ from gsr_dagster.experiment.aggregations.base import (
     Contents,
     Fingerprints,
     Work,
+    drawn_until,
     group_row,
     right_class,
     voted_row,
@@ -64,5 +65,5 @@ class ConfidenceStop(OfConfidence):
         for group, members in self.groups(pool):
             yield voted_row(name + OWN_VOTE, group, members)
             stopped = by_problem[group.problem_id]
-            counted = {"tokens": round(stopped["tokens"]), "samples": stopped["samples"]}
-            yield {**group_row(name, group, members, correct=stopped["correct"]), **counted}
+            row = group_row(name, group, members, correct=stopped["correct"])
+            yield drawn_until(row, members, stopped["samples"], stopped["tokens"])

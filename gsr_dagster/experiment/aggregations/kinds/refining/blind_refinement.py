@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from gsr_dagster.experiment.aggregations.base import Contents, GroupPrompt, Work
+from gsr_dagster.experiment.aggregations.base import Contents, GroupPrompt, Work, without_candidates
 from gsr_dagster.experiment.aggregations.refined import Refined, refinement_minus
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
@@ -23,9 +23,7 @@ class BlindRefinement(Refined):
         return work.refine([GroupPrompt(group.id, group.problem_id, (), nothing) for group, _ in self.groups(pool)])
 
     def rows(self, name: str, pool: CandidatePool, made: Sequence[Row], thinking_end: str | None) -> Iterator[Row]:
-        tokens = {row["prompt_id"]: row["generated_tokens"] for row in made}
-        for row in super().rows(name, pool, made, thinking_end):
-            yield {**row, "tokens": tokens[row["group_id"]]}  # it needs no candidates
+        yield from map(without_candidates, super().rows(name, pool, made, thinking_end))
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``refinement_minus_blind``: the refinements' score minus this one's, on the same groups.

@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gsr_dagster.experiment.aggregations.base import Aggregation, Contents, Fingerprints, Pools, Work, group_row
-from gsr_dagster.experiment.aggregations.refined import refinement_minus
-from gsr_dagster.method.answers import answer_of
+from gsr_dagster.experiment.aggregations.base import (
+    Aggregation,
+    Contents,
+    Fingerprints,
+    Pools,
+    Work,
+    without_candidates,
+)
+from gsr_dagster.experiment.aggregations.refined import refined_row, refinement_minus
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 
 
@@ -35,10 +40,7 @@ class GreedyDirect(Aggregation):
         by_problem = {row["problem_id"]: row for row in made}
         for group, members in self.groups(pool):
             sample = by_problem[group.problem_id]
-            row = group_row(
-                name, group, members, answer=answer_of(summarise(sample["text"], thinking_end), pool.domain)
-            )
-            yield {**row, "tokens": sample["generated_tokens"]}  # it needs no candidates
+            yield without_candidates(refined_row(name, group, members, sample, thinking_end, pool.domain))
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``refinement_minus_greedy``: the refinements' score minus this one's, on the same groups."""

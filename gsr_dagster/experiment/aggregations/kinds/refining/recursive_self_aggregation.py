@@ -25,6 +25,7 @@ from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import PopulationRound, cost_point
 from gsr_dagster.method.scoring.intervals import bootstrap_mean
+from gsr_dagster.method.scoring.tokens import NO_TOKENS, Tokens
 from gsr_dagster.method.voting import majority_vote
 
 # A member of a population: its id and its summary.
@@ -79,16 +80,16 @@ class RecursiveSelfAggregation(Refined):
         samples = {row["prompt_id"]: row for row in made}
         for group, members in self.groups(pool):
             yield voted_row(name + OWN_VOTE, group, members)
-            cost = sum(row["generated_tokens"] for row in members)
+            drawn = NO_TOKENS
             population: Sequence[Row] = members
             for number in range(self.rounds + 1):
                 if number:
                     population = [samples[member_id(group.id, number, place)] for place in range(len(members))]
-                    cost += sum(row["generated_tokens"] for row in population)
+                    drawn += Tokens.of(population)
                 for row in population:
                     answer = answer_of(summarise(row["text"], thinking_end), pool.domain) if number else row["answer"]
-                    counted = {"tokens": cost, "samples": len(members) * (number + 1)}
-                    yield {**group_row(self._of_round(name, number), group, members, answer=answer), **counted}
+                    made_of = group_row(self._of_round(name, number), group, members, answer=answer, drawn=drawn)
+                    yield {**made_of, "samples": len(members) * (number + 1)}
 
     def figures(self, name: str, rows: Mapping[str, Sequence[Row]], k: int, seed: int) -> dict[str, Any]:
         """Return ``populations``: what each round's population comes to, the candidates first; and ``points`` of its rounds."""

@@ -20,6 +20,7 @@ from gsr_dagster.experiment.settings import Count
 from gsr_dagster.method.candidate_pool import CandidatePool, ShownGroup
 from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.tokens import Tokens
 
 
 class RepeatedRefinement(Refined):
@@ -86,8 +87,8 @@ class RepeatedRefinement(Refined):
         for group, members in self.groups(pool):
             if not self._own(pool):
                 yield voted_row(name + OWN_VOTE, group, members)
-            before = sum(
-                by_id[round_id(group.id, number), index]["generated_tokens"]
+            before = Tokens.of(
+                by_id[round_id(group.id, number), index]
                 for number, width in enumerate(later, start=1)
                 for index in range(width)
             )

@@ -16,6 +16,7 @@ from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.policies.selective import SELECTIVE_VERSION, VotedGroup, cross_fitted
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.aggregation_summary import cost_point
+from gsr_dagster.method.scoring.tokens import Tokens
 
 
 class SelectiveRefinement(Aggregation):
@@ -50,7 +51,11 @@ class SelectiveRefinement(Aggregation):
         ]
         return work.computed(
             [
-                {"group_id": row["group_id"], "answer": row["answer"], "refined_below": threshold, **vars(group)}
+                {
+                    **{name: row.get(name) for name in ("group_id", "answer", "refinement_prompt_tokens")},
+                    "refined_below": threshold,
+                    **vars(group),
+                }
                 for row, group, threshold in zip(gaps, voted, cross_fitted(voted, pool.k, pool.seed), strict=True)
             ]
         )
@@ -64,8 +69,10 @@ class SelectiveRefinement(Aggregation):
                 continue
             for label, threshold in ((name, row["refined_below"]), *_thresholds(name, pool.k)):
                 if row["agreeing"] < threshold:
-                    answered = {"correct": row["refined"], "answer": row["answer"], "generated": row["tokens"]}
-                    made_of = {**group_row(label, group, members, **answered), "samples": len(members) + 1}
+                    # What was computed before prompts were counted lacks them.
+                    drawn = Tokens(row["tokens"], row.get("refinement_prompt_tokens"))
+                    refined = group_row(label, group, members, row["refined"], answer=row["answer"], drawn=drawn)
+                    made_of = {**refined, "samples": len(members) + 1}
                 else:
                     made_of = {**voted_row(label, group, members), "samples": len(members)}
                 yield made_of
