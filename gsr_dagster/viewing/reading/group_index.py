@@ -74,7 +74,8 @@ class GroupIndex:
         view(database, "pool", run.store.local_shards(run.key.artifact("candidate_pools")))
         for name, asset in (("refinements", "self_refinements"), ("gaps", "gap_reports")):
             key = run.key.artifact(asset)
-            view(database, name, run.store.local_shards(key) if run.store.manifest(key) else [])
+            made = run.store.manifest(key)
+            view(database, name, run.store.local_shards(key) if made and made.rows else [])
         if not self.records("select 1 as one from gaps limit 1"):
             rows = unrefined(run)
             columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OF_A_GAP_ROW.items()}

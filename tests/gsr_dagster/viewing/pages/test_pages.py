@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.viewing.app import viewer
-from tests.school import STUDENT
+from tests.school import STUDENT, play
 
 BASE = "http://localhost"
 EVALUATION = "/school/groups/sums/llama-tiny"
@@ -43,12 +43,21 @@ def test_one_comes_from_the_first_page_to_a_group_by_links_alone(browser):
 
 def test_the_prompt_is_shown_as_it_was_sent_by_its_hash(browser, monkeypatch):
     address = "/school/group/sums/llama-tiny?id=llama-tiny/sums/3-11/g0"
+    monkeypatch.setattr("resources.engines.loading._loaded", {})
+    play(monkeypatch)
     assert "As it was sent" not in browser.get(address).text
     shown = browser.get(f"{address}&prompt=shown").text
     assert "As it was sent, by its hash" in shown
+    assert "2 candidates shortened" in shown
     assert "Candidate Response 2:" in shown
     monkeypatch.setattr("gsr_dagster.method.prompting.prompts.REFINE_ROLE", "Another wording.")
     assert "has another hash" in browser.get(f"{address}&prompt=shown").text
+
+
+def test_a_prompt_whose_tokenizer_is_not_there_says_so(browser, monkeypatch):
+    monkeypatch.setattr("resources.engines.loading._loaded", {})
+    address = "/school/group/sums/llama-tiny?id=llama-tiny/sums/3-11/g0&prompt=shown"
+    assert "the model&#39;s tokenizer cannot be loaded here" in browser.get(address).text
 
 
 def test_a_student_stands_beside_its_base_on_the_same_problem(browser):
@@ -97,17 +106,14 @@ def test_what_a_model_wrote_is_shown_and_never_run(school, tmp_path, monkeypatch
     for asset in ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports"):
         other.rewrite(f"base/{asset}", "sums|llama-tiny", hostile)
     browser = TestClient(viewer([other.experiment]), BASE)
-    for address in (
-        EVALUATION,
-        "/school/group/sums/llama-tiny?id=llama-tiny/sums/3-11/g0",
-        f"{EVALUATION}?text={quote(HOSTILE)}",
-    ):
+    group = "/school/group/sums/llama-tiny?id=llama-tiny/sums/3-11/g0"
+    for address in (EVALUATION, group, f"{EVALUATION}?text={quote(HOSTILE)}"):
         answer = browser.get(address)
         assert answer.status_code == 200
         assert "<script>alert" not in answer.text
         assert "<img" not in answer.text
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-        assert "&lt;script&gt;alert(1)" in answer.text
+    assert "&lt;script&gt;alert(1)" in browser.get(group).text
 
 
 def test_a_verdict_can_be_doubted_and_the_doubt_taken_back(browser, school):

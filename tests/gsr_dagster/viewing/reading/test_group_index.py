@@ -50,7 +50,7 @@ def index(run) -> GroupIndex:
     return GroupIndex(run)
 
 
-@pytest.mark.parametrize(("outcome", "correct"), product([*OUTCOMES, None], [None, 0, 1, 2]))
+@pytest.mark.parametrize(("outcome", "correct"), list(product([*OUTCOMES, None], [None, 0, 1, 2])))
 def test_outcomes_and_right_candidates_are_those_of_the_rows(index, rows, outcome, correct):
     holds = {
         "rescued": lambda row: row["refined"] and row["vote"] < 1,
