@@ -31,8 +31,8 @@ def command(experiments: list[Named], port: int) -> None:
                     tell_of_earlier(experiment, instance, artifact_store(experiment))
             limit_pool()
             os.environ.setdefault("GSR_PAGE_URL", address)  # where an alert's link leads
-            with viewer_beside([experiment for _, experiment in experiments], port + 1) as reports:
-                console.print(f"Reports: {reports}")
+            with viewer_beside([experiment for _, experiment in experiments], port + 1) as viewer:
+                console.print(f"What the models wrote, and the reports: {viewer}")
                 serve(["-w", str(write_workspace(experiments)), "-p", str(port)])
     except KeyboardInterrupt:
         pass

@@ -24,7 +24,10 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    command: Callable[[str], list[str]], environment: Mapping[str, str], folder: Path | None = None
+    command: Callable[[str], list[str]],
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+    asked: str = "/server_info",
 ) -> Iterator[str]:
     """Start what the command makes of a port, in a folder; wait until it answers, yield its address, and end it."""
     port, quiet = str(free_port()), subprocess.DEVNULL
@@ -33,7 +36,7 @@ def served(
     try:
         deadline = time.monotonic() + PATIENCE / 1000
         while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=5):
+            with suppress(OSError), urllib.request.urlopen(f"{address}{asked}", timeout=5):
                 break
             time.sleep(1)
         yield address

@@ -24,6 +24,7 @@ from gsr_dagster.viewing.server import viewer_beside
 from resources.store.manifests import Recipe
 from tests.journeys.serving import free_port
 
+BASE = "http://localhost"
 REPORT = "<!doctype html><title>demo</title><p>the gap is −4.2</p>"
 
 
@@ -43,7 +44,7 @@ def publish_report(experiment, folder: Path) -> None:
 
 
 def test_the_report_is_served_as_it_is_now_and_runs_nothing(demo, tmp_path):
-    browser = TestClient(viewer([demo]))
+    browser = TestClient(viewer([demo]), BASE)
     missing = browser.get("/demo/report")
     assert missing.status_code == 404
     assert "gsr run" in missing.text
@@ -58,13 +59,13 @@ def test_a_damaged_report_is_not_served(demo, tmp_path):
     publish_report(demo, tmp_path / "made")
     (path,) = (tmp_path / "home").rglob("report.html")
     path.write_text("something else")
-    damaged = TestClient(viewer([demo])).get("/demo/report")
+    damaged = TestClient(viewer([demo]), BASE).get("/demo/report")
     assert damaged.status_code == 404
     assert "something else" not in damaged.text
 
 
 def test_the_first_page_leads_to_every_report_and_another_name_is_refused_in_words(demo):
-    browser = TestClient(viewer([demo]))
+    browser = TestClient(viewer([demo]), BASE)
     assert '<a href="/demo/report">' in browser.get("/").text
     refused = browser.get("/<b>mine/report")
     assert refused.status_code == 404

@@ -1,0 +1,105 @@
+"""Why a row is in a student's training set, as lines: its problem, its group, and the rule that kept it.
+
+refinement/qwq-32b/training/17/g0/3 is one of 368,214 rows of training_sets[qwen2.5-7b-gsr] 5f0c7a1e9b2d
+problem training/17, gold 42: How many ...
+its group, 1 of 4 candidates correct:
+  1. qwen2.5-7b/training/17/0: incorrect, answer 41
+...
+"""
+
+from collections.abc import Iterator
+
+from assets.grading import graded_rows
+from assets.teaching.training_sets import TrainingSetCounts
+from gsr_dagster.experiment.experiment import Experiment
+from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
+from gsr_dagster.experiment.students import Student
+from gsr_dagster.method.candidate_pool import by_problem
+from gsr_dagster.method.rejection_sampling import ending, teaches
+from gsr_dagster.method.rows import Row
+from resources.grading.grader import Grader
+from resources.store.artifacts import ArtifactStore
+from resources.store.errors import ArtifactError
+
+
+def why_taught(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> Iterator[str]:
+    """Yield, as lines, why a row is in the training set of a student.
+
+    Raises ArtifactError where what it was made from is not there any more.
+    """
+    student = experiment.students[name]
+    key = ArtifactKey("training_sets", name)
+    manifest = store.existing(key)
+    yield f"{row['row_id']} is one of {manifest.rows:,} rows of {key} {manifest.data_version[:12]}"
+    (problem,) = [p for p in store.read(TRAINING_PROBLEMS) if p["problem_id"] == row["problem_id"]]
+    yield problem_line(problem)
+    refined = row["kind"] == "refinement"
+    drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
+    teacher = student.refiner if refined else student.solver
+    samples = _graded(experiment, store, drawn, teacher, problem)
+    column = "refinement_id" if refined else "solution_id"
+    sample = next((s for s in samples if s[column] == row["teacher_sample_id"]), None)
+    if sample is not None:  # a problem may have several groups
+        samples = [s for s in samples if s["prompt_id"] == sample["prompt_id"]]
+    else:
+        raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
+    if refined:
+        pool = ArtifactKey("training_candidates", name)
+        candidates = {c["candidate_id"]: c for c in _graded(experiment, store, pool, student.sampler, problem)}
+        yield f"its group, {sample['n_correct']} of {len(row['candidate_ids'])} candidates correct:"
+        for number, candidate_id in enumerate(row["candidate_ids"], start=1):
+            found = candidates.get(candidate_id)
+            yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
+    yield (
+        f"the teacher {teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
+        f"{problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
+    )
+    good = sum(teaches(s) for s in samples)
+    what = "refinements of this group" if refined else "direct solutions of this problem"
+    yield f"kept because it is right and ended by itself, as {good} of {len(samples)} {what}: {_rule(student, good, len(samples), refined)}"
+    yield _mixture(student, store.summary(key, TrainingSetCounts))
+    for upstream, read in manifest.upstream.items():
+        now = store.data_version(ArtifactKey.parse(upstream))
+        if now != read:
+            yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
+
+
+def _rule(student: Student, good: int, samples: int, refined: bool) -> str:
+    if refined and good == samples > student.keep_when_all_correct:
+        return f"where all are, {student.keep_when_all_correct} are drawn by the seed"
+    return "all of these are kept"
+
+
+def _mixture(student: Student, counts: TrainingSetCounts) -> str:
+    """Say how many of what was kept stand in the training set."""
+    refinements = f"{counts.refinement_rows:,} of {counts.kept_refinements:,} kept refinements"
+    solutions = f"{counts.direct_rows:,} of {counts.kept_solutions:,} kept solutions"
+    mixture = {
+        "hybrid": f"in the mixture of one to one, {refinements} and {solutions}",
+        "refinement": f"in a set of refinements alone, {refinements}; the {counts.kept_solutions:,} kept solutions are left out",
+        "direct": f"in a set of direct solutions alone, {solutions}; the {counts.kept_refinements:,} kept refinements are left out",
+    }[student.rows]
+    left_out = {
+        "with the text of another": counts.left_out_identical,
+        f"over {student.rows_a_problem} a problem": counts.left_out_of_a_problem,
+        "of easy groups": counts.left_out_easy,
+    }
+    said = ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
+    return f"{mixture}; left out by choice {said}" if said else mixture
+
+
+def _graded(experiment: Experiment, store: ArtifactStore, key: ArtifactKey, model: str, problem: Row) -> list[Row]:
+    """Return an artifact's samples of one problem, graded, by sample index."""
+    samples = [row for row in store.read(key) if row["problem_id"] == problem["problem_id"]]
+    grader = Grader(name=experiment.evaluation.grader)
+    graded = graded_rows(grader, str(key), [problem], samples, experiment.subject_model(model))
+    return by_problem(graded).get(problem["problem_id"], [])
+
+
+def problem_line(row: Row) -> str:
+    """Return a problem with its gold."""
+    return f"problem {row['problem_id']}, gold {row['answer']}: {row['problem']}"
+
+
+def _verdict(row: Row) -> str:
+    return row["verdict"] if row["answer"] is None else f"{row['verdict']}, answer {row['answer']}"

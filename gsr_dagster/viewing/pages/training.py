@@ -1,0 +1,40 @@
+"""The pages of what students learned from."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+from starlette.responses import HTMLResponse
+
+from gsr_dagster.experiment.keys import ArtifactKey
+from gsr_dagster.operations.provenance import why_taught
+from gsr_dagster.viewing.pages.asked import Asked, UnknownPlaceError
+from gsr_dagster.viewing.pages.writing import page, problem_page
+from gsr_dagster.viewing.reading.training_rows import ROWS_A_PAGE, training_page, training_row
+
+
+class RowFilter(BaseModel):
+    """Which rows of a training set are asked for."""
+
+    kind: Literal["refinement", "direct", ""] = ""
+    page: Annotated[int, Field(ge=1, le=10**9)] = 1
+
+
+def training(asked: Asked) -> HTMLResponse:
+    """Return a page of a student's training rows, or the one that ``row`` names, with why it is there."""
+    student, row_id = asked.path["student"], asked.query.get("row")
+    if student not in asked.experiment.students:
+        raise UnknownPlaceError(f"no student {student!r}; there are: {', '.join(asked.experiment.students) or 'none'}")
+    if row_id is None:
+        return _rows(asked, student)
+    shown = training_row(asked.store, student, row_id)
+    if shown is None:
+        return problem_page(f"{ArtifactKey('training_sets', student)} has no row {row_id!r}.")
+    why = list(why_taught(asked.experiment, asked.store, student, shown.row))
+    return page("training_row", experiment=asked.experiment.name, student=student, shown=shown, why=why)
+
+
+def _rows(asked: Asked, student: str) -> HTMLResponse:
+    wanted = RowFilter.model_validate(dict(asked.query))
+    found = training_page(asked.store, student, wanted.kind or None, wanted.page)
+    last = max(-(-found.found // ROWS_A_PAGE), 1)
+    return page("training", experiment=asked.experiment.name, student=student, wanted=wanted, found=found, last=last)

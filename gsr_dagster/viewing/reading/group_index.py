@@ -1,0 +1,161 @@
+"""The groups of an evaluation in DuckDB, by the page.
+
+An index holds of each group what is short. Texts stay in their shards, and are read where a filter asks about them
+or a group is opened. It is made once for what the artifacts are now, and kept while they stay so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from assets.evaluation.evaluation_run import EvaluationRun
+from gsr_dagster.experiment.aggregations.base import voted_row
+from gsr_dagster.experiment.keys import EvaluationKey
+from gsr_dagster.method.rows import Row
+from gsr_dagster.viewing.reading.group_filter import ORDERS, OUTCOMES, GroupFilter
+from gsr_dagster.viewing.reading.shards import records, view
+
+GROUPS_A_PAGE = 50
+MOST_INDEXES = 8
+# What an evaluation is read from. Recorded samples that nobody refined have no refinements.
+READ = ("candidate_pools", "graded_candidates", "self_refinements", "gap_reports")
+OF_A_GAP_ROW = {
+    "group_id": pa.string(),
+    "problem_id": pa.string(),
+    "n_correct": pa.int64(),
+    "vote": pa.float64(),
+    "refined": pa.bool_(),
+    "candidate_tokens": pa.int64(),
+    "refinement_tokens": pa.int64(),
+    "refinement_id": pa.string(),
+    "candidate_ids": pa.list_(pa.string()),
+    "answer": pa.string(),
+    "verdict": pa.string(),
+}
+INDEX = """
+create table listed as select *, row_number() over () as place from gaps;
+create table shown as select group_id, unnest(candidate_ids) as candidate_id from listed;
+create table voted as
+    select group_id, max(votes) as agreeing, count(*) filter (votes = most) > 1 as tied from (
+        select group_id, count(*) as votes, max(count(*)) over (partition by group_id) as most
+        from shown join graded using (candidate_id) where answer_class is not null group by group_id, answer_class)
+    group by group_id;
+create table groups as
+    select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied
+    from listed left join voted using (group_id);
+create view answered as
+    select group_id, trim(string_split(text, '{marker}')[-1]) as said
+    from listed join refinements using (refinement_id)
+"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the groups that a filter finds, ``found`` of ``of`` in all."""
+
+    groups: Sequence[Row]
+    found: int
+    of: int
+
+
+class GroupIndex:
+    """The groups of one evaluation, as its artifacts were when it was made."""
+
+    def __init__(self, run: EvaluationRun):
+        """Raises ArtifactError where the candidates were not graded yet, or are damaged."""
+        self.run = run
+        self._database = database = duckdb.connect()
+        view(database, "problems", run.store.local_shards(run.key.problems))
+        view(database, "graded", run.store.local_shards(run.key.artifact("graded_candidates")))
+        view(database, "pool", run.store.local_shards(run.key.artifact("candidate_pools")))
+        for name, asset in (("refinements", "self_refinements"), ("gaps", "gap_reports")):
+            key = run.key.artifact(asset)
+            made = run.store.manifest(key)
+            view(database, name, run.store.local_shards(key) if made and made.rows else [])
+        if not self.records("select 1 as one from gaps limit 1"):
+            rows = unrefined(run)
+            columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OF_A_GAP_ROW.items()}
+            database.execute("drop view if exists gaps")
+            database.from_arrow(pa.table(columns)).create("gaps")
+        marker = run.model.thinking_end or "\x00"  # no text holds it
+        database.execute(INDEX.format(marker=marker.replace("'", "''")))
+
+    def page(self, wanted: GroupFilter) -> Page:
+        """Return the page of the groups that a filter asks for."""
+        where, values = _where(wanted)
+        first = (wanted.page - 1) * GROUPS_A_PAGE
+        query = f"select groups.*, problem from groups join problems using (problem_id) {where} order by {ORDERS[wanted.sort]}"
+        groups = self.records(f"{query} limit {GROUPS_A_PAGE} offset {first}", values)
+        counted = f"select count(*) as of, (select count(*) from groups {where}) as found from groups"
+        return Page(groups, **self.records(counted, values)[0])
+
+    def neighbours(self, wanted: GroupFilter, group_id: str) -> tuple[str | None, str | None]:
+        """Return the groups before and after one in the order of a filter, None where there is none."""
+        where, values = _where(wanted)
+        order = ORDERS[wanted.sort]
+        around = "lag(group_id) over ordered as before, lead(group_id) over ordered as after"
+        query = f"select group_id, {around} from groups {where} window ordered as (order by {order})"
+        found = self.records(f"select before, after from ({query}) where group_id = ?", [*values, group_id])
+        return (found[0]["before"], found[0]["after"]) if found else (None, None)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many groups came out in which way."""
+        counted = ", ".join(f'count(*) filter ({condition}) as "{name}"' for name, condition in OUTCOMES.items())
+        return self.records(f"select {counted} from groups")[0]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """The verdicts on the refinements, the most frequent first."""
+        query = "select verdict from groups where verdict is not null group by verdict order by count(*) desc"
+        return [row["verdict"] for row in self.records(query)]
+
+    def records(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query over the tables of the index."""
+        return records(self._database, query, values)
+
+
+class GroupIndexes:
+    """The indexes that were asked for last. One whose artifacts have changed is made again."""
+
+    def __init__(self):
+        self._made: dict[tuple[str, EvaluationKey], tuple[list[str | None], GroupIndex]] = {}
+        self._lock = Lock()
+
+    def of(self, run: EvaluationRun) -> GroupIndex:
+        """Return the index of an evaluation as its artifacts are now. Raises ArtifactError as GroupIndex does."""
+        key = run.experiment.name, run.key
+        versions = [run.store.data_version(run.key.artifact(asset)) for asset in READ]
+        with self._lock:
+            known, index = self._made.pop(key, (None, None))
+            if index is None or known != versions:
+                index = GroupIndex(run)
+            self._made[key] = versions, index
+            for oldest in list(self._made)[:-MOST_INDEXES]:
+                del self._made[oldest]
+        return index
+
+
+def unrefined(run: EvaluationRun) -> list[Row]:
+    """Return the groups of a pool that nobody refined, as a gap report has them."""
+    pool = run.scored_pool()
+    return [
+        {
+            "group_id": group.id,
+            "problem_id": group.problem_id,
+            "n_correct": sum(row["correct"] for row in members),
+            "vote": voted_row("", group, members)["correct"],
+            "candidate_tokens": sum(row["generated_tokens"] for row in members),
+            "candidate_ids": [row["candidate_id"] for row in members],
+        }
+        for group, members in pool.groups
+    ]
+
+
+def _where(wanted: GroupFilter) -> tuple[str, list[Any]]:
+    conditions, values = wanted.conditions
+    return (f"where {' and '.join(conditions)}" if conditions else ""), values
