@@ -10,7 +10,12 @@ def hub_errors_as(kind: type[Exception], what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from huggingface_hub import get_token
+        raise kind(f"{what} cannot be had: {without_token(f'{type(error).__name__}: {error}')}") from None
 
-        said, token = f"{type(error).__name__}: {error}", get_token()
-        raise kind(f"{what} cannot be had: {said.replace(token, '…') if token else said}") from None
+
+def without_token(said: object) -> str:
+    """Return what a hub said, with the user's token taken out."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return str(said).replace(token, "…") if token else str(said)
