@@ -252,8 +252,4 @@ def origin(experiment: Experiment, name: str) -> str:
         return "recorded samples"
     if public := hub_source(model.source):
         return "{} at {}".format(*public)
-    return (
-        f"{model.engine.model}, on a server"
-        if isinstance(model.engine, OpenAI)
-        else "weights that no hub was asked for"
-    )
+    return f"{model.engine.model}, on a server" if isinstance(model.engine, OpenAI) else "local weights"

@@ -130,7 +130,7 @@ def test_the_prompts_stand_there_as_they_are_sent_with_the_solved_problems_befor
 
 def test_teacher_settings_counts_lineage_and_versions_are_those_of_the_manifests(school, tmp_path):
     text = read(card_of(school), tmp_path).text
-    assert "Teacher: llama-big (weights that no hub was asked for)\n" in text
+    assert "Teacher: llama-big (local weights)\n" in text
     made = {row[0]: row[1] for table in tables(text) for row in table if len(row) == 2}
     counts = school.store.existing(ArtifactKey("training_sets", STUDENT)).summary
     assert made["refinements in the training set"] == str(counts["refinement_rows"])
