@@ -148,6 +148,7 @@ def test_whole_weights_answer_as_the_engine_does(journey, exported, ours, proble
     assert tells_of_this_machine(folder, journey) == []
     card = ModelCard.load(folder / "README.md")
     assert (card.data.library_name, len(card.data.eval_results)) == ("transformers", 4)
+    assert (folder / "model.safetensors").read_bytes() != (journey.model / "model.safetensors").read_bytes()
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert answered_by_transformers(model, tokenizer, asked_by_the_card(folder, problems)) == ours(student)
 

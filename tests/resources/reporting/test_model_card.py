@@ -171,6 +171,47 @@ def test_scores_of_other_rollout_settings_than_the_file_has_are_not_told(school)
     assert student_card(run, whole=False).gaps == []
 
 
+def test_how_a_student_that_thinks_is_asked_is_told_as_the_file_says_it(school, tmp_path):
+    thinker = {
+        "source": "hf:org/tiny@v1.0",
+        "thinking_end": "</think>",
+        "chat_template_kwargs": {"enable_thinking": True},
+    }
+    card = of_experiment(
+        card_of(school, whole=True),
+        school,
+        families={"llama": {**school.written["families"]["llama"], "tiny": thinker}},
+        evaluation={"direct": {"temperature": 0.6, "max_new_tokens": 64, "stop": ["<end>"]}},
+        training_problems={"students_see_examples": False},
+    )
+    text = read(card, tmp_path).text
+    assert 'its chat template, which gets `{"enable_thinking": true}`.' in text
+    assert "the text of a direct answer after its last `</think>`, without" in text
+    assert '`{"temperature": 0.6, "top_p": 0.95, "max_new_tokens": 64, "stop": ["<end>"]}`' in text
+    assert "This folder holds all of its weights." in text
+    assert text.count("```text") == 2, "no solved problem stands before the prompts"
+    assert "Other solved problems" not in text
+
+
+def test_two_teachers_whole_weights_and_overlapping_problems_are_told(school, tmp_path):
+    card = card_of(school, whole=True)
+    (base, own) = card.gaps
+    settings = {**card.checkpoint.settings, "lora": None}
+    card = dataclasses.replace(
+        card,
+        checkpoint=card.checkpoint.model_copy(update={"settings": settings}),
+        gaps=[base, dataclasses.replace(own, by_overlap={"overlapping": dataclasses.replace(own, problems=3)})],
+    )
+    student = {
+        **school.written["students"][STUDENT],
+        "teacher": {"refinements": "llama-big", "solutions": "llama-tiny"},
+    }
+    text = read(of_experiment(card, school, students={STUDENT: student}), tmp_path).text
+    assert "Teacher: llama-big (local weights), llama-tiny (local weights)\n" in text
+    assert "| LoRA | none, all weights were trained |" in text
+    assert "On sums, 3 of 24 problems overlap with training problems." in text
+
+
 def test_what_strangers_wrote_changes_nothing_of_the_card_around_it(school, tmp_path):
     hostile = {"problem": HOSTILE, "solution": HOSTILE}
     card = of_experiment(
