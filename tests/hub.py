@@ -59,13 +59,19 @@ class Hub:
             def do_GET(self) -> None:
                 hub.asked.append(("GET", self.path))
                 name = self.path.removeprefix("/api/models/")
-                there = name in hub.repositories
-                self.answer(200 if there else 404, {"id": name, "private": name in hub.private, "sha": "0" * 40})
+                token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+                if token and token not in (WRITER, READER):
+                    said = "Invalid credentials in Authorization header"
+                    return self.answer(401, {"error": f"{said}: {token}"}, **{"X-Error-Message": said})
+                if name not in hub.repositories:
+                    return self.answer(404 if token else 401, {}, **{"X-Error-Code": "RepoNotFound"})
+                return self.answer(200, {"id": name, "private": name in hub.private, "sha": "0" * 40})
 
-            def answer(self, status: int, document: dict) -> None:
+            def answer(self, status: int, document: dict, **headers: str) -> None:
                 content = json.dumps(document).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                for header, value in {"Content-Type": "application/json", **headers}.items():
+                    self.send_header(header, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

@@ -1,5 +1,6 @@
 """`gsr export`: a trained student in a folder that other tools load, and on the hub."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -36,7 +37,7 @@ def command(
     if public and not repository:
         raise click.UsageError("--public is about --push ORG/NAME")
     if repository:
-        refuse_repository(repository)
+        refuse_repository(repository, public)
     folder = folder.expanduser().resolve()
     card = export_student(TeachingRun(experiment, artifact_store(experiment), student), folder, merged)
     console.print(f"{student}, {'all weights' if card.whole else 'its adapter'}: {folder}", soft_wrap=True)
@@ -49,5 +50,6 @@ def command(
         try:
             address = push_folder(folder, repository, public)
         except PushError as error:
-            raise PushError(f"{error}. The folder is whole: `hf upload {repository} {folder}` pushes it too") from None
+            upload = shlex.join(["hf", "upload", *([] if public else ["--private"]), repository, str(folder)])
+            raise PushError(f"{error}. The folder is whole, and `{upload}` pushes it too") from None
         console.print(printable(f"Pushed: {address}"), soft_wrap=True)

@@ -10,9 +10,14 @@ class PushError(UserError, RuntimeError):
     """What the hub did not take; the message says why, and what would be right."""
 
 
-def refuse_repository(repository: str) -> None:
-    """Raise PushError where a name cannot be that of a repository: ORG/NAME."""
-    from huggingface_hub.errors import HFValidationError
+def refuse_repository(repository: str, public: bool) -> None:
+    """Raise PushError where nothing could or should be pushed to a repository, before anything is written for it.
+
+    That is a name that cannot be ORG/NAME, a hub that cannot be reached or does not take the token, and a
+    repository that is there and that everybody can read, unless that is meant.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
     from huggingface_hub.utils import validate_repo_id
 
     try:
@@ -21,26 +26,30 @@ def refuse_repository(repository: str) -> None:
         raise PushError(f"{error} Write ORG/NAME, as in my-team/my-student") from None
     if "/" not in repository:
         raise PushError(f"{repository!r} names no owner: write ORG/NAME, as in my-team/{repository}")
+    api = HfApi()
+    try:
+        private = api.model_info(repository).private
+    except RepositoryNotFoundError:
+        return
+    except Exception as error:
+        raise PushError(f"nothing can be pushed to {repository}: {_in_words(error, api.endpoint)}") from None
+    if not (private or public):
+        raise PushError(f"{repository} is there, and everybody can read it: --public pushes to it all the same")
 
 
 def push_folder(folder: Path, repository: str, public: bool) -> str:
     """Upload a folder's files to a model repository, which is made where it is missing, and return the commit's address.
 
     A new one is private unless ``public``. Files of the same names are replaced there, others stay.
-    Raises PushError where the hub refuses or cannot be reached, and where the repository is there
-    and public although ``public`` was not said: nothing is uploaded then.
+    Raises PushError where the hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
 
     api = HfApi()
     try:
         api.create_repo(repository, private=not public, repo_type="model", exist_ok=True)
-        if not public and not api.model_info(repository).private:
-            raise PushError(f"{repository} is there, and everybody can read it: --public pushes to it all the same")
         message = f"{folder.name}, exported by gsr"
         return api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message).commit_url
-    except PushError:
-        raise
     except Exception as error:
         raise PushError(f"{repository} is not pushed: {_in_words(error, api.endpoint)}") from None
 

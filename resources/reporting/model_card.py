@@ -95,6 +95,17 @@ class StudentCard:
         return [benchmark for benchmark in self.experiment.benchmarks if benchmark not in measured]
 
     @property
+    def base_is_shown_more(self) -> list[str]:
+        """The benchmarks of its gap reports on which its base saw solved problems or refinements that it did not see."""
+        sets = {gap.benchmark: self.experiment.benchmarks[gap.benchmark] for gap in self.own_gaps}
+        of_model = self.student.base in self.experiment.models
+        return [
+            name
+            for name, one in sets.items()
+            if of_model and (one.examples(of_student=False) != one.examples(of_student=True) or one.worked_refinements)
+        ]
+
+    @property
     def training_settings(self) -> dict[str, Any]:
         """What it was trained with, as its manifest has it."""
         settings = self.checkpoint.settings

@@ -175,5 +175,5 @@ def test_a_pushed_student_arrives_on_the_hub_that_the_environment_names(journey)
     assert hub.private == {"team/student"}
     assert refused.returncode == 1
     assert "the token may not write there" in refused.stderr
-    assert f"`hf upload others/student {journey.folder / 'not-pushed'}` pushes it too" in refused.stderr
+    assert f"`hf upload --private others/student {journey.folder / 'not-pushed'}` pushes it too" in refused.stderr
     assert (journey.folder / "not-pushed" / "README.md").exists()

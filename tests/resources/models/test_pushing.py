@@ -57,13 +57,15 @@ def test_pushing_again_replaces_files_of_the_same_names(hub, folder):
     assert hub.repositories["team/student"] == files(folder)
 
 
-def test_nothing_is_uploaded_to_a_public_repository_unless_that_is_said(hub, folder):
+def test_a_repository_that_everybody_reads_is_refused_unless_that_is_said(hub):
     hub.repositories["team/student"] = {}
     with pytest.raises(PushError, match="everybody can read it: --public"):
-        push_folder(folder, "team/student", public=False)
-    assert hub.repositories == {"team/student": {}}
-    push_folder(folder, "team/student", public=True)
-    assert hub.repositories["team/student"] == files(folder)
+        refuse_repository("team/student", public=False)
+    refuse_repository("team/student", public=True)
+    hub.private.add("team/student")
+    refuse_repository("team/student", public=False)
+    refuse_repository("team/new", public=False)
+    assert hub.asked == [("GET", f"/api/models/team/{name}") for name in ["student"] * 3 + ["new"]], "nothing is made"
 
 
 def refusal(folder: Path, repository: str = "team/student") -> str:
@@ -81,7 +83,9 @@ def test_who_may_not_write_is_told_what_is_wanted_and_no_token_is_repeated(hub, 
     monkeypatch.setenv("HF_TOKEN", "hf_plantedStranger")
     assert "set HF_TOKEN to a token that may write" in (stranger := refusal(folder))
     assert "Invalid credentials" in stranger
-    assert "planted" not in other + reader + stranger
+    with pytest.raises(PushError, match="set HF_TOKEN to a token that may write") as refused:
+        refuse_repository("team/student", public=False)
+    assert "planted" not in other + reader + stranger + str(refused.value)
     assert hub.repositories == {}
 
 
@@ -96,6 +100,8 @@ def test_a_hub_that_cannot_be_reached_is_named(folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", nowhere)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     assert f"{nowhere} cannot be reached: " in refusal(folder)
+    with pytest.raises(PushError, match=f"nothing can be pushed to team/student: {nowhere} cannot be reached"):
+        refuse_repository("team/student", public=False)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +117,4 @@ def test_a_hub_that_cannot_be_reached_is_named(folder, monkeypatch):
 )
 def test_what_cannot_be_a_repository_is_refused_before_anything_is_written(name, why):
     with pytest.raises(PushError, match=why):
-        refuse_repository(name)
+        refuse_repository(name, public=False)

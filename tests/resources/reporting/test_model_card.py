@@ -212,6 +212,15 @@ def test_two_teachers_whole_weights_and_overlapping_problems_are_told(school, tm
     assert "On sums, 3 of 24 problems overlap with training problems." in text
 
 
+def test_a_base_that_was_shown_how_to_answer_is_said_to_have_been(school, tmp_path):
+    shown = {"worked_examples": [{"problem": "1?", "solution": "1"}]}
+    benchmarks = {"sums": {**school.written["benchmarks"]["sums"], **shown}}
+    said = "llama-tiny was shown solved problems or refinements before each prompt that llama-student was not shown"
+    assert said not in read(of_experiment(card_of(school), school, benchmarks=benchmarks), tmp_path).text
+    benchmarks["sums"]["students_see_examples"] = False
+    assert said in read(of_experiment(card_of(school), school, benchmarks=benchmarks), tmp_path).text
+
+
 def test_what_strangers_wrote_changes_nothing_of_the_card_around_it(school, tmp_path):
     hostile = {"problem": HOSTILE, "solution": HOSTILE}
     card = of_experiment(
