@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assets.evaluation.subjects import ADAPTER, weights_of
 from assets.refusals import refuse_broken_chain
-from assets.teaching.fingerprints import LoraCheckpoints
+from assets.teaching.fingerprints import LoraCheckpoints, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.keys import TEACHING, TRAINING_PROBLEMS
@@ -16,6 +16,9 @@ from resources.problems.sources import problem_set_identity
 from resources.reporting.model_card import StudentCard, render_card
 from resources.store.files import scratch_folder
 from resources.store.hashes import HASHES
+
+# What of a fingerprint's settings says how a direct prompt is written.
+DIRECT_PROMPT = ("prompt", "worked_examples", "students_see_examples")
 
 
 class ExportError(UserError, ValueError):
@@ -70,6 +73,7 @@ def refuse_another_student(run: TeachingRun) -> None:
     made = {asset: run.store.existing(run.key(asset)).settings for asset in TEACHING}
     trained, now = made["lora_checkpoints"], LoraCheckpoints(experiment).settings(run.store, run.name)
     refined, drawn = made["teacher_refinements"], made["training_candidates"]
+    asked = TrainingCandidates(experiment).prompt_settings(student.sampler)
     writers = {
         "sampler": ("training_candidates", student.sampler),
         "teacher of refinements": ("teacher_refinements", student.refiner),
@@ -78,7 +82,7 @@ def refuse_another_student(run: TeachingRun) -> None:
     differs = {
         "base": any(trained.get(name) != now.get(name) for name in ("base", "earlier_checkpoints")),
         "chat_template_kwargs": trained.get("chat_template_kwargs") != now.get("chat_template_kwargs"),
-        "direct prompt": drawn["prompt"] != experiment.prompts.version("direct"),
+        "direct prompt": any(drawn.get(name) != asked.get(name) for name in DIRECT_PROMPT),
         "refinement prompt": refined.get("refinement_prompt", PROMPT_VERSION)
         != experiment.prompts.version("refinement"),
         "k": refined["k"] != experiment.k,

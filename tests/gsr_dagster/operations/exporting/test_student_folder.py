@@ -96,6 +96,8 @@ def test_damaged_weights_are_not_exported(school, tmp_path):
     [
         ({"k": 3}, "k"),
         ({"prompts": {"refinement": "rsa"}}, "refinement prompt"),
+        ({"training_problems": {"worked_examples": []}}, "direct prompt"),
+        ({"training_problems": {"students_see_examples": False}}, "direct prompt"),
         ({"students": {"teacher": "llama-tiny"}}, "teacher of refinements, teacher of solutions"),
         ({"students": {"base": "llama-big", "candidates_from": "llama-tiny"}}, "base"),
         ({"students": {"candidates_from": "llama-big"}}, "sampler"),
