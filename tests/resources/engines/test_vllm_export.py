@@ -53,5 +53,6 @@ def test_vllm_answers_with_an_exported_adapter_as_the_embedded_engine_does(small
         chat_template=(exported / "chat_template.jinja").read_text(),
         use_tqdm=False,
     )
+    model.llm_engine.engine_core.shutdown()
     assert [output.outputs[0].text for output in answered] == taught
     assert taught != untaught
