@@ -104,26 +104,34 @@ def drawn_curve(history: Sequence[Row]) -> dict[str, dg.MetadataValue]:
 
 def made_from(run: TeachingRun) -> dict[str, Any]:
     """Return a checkpoint's lineage for the page: what made it, by data version, with links to the assets."""
+    links = {
+        part: dg.MetadataValue.asset(run.experiment.page_key(run.key(asset)))
+        for part, (asset, _) in _parts(run).items()
+    }
+    return {"made_from": dg.MetadataValue.table([dg.TableRecord(row) for row in lineage_rows(run)]), **links}
+
+
+def lineage_rows(run: TeachingRun) -> list[dict[str, str]]:
+    """Return a row for each part that made a checkpoint: ``part``, ``artifact``, ``model`` and ``data version``."""
     versions = recorded_versions(run.store, run.key(LoraCheckpoints.asset))
-    parts = {
+    rows = []
+    for earlier in run.experiment.earlier(run.name):
+        key = str(checkpoint_key(earlier))
+        rows.append(
+            {"part": "earlier student", "artifact": key, "model": earlier, "data version": versions.get(key, "")}
+        )
+    for part, (asset, model) in _parts(run).items():
+        key = str(run.key(asset))
+        version = versions.get(key, "not known: what was made from it is missing")
+        rows.append({"part": part, "artifact": key, "model": model, "data version": version})
+    return rows
+
+
+def _parts(run: TeachingRun) -> dict[str, tuple[str, str]]:
+    """Return the asset of each part that makes a checkpoint, and the model that wrote it, "" where none did."""
+    return {
         "training set": ("training_sets", ""),
         "teacher's refinements": ("teacher_refinements", run.student.refiner),
         "teacher's solutions": ("teacher_solutions", run.student.solver),
         "candidates": ("training_candidates", run.student.sampler),
     }
-    rows = []
-    for earlier in run.experiment.earlier(run.name):
-        key = str(checkpoint_key(earlier))
-        rows.append(
-            dg.TableRecord(
-                {"part": "earlier student", "artifact": key, "model": earlier, "data version": versions.get(key, "")}
-            )
-        )
-    for part, (asset, model) in parts.items():
-        key = str(run.key(asset))
-        version = versions.get(key, "not known: what was made from it is missing")
-        rows.append(dg.TableRecord({"part": part, "artifact": key, "model": model, "data version": version}))
-    links = {
-        part: dg.MetadataValue.asset(run.experiment.page_key(run.key(asset))) for part, (asset, _) in parts.items()
-    }
-    return {"made_from": dg.MetadataValue.table(rows), **links}

@@ -7,6 +7,7 @@ gsr report                          print its table again, and where report.html
 gsr regrade --grader exact          grade stored samples again, and show what changes
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
 gsr record STUDENT --to FOLDER      write what a student was taught with, to teach with it elsewhere
+gsr export STUDENT --to FOLDER      write a trained student as other tools load it
 gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem
@@ -37,6 +38,7 @@ COMMANDS = {
         "regrade": "regrade",
         "import": "recorded.import_samples",
         "record": "recorded.record",
+        "export": "export",
         "backfill": "backfill",
         "lineage": "lineage",
         "verify": "verify",

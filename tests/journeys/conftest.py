@@ -65,8 +65,11 @@ class Journey:
     command = Path(sys.executable).with_name("gsr")
     first: subprocess.CompletedProcess[str]
 
-    def __init__(self, folder: Path, model: Path, environment: dict[str, str]):
+    def __init__(
+        self, folder: Path, model: Path, environment: dict[str, str], change: Callable[[dict], None] = lambda _: None
+    ):
         self.folder = folder
+        self.change = change
         self.model = model
         self.environment = environment
         self.path = folder / "small.yaml"
@@ -75,7 +78,9 @@ class Journey:
         self.store = ArtifactStore(root=f"{root}/small")
 
     def document(self, samples: int) -> dict:
-        return experiment_document(self.model, samples)
+        document = experiment_document(self.model, samples)
+        self.change(document)
+        return document
 
     def write(self, samples: int) -> None:
         self.path.write_text(yaml.safe_dump(self.document(samples)))
@@ -92,10 +97,10 @@ class Journey:
 
 @pytest.fixture(scope="session")
 def start_journey(small_model) -> Callable[..., Journey]:
-    """Return what starts a journey in a folder, with its first run done."""
+    """Return what starts a journey in a folder, with its first run done; ``change`` changes its experiment's document."""
 
-    def start(folder: Path, environment: dict[str, str] | None = None) -> Journey:
-        journey = Journey(folder, small_model, environment or {})
+    def start(folder: Path, environment: dict[str, str] | None = None, **change: Callable[[dict], None]) -> Journey:
+        journey = Journey(folder, small_model, environment or {}, **change)
         journey.first = journey.gsr("run")
         assert journey.first.returncode == 0, journey.first.stdout + journey.first.stderr
         return journey

@@ -46,6 +46,14 @@ def test_on_an_empty_disk_there_is_nothing_to_do_and_everything_can_be_read(jour
     assert "96" in journey.gsr("sql", "select count(*) from base_candidate_pools").stdout
 
 
+def test_a_student_is_exported_out_of_the_bucket(journey):
+    exported = journey.gsr("export", "llama-student", "--to", "student", "--merged")
+    assert exported.returncode == 0, exported.stdout + exported.stderr
+    files = list((journey.folder / "student").iterdir())
+    assert {"model.safetensors", "tokenizer.json", "README.md"} <= {file.name for file in files}
+    assert not any(file.is_symlink() for file in files)
+
+
 def test_a_run_that_was_lost_goes_on_from_the_shards_in_the_bucket(journey):
     store, pool = journey.store, journey.store.existing(POOL)
     before = {row["candidate_id"]: row for row in journey.rows(POOL.asset, POOL.partition)}

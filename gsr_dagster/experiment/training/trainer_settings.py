@@ -59,7 +59,7 @@ _ELSEWHERE = (
     (
         "push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision "
         "trackio_space_id trackio_bucket_id trackio_static_space_id",
-        "nothing is pushed to a hub; the checkpoint is an artifact",
+        "gsr export STUDENT --push ORG/NAME pushes a student once it is trained",
     ),
     (
         "logging_strategy logging_steps logging_first_step logging_nan_inf_filter log_on_each_node log_level "
