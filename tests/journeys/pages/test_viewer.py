@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.journeys.pages.test_page import ROLLOUT, gsr, recorded_model
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
-from tests.journeys.test_page import ROLLOUT, gsr, recorded_model
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
