@@ -63,6 +63,11 @@ class GroupFilter(BaseModel):
         return {name: value for name, value in values.items() if value != ""}
 
     @property
+    def needs_texts(self) -> bool:
+        """Whether what the models wrote decides which groups are found."""
+        return self.cut_off or self.copied or self.text is not None
+
+    @property
     def conditions(self) -> tuple[list[str], list[Any]]:
         """The conditions in SQL that must all hold, and what stands for their question marks."""
         asked: list[tuple[str, list[Any]]] = []

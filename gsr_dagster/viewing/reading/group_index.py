@@ -6,6 +6,8 @@ or a group is opened. It is made once for what the artifacts are now, and kept w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -46,8 +48,10 @@ create table voted as
     group by group_id;
 create table groups as
     select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied
-    from listed left join voted using (group_id);
-create view answered as
+    from listed left join voted using (group_id)
+"""
+ANSWERED = """
+create or replace view answered as
     select group_id, trim(string_split(text, '{marker}')[-1]) as said
     from listed join refinements using (refinement_id)
 """
@@ -71,22 +75,26 @@ class GroupIndex:
         self._database = database = duckdb.connect()
         view(database, "problems", run.store.local_shards(run.key.problems))
         view(database, "graded", run.store.local_shards(run.key.artifact("graded_candidates")))
-        view(database, "pool", run.store.local_shards(run.key.artifact("candidate_pools")))
-        for name, asset in (("refinements", "self_refinements"), ("gaps", "gap_reports")):
-            key = run.key.artifact(asset)
-            made = run.store.manifest(key)
-            view(database, name, run.store.local_shards(key) if made and made.rows else [])
+        view(database, "gaps", self._shards("gap_reports"))
         if not self.records("select 1 as one from gaps limit 1"):
             rows = unrefined(run)
             columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OF_A_GAP_ROW.items()}
-            database.execute("drop view if exists gaps")
+            database.execute("drop view gaps")
             database.from_arrow(pa.table(columns)).create("gaps")
-        marker = run.model.thinking_end or "\x00"  # no text holds it
-        database.execute(INDEX.format(marker=marker.replace("'", "''")))
+        database.execute(INDEX)
+
+    @cached_property
+    def texts(self) -> "GroupIndex":
+        """The index with what the models wrote: the views pool, refinements and answered. They have many shards."""
+        view(self._database, "pool", self._shards("candidate_pools"))
+        view(self._database, "refinements", self._shards("self_refinements"))
+        marker = self.run.model.thinking_end or "\x00"  # no text holds it
+        self._database.execute(ANSWERED.format(marker=marker.replace("'", "''")))
+        return self
 
     def page(self, wanted: GroupFilter) -> Page:
         """Return the page of the groups that a filter asks for."""
-        where, values = _where(wanted)
+        where, values = self._where(wanted)
         first = (wanted.page - 1) * GROUPS_A_PAGE
         query = f"select groups.*, problem from groups join problems using (problem_id) {where} order by {ORDERS[wanted.sort]}"
         groups = self.records(f"{query} limit {GROUPS_A_PAGE} offset {first}", values)
@@ -95,7 +103,7 @@ class GroupIndex:
 
     def neighbours(self, wanted: GroupFilter, group_id: str) -> tuple[str | None, str | None]:
         """Return the groups before and after one in the order of a filter, None where there is none."""
-        where, values = _where(wanted)
+        where, values = self._where(wanted)
         order = ORDERS[wanted.sort]
         around = "lag(group_id) over ordered as before, lead(group_id) over ordered as after"
         query = f"select group_id, {around} from groups {where} window ordered as (order by {order})"
@@ -117,6 +125,17 @@ class GroupIndex:
     def records(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query over the tables of the index."""
         return records(self._database, query, values)
+
+    def _where(self, wanted: GroupFilter) -> tuple[str, list[Any]]:
+        if wanted.needs_texts:
+            _ = self.texts
+        conditions, values = wanted.conditions
+        return (f"where {' and '.join(conditions)}" if conditions else ""), values
+
+    def _shards(self, asset: str) -> list[Path]:
+        key = self.run.key.artifact(asset)
+        made = self.run.store.manifest(key)
+        return self.run.store.local_shards(key) if made and made.rows else []
 
 
 class GroupIndexes:
@@ -154,8 +173,3 @@ def unrefined(run: EvaluationRun) -> list[Row]:
         }
         for group, members in pool.groups
     ]
-
-
-def _where(wanted: GroupFilter) -> tuple[str, list[Any]]:
-    conditions, values = wanted.conditions
-    return (f"where {' and '.join(conditions)}" if conditions else ""), values

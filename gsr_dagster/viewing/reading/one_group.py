@@ -64,7 +64,7 @@ def one_group(index: GroupIndex, group_id: str) -> OneGroup | None:
     (row,), run = found, index.run
     (problem,) = index.records("select * from problems where problem_id = ?", [row["problem_id"]])
     shown = row["candidate_ids"]
-    by_id = {candidate["candidate_id"]: candidate for candidate in index.records(CANDIDATES, [shown, shown])}
+    by_id = {candidate["candidate_id"]: candidate for candidate in index.texts.records(CANDIDATES, [shown, shown])}
     end = run.model.thinking_end
     candidates = [written(name, by_id[name], end) for name in shown]
     refinement = None

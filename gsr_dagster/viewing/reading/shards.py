@@ -16,7 +16,7 @@ def view(database: duckdb.DuckDBPyConnection, name: str, shards: Sequence[Path])
     """Make a view of shards, in their order; one without rows where there are no shards."""
     files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in shards)
     rows = f"select * from read_parquet([{files}], union_by_name = true)" if files else EMPTY
-    database.execute(f"create view {name} as {rows}")
+    database.execute(f"create or replace view {name} as {rows}")
 
 
 def records(database: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> list[Row]:
