@@ -67,13 +67,14 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
 def score_groups(pool: CandidatePool, refined: Sequence[Row]) -> tuple[list[GroupScore], list[Row]]:
     """Return the scores of every group of the pool that was refined, and the rows of the gap report."""
     refinements = {row["prompt_id"]: row for row in refined}
+    candidates = {problem: list(map(graded, rows)) for problem, rows in pool.by_problem.items()}
     groups, rows = [], []
     for group in pool.own_groups():
         group_id = pool.shown(group)[0].id
         refinement = refinements.get(group_id)
         if refinement is None:
             continue
-        score = score_group(group, [graded(row) for row in pool.by_problem[group.problem_id]], graded(refinement))
+        score = score_group(group, candidates[group.problem_id], graded(refinement))
         groups.append(score)
         named = {name: refinement[name] for name in ("refinement_id", "candidate_ids", "answer", "verdict")}
         rows.append({**vars(score), "group_id": group_id, **named})

@@ -24,7 +24,7 @@ from gsr_dagster.method.scoring.refinement_gap import (
     refinement_gap,
 )
 from gsr_dagster.method.scoring.scores import Graded, GroupScore
-from gsr_dagster.method.scoring.tokens import Tokens, mean, total
+from gsr_dagster.method.scoring.tokens import mean, prompt_tokens, total
 
 # The scores that not every pool has.
 SCORED = ("pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
@@ -123,7 +123,7 @@ class GapSummary(Scores):
 
 def graded(row: Row) -> Graded:
     """Return what scores need of a graded row."""
-    return Graded(row["correct"], row["answer_class"], row["generated_tokens"], Tokens.of([row]).prompt)
+    return Graded(row["correct"], row["answer_class"], row["generated_tokens"], prompt_tokens(row))
 
 
 def gap_summary(
@@ -191,13 +191,14 @@ def prompt_tokens_per_group(groups: Sequence[GroupScore]) -> float | None:
 
 def _vote_points(curves: PoolCurves, samples: Mapping[str, Sequence[Graded]], seed: int) -> list[VotePoint]:
     most = max(len(curve) for curve in curves.maj_at_k.values())
+    generated = {p: sum(s.generated_tokens for s in rows) / len(rows) for p, rows in samples.items()}
+    read_by = {p: mean(s.prompt_tokens for s in rows) for p, rows in samples.items()}
     points = []
     for k in sorted({2**power for power in range(most.bit_length())} | {most}):
         having = [problem for problem, curve in curves.maj_at_k.items() if len(curve) >= k]
         score = bootstrap_mean(having, [float(curves.maj_at_k[problem][k - 1]) for problem in having], seed)
-        of_problem = [sum(s.generated_tokens for s in samples[p]) / len(samples[p]) for p in having]
-        read = mean(mean(s.prompt_tokens for s in samples[p]) for p in having)
-        tokens, prompts = k * sum(of_problem) / len(having), None if read is None else k * read
+        read = mean(read_by[p] for p in having)
+        tokens, prompts = k * sum(generated[p] for p in having) / len(having), None if read is None else k * read
         points.append(VotePoint(k, len(having), score, tokens, prompts))
     return points
 

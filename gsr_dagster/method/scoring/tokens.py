@@ -26,7 +26,8 @@ class Tokens:
     @classmethod
     def of(cls, samples: Iterable[Row]) -> "Tokens":
         """Return the tokens of samples, of their ``generated_tokens``, ``prompt_tokens`` and ``finish_reason``."""
-        return sum(map(_of_sample, samples), start=cls())
+        drawn = list(samples)
+        return cls(sum(row["generated_tokens"] for row in drawn), total(map(prompt_tokens, drawn)))
 
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(self.generated + other.generated, total([self.prompt, other.prompt]))
@@ -52,9 +53,10 @@ def mean(counts: Iterable[float | None]) -> float | None:
     return None if whole is None or not every else whole / len(every)
 
 
-def _of_sample(sample: Row) -> Tokens:
-    generated, prompt = sample["generated_tokens"], sample.get("prompt_tokens")
+def prompt_tokens(sample: Row) -> float | None:
+    """Return the tokens that one sample read, None where its prompt was not counted; a prompt that was not sent has 0."""
     if sample.get("finish_reason") == UNASKED:
-        return Tokens(generated, 0)
+        return 0
+    read = sample.get("prompt_tokens")
     # No prompt is empty: 0 is what an import writes of a prompt whose length nobody recorded.
-    return Tokens(generated, None if prompt == 0 and generated else prompt)
+    return None if read == 0 and sample["generated_tokens"] else read

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from assets.judging.verdicts import shown_on_the_page
 from assets.reports.collecting import reported_gap
 from gsr_dagster.commands.main import main
+from gsr_dagster.commands.options import console
 from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.method.judging import JUDGE_ROLE
@@ -119,7 +120,7 @@ def judged(server, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GSR_HOME", str(folder / "home"))
         patch.setenv("DAGSTER_HOME", str(folder / "home" / "dagster"))
-        patch.setenv("COLUMNS", "200")
+        patch.setattr(console, "width", 200)
         yield Judged(folder, server.url)
 
 
