@@ -4,7 +4,7 @@
 >>> chosen.query(page=2)
 'outcome=broken&correct=3&page=2'
 >>> chosen.conditions
-(['not refined and vote > 0', 'n_correct = ?'], [3])
+(['outcome = ?', 'n_correct = ?'], ['broken', 3])
 """
 
 from typing import Annotated, Any, Literal
@@ -72,7 +72,7 @@ class GroupFilter(BaseModel):
         """The conditions in SQL that must all hold, and what stands for their question marks."""
         asked: list[tuple[str, list[Any]]] = []
         if self.outcome:
-            asked.append((OUTCOMES[self.outcome], []))
+            asked.append(("outcome = ?", [self.outcome]))
         if self.correct is not None:
             asked.append(("n_correct = ?", [self.correct]))
         if self.verdict:

@@ -47,7 +47,7 @@ create table voted as
         from shown join graded using (candidate_id) where answer_class is not null group by group_id, answer_class)
     group by group_id;
 create table groups as
-    select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied
+    select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied, case {outcomes} end as outcome
     from listed left join voted using (group_id)
 """
 ANSWERED = """
@@ -81,7 +81,8 @@ class GroupIndex:
             columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in OF_A_GAP_ROW.items()}
             database.execute("drop view gaps")
             database.from_arrow(pa.table(columns)).create("gaps")
-        database.execute(INDEX)
+        outcomes = " ".join(f"when {condition} then '{name}'" for name, condition in OUTCOMES.items())
+        database.execute(INDEX.format(outcomes=outcomes))
 
     @cached_property
     def texts(self) -> "GroupIndex":
@@ -113,8 +114,11 @@ class GroupIndex:
     @property
     def outcomes(self) -> dict[str, int]:
         """How many groups came out in which way."""
-        counted = ", ".join(f'count(*) filter ({condition}) as "{name}"' for name, condition in OUTCOMES.items())
-        return self.records(f"select {counted} from groups")[0]
+        counted = self.records(
+            "select outcome, count(*) as groups from groups where outcome is not null group by outcome"
+        )
+        found = {row["outcome"]: row["groups"] for row in counted}
+        return {name: found.get(name, 0) for name in OUTCOMES}
 
     @property
     def verdicts(self) -> list[str]:

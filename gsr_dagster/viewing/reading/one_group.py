@@ -44,14 +44,6 @@ class OneGroup:
         return [*self.candidates, *([self.refinement] if self.refinement else [])]
 
     @property
-    def outcome(self) -> str | None:
-        """How vote and refinement came out, None where nobody refined the group."""
-        vote, refined = self.row["vote"], self.row["refined"]
-        if refined is None:
-            return None
-        return ("both right" if vote == 1 else "rescued") if refined else ("both wrong" if vote == 0 else "broken")
-
-    @property
     def summaries(self) -> list[str | None]:
         return [candidate.row["summary"] for candidate in self.candidates]
 

@@ -14,9 +14,9 @@ EMPTY = "select null::varchar as refinement_id, null::varchar as text, null::var
 
 def view(database: duckdb.DuckDBPyConnection, name: str, shards: Sequence[Path]) -> None:
     """Make a view of shards, in their order; one without rows where there are no shards."""
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in shards)
-    rows = f"select * from read_parquet([{files}], union_by_name = true)" if files else EMPTY
-    database.execute(f"create or replace view {name} as {rows}")
+    files = [str(path) for path in shards]
+    rows = database.read_parquet(files, union_by_name=True) if files else database.sql(EMPTY)
+    rows.create_view(name)
 
 
 def records(database: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> list[Row]:

@@ -15,14 +15,6 @@ TRAINING_SET = ArtifactKey("training_sets", STUDENT)
 
 
 @pytest.fixture
-def school(finished_school: School, tmp_path: Path, monkeypatch) -> School:
-    monkeypatch.setenv("GSR_EXPERIMENT", "")  # the command sets it: put back after the test
-    monkeypatch.setenv("GSR_ARTIFACTS", str(tmp_path / "artifacts"))
-    (tmp_path / "school.yaml").write_text(yaml.safe_dump(finished_school.written))
-    return finished_school.copy(tmp_path / "artifacts" / "school")
-
-
-@pytest.fixture
 def lineage(school: School, tmp_path: Path):
     def ask(*arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(main, ["-e", str(tmp_path / "school.yaml"), "lineage", *arguments])

@@ -31,19 +31,23 @@ def recorded_model(folder: Path, right: float) -> dict:
     return {"parameters": 1e9, "engine": {"kind": "recorded", "path": folder.name}}
 
 
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
+def two_recorded_models(folder: Path, name: str) -> Path:
+    """Write an experiment of two models that someone recorded before."""
     document = {
-        "name": "page",
+        "name": name,
         "k": 4,
         "families": {"said": {"1b": recorded_model(folder / "1b", 0.4), "7b": recorded_model(folder / "7b", 0.8)}},
         "benchmarks": {"plus-one": {"source": "file:1b/problems.jsonl", "samples": 4}},
         "evaluation": {"direct": ROLLOUT, "refinement": dict(ROLLOUT), "candidate_tokens": 64},
     }
-    path = folder / "page.yaml"
+    path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    return two_recorded_models(tmp_path_factory.mktemp("page"), "page")
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from tests.journeys.pages.test_page import ROLLOUT, gsr, recorded_model
+from tests.journeys.pages.test_page import gsr, two_recorded_models
 from tests.journeys.serving import CHROMIUM, PATIENCE, served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
@@ -18,15 +17,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 def address(tmp_path_factory) -> Iterator[str]:
     """`gsr view` of two recorded models that were run."""
     folder = tmp_path_factory.mktemp("viewed")
-    document = {
-        "name": "viewed",
-        "k": 4,
-        "families": {"said": {"1b": recorded_model(folder / "1b", 0.4), "7b": recorded_model(folder / "7b", 0.8)}},
-        "benchmarks": {"plus-one": {"source": "file:1b/problems.jsonl", "samples": 4}},
-        "evaluation": {"direct": ROLLOUT, "refinement": dict(ROLLOUT), "candidate_tokens": 64},
-    }
-    path = folder / "viewed.yaml"
-    path.write_text(yaml.safe_dump(document))
+    path = two_recorded_models(folder, "viewed")
     environment = {**os.environ, "GSR_HOME": str(folder / "home"), "DAGSTER_HOME": ""}
     subprocess.run(gsr(path, "run"), env=environment, check=True, capture_output=True)
     with served(lambda port: gsr(path, "view", "--port", port), environment, asked="/") as address:
