@@ -44,8 +44,8 @@ COMMANDS = {
         "verify": "verify",
         "prune": "prune",
         "sql": "sql",
-        "page": "page",
-        "view": "view",
+        "page": "serving.page",
+        "view": "serving.view",
     }.items()
 }
 
