@@ -50,6 +50,10 @@ create table groups as
     select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied, case {outcomes} end as outcome
     from listed left join voted using (group_id)
 """
+# Whose candidates came with a label that is not our verdict.
+UNLIKE_LABEL = """
+create table unlike_label as select distinct group_id from shown join graded using (candidate_id) where {condition}"""
+LABEL = "recorded_label"
 ANSWERED = """
 create or replace view answered as
     select group_id, trim(string_split(text, '{marker}')[-1]) as said
@@ -83,6 +87,9 @@ class GroupIndex:
             database.from_arrow(pa.table(columns)).create("gaps")
         outcomes = " ".join(f"when {condition} then '{name}'" for name, condition in OUTCOMES.items())
         database.execute(INDEX.format(outcomes=outcomes))
+        labelled = self.records("select 1 as one from (describe graded) where column_name = ?", [LABEL])
+        condition = f"{LABEL} in (0, 1) and {LABEL} <> correct::int" if labelled else "false"
+        database.execute(UNLIKE_LABEL.format(condition=condition))
 
     @cached_property
     def texts(self) -> "GroupIndex":
@@ -119,6 +126,11 @@ class GroupIndex:
         )
         found = {row["outcome"]: row["groups"] for row in counted}
         return {name: found.get(name, 0) for name in OUTCOMES}
+
+    @property
+    def unlike_label(self) -> int:
+        """How many groups have a candidate that someone labelled otherwise."""
+        return self.records("select count(*) as groups from unlike_label")[0]["groups"]
 
     @property
     def verdicts(self) -> list[str]:
