@@ -68,11 +68,11 @@ def naming_column(files: Sequence[SampleFile], what: What) -> NamingColumn | Non
     return next(iter([*several, *there]), None)
 
 
-def named_by(files: Sequence[SampleFile], what: What, column: str) -> list[SampleFile]:
+def named_by(files: Sequence[SampleFile], what: What, column: NamingColumn) -> list[SampleFile]:
     """Return the files with the benchmark or the model of every sample as a column of it names it."""
 
     def named(sample: Recorded) -> Recorded:
-        name = dict(sample.names)[column]
+        name = dict(sample.names)[column.column]
         return replace(sample, benchmark=name) if what == "benchmark" else replace(sample, model=name)
 
     return [SampleFile(file.path, list(map(named, file.samples))) for file in files]

@@ -45,6 +45,9 @@ def of_labels(judged: JudgedImport) -> Iterator[str]:
         yield f"Labels: {labels.not_compared} are neither 0 nor 1: kept, and not compared."
     if (both := labels.agreement) is None:
         return
+    if not both.differ:
+        yield f"Labels: all {both.answers} are as ours."
+        return
     yield (
         f"Labels: {both.differ} of {both.answers} differ from ours, in {labels.problems_that_differ} of "
         f"{labels.problems} problems: {both.only_judge_correct} are labelled right and are not right here, "

@@ -91,8 +91,8 @@ def command(
     found = read_files(files, form, reading)
     by_benchmark = naming_column(found, "benchmark") if benchmark is None else None
     by_model = _model_column(found, keys) if model is None else None
-    for what, column in (("benchmark", by_benchmark), ("model", by_model)):
-        found = named_by(found, what, column.column) if column else found
+    found = named_by(found, "benchmark", by_benchmark) if by_benchmark else found
+    found = named_by(found, "model", by_model) if by_model else found
     read = told_apart(without_repeats(found, reading))
     models = _models(read, bool(model or by_model), keys, parameters)
     settings = ImportSettings(group_size(read, k), _domains(read, domains), samples, thinking_end)
@@ -162,7 +162,7 @@ def _models(
 def _domains(samples: Sequence[Recorded], given: Sequence[str]) -> dict[str, str]:
     """Return the domain of every benchmark by its name in the files: as NAME=DOMAIN says, else DOMAIN, else math."""
     known = get_args(Domain)
-    found = dict.fromkeys([sample.benchmark for sample in samples], known[0])
+    found: dict[str, str] = {sample.benchmark: known[0] for sample in samples}
     for text in sorted(given, key=lambda text: "=" in text):  # what is of one benchmark comes after what is of all
         name, equals, domain = text.rpartition("=")
         if domain not in known:

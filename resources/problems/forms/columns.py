@@ -60,6 +60,8 @@ def one_of(there: Mapping[str, Any], field: str) -> str | None:
     >>> one_of({"label": None, "acc": 1.0, "correct": True}, "label")
     'acc'
     """
+    if len(there) < 2:
+        return next(iter(there), None)
     # An empty response is one: a model that wrote nothing.
     filled = [name for name, value in there.items() if not empty(value) or (field == "response" and value == "")]
     filled = filled or list(there)
@@ -72,24 +74,22 @@ def one_of(there: Mapping[str, Any], field: str) -> str | None:
     return filled[0] if filled else None
 
 
-def find(row: Row, reading: Reading, field: str) -> Any:
-    """Return what a field holds, None where no column is known as it."""
+def find(row: Row, reading: Reading, field: str) -> tuple[str, Any]:
+    """Return a field's column and what it holds, the field's own name and None where no column is known as it."""
     name = column(row, reading, field)
     if name is None:
-        return None
-    if field not in reading.fields:
-        reading.read_as[field, name] += 1
-    return reading.get(row, field, name)
+        return field, None
+    reading.read_by_name(field, name)
+    return name, reading.get(row, field, name)
 
 
-def require(row: Row, reading: Reading, field: str) -> Any:
+def require(row: Row, reading: Reading, field: str) -> tuple[str, Any]:
     """As ``find``. Raises NoFieldError where the row lacks the field."""
     name = column(row, reading, field)
     if name is None:
-        raise NoFieldError(f"no field {field!r}")
-    if field not in reading.fields:
-        reading.read_as[field, name] += 1
-    return reading.require(row, field, name)
+        raise NoFieldError(f"no field {field!r}, nor a usual name of it: name the column, as in --field {field}=NAME")
+    reading.read_by_name(field, name)
+    return name, reading.require(row, field, name)
 
 
 def empty(value: Any) -> bool:

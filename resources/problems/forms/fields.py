@@ -51,6 +51,11 @@ class Reading:
     read_as: Counter[tuple[str, str]] = field(default_factory=Counter)
     columns: Counter[str] = field(default_factory=Counter)
 
+    def read_by_name(self, field: str, column: str) -> None:
+        """Count a field of a row that was read from a column by its name, where nobody named it."""
+        if field not in self.fields:
+            self.read_as[field, column] += 1
+
     def name(self, field: str) -> str:
         """Return where a field stands: as --field says, else under its own name."""
         return self.fields.get(field, field)

@@ -98,10 +98,11 @@ def _with_thinking(written: str, message: Mapping[str, Any], reading: Reading) -
 
 def beside_of(samples: list[WrittenSample], column: str, field: str) -> dict[str, list[Any]]:
     """Return what the samples' own objects hold of a field, by where it stands: a value each, None where one has none."""
-    names = NAMES[field]
+    if not any(sample.beside for sample in samples):
+        return {}
+    found = {name: [sample.beside.get(name) for sample in samples] for name in NAMES[field]}
     if field == "generated_tokens":
-        names = (*names, "tokens")
-    found = {name: [sample.beside.get(name) for sample in samples] for name in names}
-    if isinstance(next((one for one in found.get("tokens", []) if one is not None), None), list):
-        del found["tokens"]  # the tokens themselves
+        told, ids = ([sample.beside.get(name) for sample in samples] for name in ("tokens", "token_ids"))
+        found["tokens"] = [None if isinstance(one, list) else one for one in told]  # a list is of the tokens themselves
+        found["token_ids"] = [len(one) if isinstance(one, list) else None for one in ids]
     return {f"{column}.{name}": values for name, values in found.items() if any(one is not None for one in values)}

@@ -17,15 +17,15 @@ BESIDE = ("generated_tokens", "finish_reason", "label", "score", "logprobs")
 def read_row(row: Row, reading: Reading) -> Samples:
     """Yield a row's samples, with fields under names that people give them or those that they are mapped to."""
     problem_id, problem, gold = problem_of(row, reading)
-    response = require(row, reading, "response")
-    name = column(row, reading, "response") or "response"
+    name, response = require(row, reading, "response")
     response = _list_of_a_cell(response, name, reading)
     samples = samples_in(response, name, reading)
     if not samples:
         reading.left_out["rows with an empty list of responses"] += 1
     several = isinstance(response, list) and not is_chat(response)
     beside = {field: _beside(row, reading, field, samples, name, several) for field in BESIDE}
-    shown = texts(find(row, reading, "candidates"), reading.name("candidates"))
+    shown_name, shown = find(row, reading, "candidates")
+    candidates = texts(shown, shown_name)
     for number, sample in enumerate(samples):
         if LIST_AS_TEXT.fullmatch(sample.text):
             reading.notes["responses look like a list that was written as one text: each is one sample"] += 1
@@ -36,7 +36,7 @@ def read_row(row: Row, reading: Reading) -> Samples:
             problem,
             gold,
             sample.text,
-            candidates=shown,
+            candidates=candidates,
             generated_tokens=tokens,
             finish_reason=finish_reason(of["finish_reason"]),
             label=reading.as_label(of["label"], "label" in reading.fields),
@@ -47,17 +47,18 @@ def read_row(row: Row, reading: Reading) -> Samples:
 
 def problem_of(row: Row, reading: Reading) -> tuple[str, str, str]:
     """Return id, text and gold of a row's problem: from its fields, or from the file of problems by its id."""
-    problem_id = find(row, reading, "problem_id")
-    if reading.problems is not None and find(row, reading, "problem") is None:
-        known = require(row, reading, "problem_id")
+    id_name, problem_id = find(row, reading, "problem_id")
+    if reading.problems is not None and find(row, reading, "problem")[1] is None:
+        id_name, known = require(row, reading, "problem_id")
         try:
-            problem, gold = reading.problems[plain(known, reading.name("problem_id"))]
+            problem, gold = reading.problems[plain(known, id_name)]
         except KeyError:
             raise ValueError(f"problem {known!r} is not in the file of problems") from None
-        return plain(known, "problem_id"), problem, gold
-    problem = text(require(row, reading, "problem"), reading.name("problem"), "problem")
-    gold = answer(require(row, reading, "answer"), reading.name("answer"))
-    return problem if empty(problem_id) else plain(problem_id, reading.name("problem_id")), problem, gold
+        return plain(known, id_name), problem, gold
+    problem_name, problem = require(row, reading, "problem")
+    gold_name, gold = require(row, reading, "answer")
+    written = text(problem, problem_name, "problem")
+    return written if empty(problem_id) else plain(problem_id, id_name), written, answer(gold, gold_name)
 
 
 def _list_of_a_cell(value: Any, name: str, reading: Reading) -> Any:
@@ -75,29 +76,32 @@ def _beside(
     row: Row, reading: Reading, field: str, samples: list[WrittenSample], response: str, several: bool
 ) -> tuple[str, list[Any]]:
     """Return where a field stands, and a value for each sample, None where there is none: of a list, a list as long."""
-    name, value = column(row, reading, field), find(row, reading, field)
+    name = column(row, reading, field)
+    value = reading.get(row, field, name)
     if several and isinstance(value, str):
         value = _as_list(value)
-    listed = isinstance(value, list)
-    if several and field == "logprobs" and not listed and value is not None:
-        raise ValueError(f"there are {len(samples)} responses and one {name}")
-    if listed and not several and field != "logprobs":
+    listed = value if isinstance(value, list) and (several or field != "logprobs") else None
+    if listed is not None and not several:
         if name in (field, reading.fields.get(field)):
-            raise ValueError(f"{name} is a list of {len(value)}, and {response} is one text")
+            raise ValueError(f"{name} is a list of {len(listed)}, and {response} is one text")
         reading.notes[f"rows have a list of {name} for one response: it was not read"] += 1
-        value = None
-    if listed and several and len(value) != len(samples):
-        raise ValueError(f"there are {len(samples)} responses and {len(value)} of {name}")
-    if several and not listed and field != "finish_reason" and len(samples) != 1:
+        listed = value = None
+    if listed is not None and len(listed) != len(samples):
+        raise ValueError(f"there are {len(samples)} responses and {len(listed)} of {name}")
+    if several and listed is None and field != "finish_reason" and (field == "logprobs" or len(samples) != 1):
+        if field == "logprobs" and value is not None:
+            raise ValueError(f"there are {len(samples)} responses and one {name}")
         if not empty(value):
             reading.notes[f"rows have one {name} for several responses: it was not read"] += 1
         value = None
-    of_row = {} if name is None or empty(value) else {name: value if several and listed else [value] * len(samples)}
-    there = {**({} if field in reading.fields else beside_of(samples, response, field)), **of_row}
+    own = {} if field in reading.fields else beside_of(samples, response, field)
+    of_row = {} if name is None or empty(value) else {name: listed or [value] * len(samples)}
+    there = {**own, **of_row}
     chosen = one_of(there, field)
-    if chosen not in (None, name):
-        reading.read_as[field, chosen] += 1
-    return (name or field, [None] * len(samples)) if chosen is None else (chosen, there[chosen])
+    if chosen is None:
+        return name or field, [None] * len(samples)
+    reading.read_by_name(field, chosen)
+    return chosen, there[chosen]
 
 
 def _as_list(value: str) -> Any:

@@ -24,7 +24,7 @@ def test_the_column_that_holds_several_names_is_taken(tmp_path):
     column = naming_column(found, "benchmark")
     assert column is not None
     assert str(column) == "dataset (aime, amc)"
-    (file,) = named_by(found, "benchmark", "dataset")
+    (file,) = named_by(found, "benchmark", column)
     assert [sample.benchmark for sample in file.samples] == ["aime", "amc"]
     assert naming_column(found, "model") is None
 

@@ -25,7 +25,7 @@ def turn(role: str, content: object, **more: object) -> dict:
     return {"role": role, "content": content, **more}
 
 
-def chat(*contents: str) -> list[dict]:
+def chat(*contents: str | None) -> list[dict]:
     return [turn(role, content) for role, content in zip(("user", "assistant") * 2, contents, strict=False)]
 
 
@@ -61,9 +61,14 @@ def test_what_stands_in_a_samples_own_object_is_its_own(tmp_path):
 
 
 def test_the_tokens_themselves_are_no_number_of_them(tmp_path):
-    row = {"outputs": [{"text": "a", "tokens": [5, 6], "num_tokens": 2}]}
-    assert [s.generated_tokens for s in read(tmp_path, row)] == [2]
+    row = {"outputs": [{"text": "a", "tokens": [5, 6], "num_tokens": 3}]}
+    assert [s.generated_tokens for s in read(tmp_path, row)] == [3]
     assert [s.generated_tokens for s in read(tmp_path, {"outputs": [{"text": "a", "tokens": [5, 6]}]})] == [None]
+
+
+def test_the_ids_of_the_tokens_are_as_many_as_they_are(tmp_path):
+    row = {"outputs": [{"text": "a", "token_ids": [5, 6]}, {"text": "", "token_ids": []}]}
+    assert [s.generated_tokens for s in read(tmp_path, row)] == [2, 0]
 
 
 def test_a_chat_is_the_models_last_message(tmp_path):
@@ -167,6 +172,14 @@ def test_columns_that_hold_the_same_or_nothing_are_in_nobodys_way(tmp_path, row)
     assert sample.label == (1.0 if "acc" in row else None)
 
 
+def test_what_does_not_fit_is_named_by_its_own_column(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"question": "?", "ground_truth": {"value": 2}, "response": "a"}]))
+    why = "row 1: ground_truth is an object that has value: name the text in it, as in --field answer=ground_truth.NAME"
+    with pytest.raises(ImportFileError, match=why):
+        list(read_recorded(path, "rows", {}))
+
+
 def test_a_column_that_is_named_for_one_field_is_no_other(tmp_path):
     (first, second) = read(tmp_path, {"candidates": ["a", "b"]}, reading=Reading({"response": "candidates"}))
     assert (first.text, second.text, first.candidates) == ("a", "b", ())
@@ -189,12 +202,13 @@ def test_columns_that_only_look_like_a_field_are_counted_and_not_read(tmp_path):
 
 def test_what_was_read_under_another_name_and_what_was_not_read_is_told(tmp_path):
     reading = Reading({"problem": "meta.text"})
-    row = {"meta": {"text": "1 + 1?"}, "gold": 2, "outputs": [{"text": "a", "correct": 1}], "seed": 3, "topic": "sums"}
+    outputs = [{"text": "a", "correct": 1}, {"text": "b", "correct": 0}]
+    row = {"meta": {"text": "1 + 1?"}, "gold": 2, "outputs": outputs, "seed": 3, "topic": "sums", "score": 0.5}
     path = tmp_path / "recorded.jsonl"
     path.write_text(json.dumps(row))
-    assert len(list(read_recorded(path, "rows", reading))) == 1
+    assert len(list(read_recorded(path, "rows", reading))) == 2
     assert told_columns(reading) == "gold as answer; outputs as response; outputs.correct as label"
-    assert unread_columns(reading) == ["seed", "topic"]
+    assert unread_columns(reading) == ["seed", "topic", "score"]
 
 
 @pytest.mark.parametrize(
