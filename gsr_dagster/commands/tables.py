@@ -133,9 +133,9 @@ def agreement_table(rows: Sequence[ReportedJudgements]) -> Table:
 
 def label_table(rows: Sequence[ReportedGap]) -> Table:
     """Return how far our verdicts and the labels that came with recorded samples agree, of those that have any."""
-    title = "labels that came with the samples; how many are as ours, in percent [95 % interval]"
+    title = "samples right by the label they came with only, by ours only, alike in percent"
     table = new_table(title, "benchmark", "model")
-    for label in ("right there only", "right here only", "alike"):
+    for label in ("label only", "ours only", "alike"):
         table.add_column(label, justify="right", no_wrap=True)
     for row in rows:
         if labels := row.labels:
