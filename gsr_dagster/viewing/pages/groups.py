@@ -8,7 +8,7 @@ from assets.reports.collecting import by_benchmark, reported_gap
 from gsr_dagster.experiment.keys import LANES, ArtifactKey
 from gsr_dagster.viewing.pages.asked import Asked, evaluation_path
 from gsr_dagster.viewing.pages.writing import page, problem_page
-from gsr_dagster.viewing.reading.doubts import LONGEST_NOTE, doubts
+from gsr_dagster.viewing.reading.doubts import LONGEST_NOTE, doubts, in_words
 from gsr_dagster.viewing.reading.group_filter import ORDERS
 from gsr_dagster.viewing.reading.group_index import GROUPS_A_PAGE
 from gsr_dagster.viewing.reading.one_group import one_group, prompt_of, same_group_of
@@ -26,7 +26,7 @@ def overview(asked: Asked) -> HTMLResponse:
         gaps=by_benchmark(experiment, [reported_gap(experiment, store, key) for key in made]),
         missing=[key.partition for key in evaluations if key not in made],
         students=[name for name in experiment.students if store.manifest(ArtifactKey("training_sets", name))],
-        doubted=len(doubts(experiment)),
+        doubted=in_words(len(doubts(experiment))),
     )
 
 

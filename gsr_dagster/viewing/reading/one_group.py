@@ -50,10 +50,9 @@ class OneGroup:
 
 def one_group(index: GroupIndex, group_id: str) -> OneGroup | None:
     """Return a group by its id, None where the evaluation has no such group."""
-    found = index.records("select * from groups where group_id = ?", [group_id])
-    if not found:
+    row, run = index.group(group_id), index.run
+    if row is None:
         return None
-    (row,), run = found, index.run
     (problem,) = index.records("select * from problems where problem_id = ?", [row["problem_id"]])
     shown = row["candidate_ids"]
     by_id = {candidate["candidate_id"]: candidate for candidate in index.texts.records(CANDIDATES, [shown, shown])}
