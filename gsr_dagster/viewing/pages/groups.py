@@ -11,7 +11,7 @@ from gsr_dagster.viewing.pages.writing import page, problem_page
 from gsr_dagster.viewing.reading.doubts import LONGEST_NOTE, doubts, in_words
 from gsr_dagster.viewing.reading.group_filter import ORDERS
 from gsr_dagster.viewing.reading.group_index import GROUPS_A_PAGE
-from gsr_dagster.viewing.reading.one_group import one_group, prompt_of, same_group_of
+from gsr_dagster.viewing.reading.one_group import one_group, prompt_of, same_group_of, wrote
 
 
 def overview(asked: Asked) -> HTMLResponse:
@@ -54,7 +54,7 @@ def groups(asked: Asked) -> HTMLResponse:
 
 
 def group(asked: Asked) -> HTMLResponse:
-    """Return one group; ``beside`` names another subject, whose group of the same problem stands beside it."""
+    """Return one group; ``beside`` names another subject, whose group of the same problem stands beside it, ``wrote`` an aggregation."""
     key, wanted, group_id = asked.evaluation, asked.filter, asked.query.get("id", "")
     index, beside = asked.index(key), asked.query.get("beside") or None
     shown = one_group(index, group_id)
@@ -65,7 +65,7 @@ def group(asked: Asked) -> HTMLResponse:
 
     def to(group: str, **changed: str | None) -> str:
         """Return the address of a group in the same order, with what stands beside it."""
-        asks = {"id": group, "beside": beside, **changed}
+        asks = {"id": group, "beside": beside, "wrote": asked.query.get("wrote"), **changed}
         return f"?{urlencode({name: value for name, value in asks.items() if value})}&{wanted.query()}".rstrip("&")
 
     return page(
@@ -85,4 +85,7 @@ def group(asked: Asked) -> HTMLResponse:
         doubts=doubts(asked.experiment),
         longest_note=LONGEST_NOTE,
         prompt=prompt_of(index, shown) if "prompt" in asked.query else None,
+        writing={name for name, kind in asked.experiment.aggregations_of(key.lane).items() if kind.draws},
+        name=(name := asked.query.get("wrote", "")),
+        wrote=wrote(index, shown, name) if name else None,
     )

@@ -85,6 +85,27 @@ def other_aggregations(index: GroupIndex, group_id: str) -> list[Row]:
     return [row for row in run.store.rows(key, *columns) if row["group_id"] == group_id]
 
 
+def wrote(index: GroupIndex, group: OneGroup, name: str) -> list[Written] | None:
+    """Return what another aggregation wrote to a group, or to its problem where it is shown no candidates, by round.
+
+    It is empty where the aggregation has groups of its own; None where nothing of that name wrote texts.
+    """
+    run = index.run
+    key, aggregation = run.key.artifact(f"aggregation/{name}"), run.experiment.aggregations_of(run.key.lane).get(name)
+    if aggregation is None or not aggregation.draws or run.store.manifest(key) is None:
+        return None
+    shards = [str(path) for path in run.store.local_shards(key)]
+    asked = ["problem_id = ?", "(prompt_id = ? or starts_with(prompt_id, ? || '/'))"][not aggregation.direct]
+    values = [group.problem["problem_id"]] if aggregation.direct else [group.row["group_id"]] * 2
+    query = f"select * from read_parquet(?) where {asked} order by prompt_id, sample_index"
+    refiner = run.experiment.models[aggregation.refiner] if aggregation.refiner else run.model
+    shown = [] if aggregation.direct else [summary or "" for summary in group.summaries]
+    return [
+        written(f"{row['prompt_id']}/{row['sample_index']}", row, refiner.thinking_end, shown)
+        for row in index.records(query, [shards, *values])
+    ]
+
+
 def prompt_of(index: GroupIndex, group: OneGroup) -> SentPrompt | str:
     """Return the prompt of a group's refinement, or in words why it cannot be shown."""
     if group.refinement is None:
