@@ -1,6 +1,6 @@
 """The evaluation of one subject on one benchmark, while its artifacts are made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from assets.evaluation.subjects import loader_of
@@ -58,6 +58,10 @@ class EvaluationRun:
     def read(self, name: str) -> list[Row]:
         """Return the rows of one of this evaluation's artifacts, as in ``read("graded_candidates")``."""
         return self.store.read(self.key.artifact(name))
+
+    def rows(self, name: str, *columns: str) -> Iterator[Row]:
+        """Yield the rows of one of this evaluation's artifacts, with some of their columns."""
+        return self.store.rows(self.key.artifact(name), *columns)
 
     def direct_chat(self, problem: Row) -> list[Message]:
         """Return the chat that asks for a direct solution, after the worked examples that the subject sees."""

@@ -15,7 +15,7 @@ from resources.models.weights import weights_identity
 from resources.store.artifacts import ArtifactStore
 from resources.store.hashes import input_sha256
 
-REPORT_VERSION = "7"
+REPORT_VERSION = "8"
 
 
 class EvaluationStep(Step):

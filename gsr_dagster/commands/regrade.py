@@ -9,13 +9,13 @@ from rich.table import Table
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.evaluation.gap_reports import score_groups
-from assets.grading import graded_rows, scorable, unscored_problems
+from assets.grading import graded_rows, scorable
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.commands.tables import new_table
 from gsr_dagster.experiment.experiment import Experiment, GraderName
 from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary
+from gsr_dagster.method.scoring.gap_summary import GapSummary, Means, means_of
 from gsr_dagster.operations.home import artifact_store
 from resources.grading.grader import Grader
 from resources.progress import terminal_bars
@@ -37,14 +37,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Regraded:
-    """A gap report under both graders: the changed verdicts, and both summaries."""
+    """A gap report under both graders: the changed verdicts, and the scores of both."""
 
     benchmark: str
     subject: str
     samples: int
     changes: list[Change]
     before: GapSummary
-    after: GapSummary
+    after: Means
 
     @property
     def sign_changed(self) -> bool:
@@ -99,7 +99,8 @@ def regraded(run: EvaluationRun, grader: Grader) -> Regraded:
     """Return one gap report, graded again."""
     before = run.store.summary(run.key.artifact("gap_reports"), GapSummary)
     problems, label = run.problems(), f"{run.key.benchmark} {run.subject}"
-    old_graded, old_refined = run.read("graded_candidates"), run.read("gap_reports")
+    old_graded = list(run.rows("graded_candidates", "candidate_id", "verdict"))
+    old_refined = list(run.rows("gap_reports", "refinement_id", "verdict"))
     pool = {row["candidate_id"]: row for row in run.read("candidate_pools")}
     candidates = [pool[row["candidate_id"]] for row in old_graded]
     graded = graded_rows(grader, label, problems, candidates, run.model)
@@ -111,7 +112,7 @@ def regraded(run: EvaluationRun, grader: Grader) -> Regraded:
         *_changes(golds, "candidate_id", old_graded, graded),
         *_changes(golds, "refinement_id", old_refined, rows),
     ]
-    after = gap_summary(scored_pool, groups, len(unscored_problems(graded)))
+    after = means_of(scored_pool, groups)
     return Regraded(run.key.benchmark, run.subject, len(graded) + len(rows), changes, before, after)
 
 

@@ -22,6 +22,7 @@ from gsr_dagster.commands.tables import (
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES, ArtifactKey, EvaluationKey
 from gsr_dagster.operations.home import artifact_store
+from gsr_dagster.viewing.reading.doubts import doubts, in_words
 from resources.reporting.pools import named_notes, needs_words
 from resources.reporting.report_rows import ReportedStudent
 from resources.store.artifacts import ArtifactStore
@@ -74,6 +75,8 @@ def print_report(experiment: Experiment) -> None:
     else:
         _print_students(experiment, store, comparison)
         console.print(f"\nReport: {store.local_files(comparison) / 'report.html'}", soft_wrap=True)
+    if doubted := len(doubts(experiment)):
+        console.print(f"\n{in_words(doubted)}: gsr view shows them, and no score changes.", soft_wrap=True)
     if missing:
         names = ", ".join(map(str, missing))
         console.print(f"\nMissing: {names}. gsr run makes them.", markup=False, highlight=False, soft_wrap=True)

@@ -34,6 +34,7 @@ from gsr_dagster.viewing.pages.doubting import doubt_one, doubted
 from gsr_dagster.viewing.pages.groups import group, groups, overview
 from gsr_dagster.viewing.pages.training import training
 from gsr_dagster.viewing.pages.writing import HEADERS, page, problem_page
+from gsr_dagster.viewing.reading.doubts import doubts, in_words
 from gsr_dagster.viewing.reading.group_index import GroupIndexes
 
 STATIC = Path(__file__).parent / "pages" / "static"
@@ -86,7 +87,10 @@ def report(asked: Asked) -> HTMLResponse:
     """Return report.html as it is stored, below a line that leads to what the models wrote."""
     stored = (asked.store.local_files(StudentComparison(asked.experiment).key()) / "report.html").read_text("utf-8")
     head, body, rest = stored.partition("<body>")
-    line = f'<p><a href="/{asked.experiment.name}">What the models wrote</a></p>' if body else ""
+    links = [f'<a href="/{asked.experiment.name}">What the models wrote</a>']
+    if doubted := len(doubts(asked.experiment)):
+        links.append(f'<a href="/{asked.experiment.name}/doubts">{in_words(doubted)}</a>')
+    line = f"<p>{' · '.join(links)}</p>" if body else ""
     return HTMLResponse(head + body + line + rest, headers={**HEADERS, "Content-Security-Policy": REPORT_POLICY})
 
 

@@ -8,12 +8,15 @@ Interval(estimate=0.75, low=0.5, high=1.0, standard_error=0.1875)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 DRAWS = 10_000
-# Drawing how often each of so many kinds comes is faster than drawing so many problems.
-FEW_KINDS, PROBLEMS_A_KIND = 64, 8
+# Of so many problems the draws are kept, for all scores of a report: at most 80 MB.
+FEW_PROBLEMS = 1000
+# Drawing how often each of so many kinds comes is faster than drawing the problems: where their draws are kept, and else.
+FEWEST_KINDS, FEW_KINDS, PROBLEMS_A_KIND = 8, 64, 8
 DRAWN_AT_ONCE = 1 << 20
 
 
@@ -70,16 +73,28 @@ def _drawn_means(sums: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
     A draw's mean depends on how often each kind of problem is drawn. Kinds, the different pairs of sum and
     count, are few as a rule; where they are many, it is faster to draw the problems themselves.
     """
-    rng, problems = np.random.default_rng(seed), len(sums)
+    problems = len(sums)
     kinds, kept = np.unique(np.stack([sums, counts]), axis=1, return_counts=True)
-    if len(kept) <= FEW_KINDS or problems > PROBLEMS_A_KIND * len(kept):
-        draws = rng.multinomial(problems, kept / problems, size=DRAWS)
+    draws_are_kept = problems <= FEW_PROBLEMS
+    if len(kept) <= (FEWEST_KINDS if draws_are_kept else max(FEW_KINDS, problems // PROBLEMS_A_KIND)):
+        draws = np.random.default_rng(seed).multinomial(problems, kept / problems, size=DRAWS)
         return (draws @ kinds[0]) / (draws @ kinds[1])
-    means = []
+    if draws_are_kept:
+        draws = _times_drawn(problems, seed)
+        return (draws @ sums) / (draws @ counts.astype(float))
+    rng, means = np.random.default_rng(seed), []
     for start in range(0, DRAWS, at_once := max(DRAWN_AT_ONCE // problems, 1)):
         drawn = rng.integers(problems, size=(min(at_once, DRAWS - start), problems), dtype=np.int32)
         means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
     return np.concatenate(means)
+
+
+@lru_cache(maxsize=2)
+def _times_drawn(problems: int, seed: int) -> np.ndarray:
+    """Return how often each draw has each problem: float64 of shape (DRAWS, problems)."""
+    drawn = np.random.default_rng(seed).integers(problems, size=(DRAWS, problems), dtype=np.int32)
+    drawn += np.arange(DRAWS, dtype=np.int32)[:, None] * problems
+    return np.bincount(drawn.ravel(), minlength=DRAWS * problems).reshape(DRAWS, problems).astype(float)
 
 
 def _standard_error(sums: np.ndarray, counts: np.ndarray, mean: float) -> float:

@@ -8,10 +8,10 @@ from assets.reports.collecting import by_benchmark, reported_gap
 from gsr_dagster.experiment.keys import LANES, ArtifactKey
 from gsr_dagster.viewing.pages.asked import Asked, evaluation_path
 from gsr_dagster.viewing.pages.writing import page, problem_page
-from gsr_dagster.viewing.reading.doubts import LONGEST_NOTE, doubts
+from gsr_dagster.viewing.reading.doubts import LONGEST_NOTE, doubts, in_words
 from gsr_dagster.viewing.reading.group_filter import ORDERS
 from gsr_dagster.viewing.reading.group_index import GROUPS_A_PAGE
-from gsr_dagster.viewing.reading.one_group import one_group, prompt_of, same_group_of
+from gsr_dagster.viewing.reading.one_group import one_group, prompt_of, same_group_of, wrote
 
 
 def overview(asked: Asked) -> HTMLResponse:
@@ -26,7 +26,7 @@ def overview(asked: Asked) -> HTMLResponse:
         gaps=by_benchmark(experiment, [reported_gap(experiment, store, key) for key in made]),
         missing=[key.partition for key in evaluations if key not in made],
         students=[name for name in experiment.students if store.manifest(ArtifactKey("training_sets", name))],
-        doubted=len(doubts(experiment)),
+        doubted=in_words(len(doubts(experiment))),
     )
 
 
@@ -47,7 +47,7 @@ def groups(asked: Asked) -> HTMLResponse:
         last=last,
         outcomes=index.outcomes,
         verdicts=index.verdicts,
-        unlike_label=index.unlike_label,
+        labelled=index.labelled,
         sorts=list(ORDERS),
         before=wanted.query(page=wanted.page - 1) if wanted.page > 1 else None,
         after=wanted.query(page=wanted.page + 1) if wanted.page < last else None,
@@ -55,7 +55,7 @@ def groups(asked: Asked) -> HTMLResponse:
 
 
 def group(asked: Asked) -> HTMLResponse:
-    """Return one group; ``beside`` names another subject, whose group of the same problem stands beside it."""
+    """Return one group; ``beside`` names another subject, whose group of the same problem stands beside it, ``wrote`` an aggregation."""
     key, wanted, group_id = asked.evaluation, asked.filter, asked.query.get("id", "")
     index, beside = asked.index(key), asked.query.get("beside") or None
     shown = one_group(index, group_id)
@@ -66,7 +66,7 @@ def group(asked: Asked) -> HTMLResponse:
 
     def to(group: str, **changed: str | None) -> str:
         """Return the address of a group in the same order, with what stands beside it."""
-        asks = {"id": group, "beside": beside, **changed}
+        asks = {"id": group, "beside": beside, "wrote": asked.query.get("wrote"), **changed}
         return f"?{urlencode({name: value for name, value in asks.items() if value})}&{wanted.query()}".rstrip("&")
 
     return page(
@@ -86,4 +86,7 @@ def group(asked: Asked) -> HTMLResponse:
         doubts=doubts(asked.experiment),
         longest_note=LONGEST_NOTE,
         prompt=prompt_of(index, shown) if "prompt" in asked.query else None,
+        writing={name for name, kind in asked.experiment.aggregations_of(key.lane).items() if kind.draws},
+        name=(name := asked.query.get("wrote", "")),
+        wrote=wrote(index, shown, name) if name else None,
     )

@@ -48,6 +48,15 @@ def doubts(experiment: Experiment) -> dict[str, Doubt]:
     return {name: doubt for name, doubt in found.items() if doubt.note is not None}
 
 
+def in_words(doubted: int) -> str:
+    """Return how many verdicts are doubted.
+
+    >>> in_words(1)
+    '1 verdict is doubted'
+    """
+    return f"{doubted} verdict{' is' if doubted == 1 else 's are'} doubted"
+
+
 def doubt(experiment: Experiment, doubted: Doubt) -> None:
     """Add a doubt, or take it back. Lines of two viewers at once stay whole."""
     file = doubts_file(experiment)

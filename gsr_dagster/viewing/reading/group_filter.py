@@ -70,6 +70,11 @@ class GroupFilter(BaseModel):
         return self.cut_off or self.copied or self.text is not None
 
     @property
+    def needs_votes(self) -> bool:
+        """Whether the votes of all groups decide which are found, or their order."""
+        return self.tied or self.sort.endswith("agreement")
+
+    @property
     def conditions(self) -> tuple[list[str], list[Any]]:
         """The conditions in SQL that must all hold, and what stands for their question marks."""
         asked: list[tuple[str, list[Any]]] = []

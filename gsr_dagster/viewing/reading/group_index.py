@@ -1,7 +1,7 @@
 """The groups of an evaluation in DuckDB, by the page.
 
 An index holds of each group what is short. Texts stay in their shards, and are read where a filter asks about them
-or a group is opened. It is made once for what the artifacts are now, and kept while they stay so.
+or a group is opened; the votes are counted of the groups of a page, and of all where a filter asks about them. It is made once for what the artifacts are now, and kept while they stay so.
 """
 
 from collections.abc import Sequence
@@ -39,25 +39,28 @@ OF_A_GAP_ROW = {
     "verdict": pa.string(),
 }
 INDEX = """
-create table listed as select *, row_number() over () as place from gaps;
-create table shown as select group_id, unnest(candidate_ids) as candidate_id from listed;
-create table voted as
-    select group_id, max(votes) as agreeing, count(*) filter (votes = most) > 1 as tied from (
-        select group_id, count(*) as votes, max(count(*)) over (partition by group_id) as most
-        from shown join graded using (candidate_id) where answer_class is not null group by group_id, answer_class)
-    group by group_id;
 create table groups as
-    select listed.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied, case {outcomes} end as outcome
-    from listed left join voted using (group_id)
+    select *, case {outcomes} end as outcome from (select *, row_number() over () as place from gaps);
+create view shown as select group_id, unnest(candidate_ids) as candidate_id from groups
 """
+# How many candidates the vote's answer has, and whether another answer has as many: of all groups, or of a page's.
+VOTED = """
+select group_id, max(votes) as agreeing, count(*) filter (votes = most) > 1 as tied from (
+    select group_id, count(*) as votes, max(count(*)) over (partition by group_id) as most
+    from {shown} join graded using (candidate_id) where answer_class is not null group by group_id, answer_class)
+group by group_id"""
+VOTED_GROUPS = """
+create or replace table voted_groups as
+    select groups.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied
+    from groups left join ({voted}) using (group_id)"""
 # Whose candidates came with a label that is not our verdict.
 UNLIKE_LABEL = """
-create table unlike_label as select distinct group_id from shown join graded using (candidate_id) where {condition}"""
+create view unlike_label as select group_id from shown join graded using (candidate_id) where {condition}"""
 LABEL = "recorded_label"
 ANSWERED = """
 create or replace view answered as
     select group_id, trim(string_split(text, '{marker}')[-1]) as said
-    from listed join refinements using (refinement_id)
+    from groups join refinements using (refinement_id)
 """
 
 
@@ -87,8 +90,7 @@ class GroupIndex:
             database.from_arrow(pa.table(columns)).create("gaps")
         outcomes = " ".join(f"when {condition} then '{name}'" for name, condition in OUTCOMES.items())
         database.execute(INDEX.format(outcomes=outcomes))
-        labelled = self.records("select 1 as one from (describe graded) where column_name = ?", [LABEL])
-        condition = f"{LABEL} in (0, 1) and {LABEL} <> correct::int" if labelled else "false"
+        condition = f"{LABEL} in (0, 1) and {LABEL} <> correct::int" if self.labelled else "false"
         database.execute(UNLIKE_LABEL.format(condition=condition))
 
     @cached_property
@@ -100,21 +102,46 @@ class GroupIndex:
         self._database.execute(ANSWERED.format(marker=marker.replace("'", "''")))
         return self
 
+    @cached_property
+    def with_votes(self) -> str:
+        """The table of all groups with ``agreeing`` and ``tied``."""
+        self._database.execute(VOTED_GROUPS.format(voted=VOTED.format(shown="shown")))
+        return "voted_groups"
+
     def page(self, wanted: GroupFilter) -> Page:
         """Return the page of the groups that a filter asks for."""
-        where, values = self._where(wanted)
+        table, where, values = self._asked(wanted)
         first = (wanted.page - 1) * GROUPS_A_PAGE
-        query = f"select groups.*, problem from groups join problems using (problem_id) {where} order by {ORDERS[wanted.sort]}"
-        groups = self.records(f"{query} limit {GROUPS_A_PAGE} offset {first}", values)
-        counted = f"select count(*) as of, (select count(*) from groups {where}) as found from groups"
+        query = f"select * from {table} {where} order by {ORDERS[wanted.sort]} limit {GROUPS_A_PAGE} offset {first}"
+        groups = self._with_votes_and_problems(self.records(query, values))
+        counted = f"select count(*) as of, (select count(*) from {table} {where}) as found from groups"
         return Page(groups, **self.records(counted, values)[0])
+
+    def group(self, group_id: str) -> Row | None:
+        """Return a group by its id, None where the evaluation has no such group."""
+        found = self._with_votes_and_problems(self.records("select * from groups where group_id = ?", [group_id]))
+        return found[0] if found else None
+
+    def _with_votes_and_problems(self, groups: Sequence[Row]) -> list[Row]:
+        """Return groups with ``agreeing``, ``tied`` and their ``problem``."""
+        shown = [(row["group_id"], name) for row in groups for name in row["candidate_ids"]]
+        columns = [list(column) for column in zip(*shown, strict=True)] or [[], []]
+        of_page = "(select unnest(?::varchar[]) as group_id, unnest(?::varchar[]) as candidate_id)"
+        votes = {row["group_id"]: row for row in self.records(VOTED.format(shown=of_page), columns)}
+        of = [row["problem_id"] for row in groups]
+        read = "select problem_id, problem from problems where problem_id in (select unnest(?::varchar[]))"
+        problems = {row["problem_id"]: row["problem"] for row in self.records(read, [of])}
+        none = {"agreeing": 0, "tied": False}
+        return [
+            {**row, **none, **votes.get(row["group_id"], {}), "problem": problems[row["problem_id"]]} for row in groups
+        ]
 
     def neighbours(self, wanted: GroupFilter, group_id: str) -> tuple[str | None, str | None]:
         """Return the groups before and after one in the order of a filter, None where there is none."""
-        where, values = self._where(wanted)
+        table, where, values = self._asked(wanted)
         order = ORDERS[wanted.sort]
         around = "lag(group_id) over ordered as before, lead(group_id) over ordered as after"
-        query = f"select group_id, {around} from groups {where} window ordered as (order by {order})"
+        query = f"select group_id, {around} from {table} {where} window ordered as (order by {order})"
         found = self.records(f"select before, after from ({query}) where group_id = ?", [*values, group_id])
         return (found[0]["before"], found[0]["after"]) if found else (None, None)
 
@@ -127,10 +154,10 @@ class GroupIndex:
         found = {row["outcome"]: row["groups"] for row in counted}
         return {name: found.get(name, 0) for name in OUTCOMES}
 
-    @property
-    def unlike_label(self) -> int:
-        """How many groups have a candidate that someone labelled otherwise."""
-        return self.records("select count(*) as groups from unlike_label")[0]["groups"]
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether candidates came with labels."""
+        return bool(self.records("select 1 as one from (describe graded) where column_name = ?", [LABEL]))
 
     @property
     def verdicts(self) -> list[str]:
@@ -142,11 +169,13 @@ class GroupIndex:
         """Return the rows of a query over the tables of the index."""
         return records(self._database, query, values)
 
-    def _where(self, wanted: GroupFilter) -> tuple[str, list[Any]]:
+    def _asked(self, wanted: GroupFilter) -> tuple[str, str, list[Any]]:
+        """Return the table that a filter is about, its condition, and what stands for the question marks."""
         if wanted.needs_texts:
             _ = self.texts
         conditions, values = wanted.conditions
-        return (f"where {' and '.join(conditions)}" if conditions else ""), values
+        where = f"where {' and '.join(conditions)}" if conditions else ""
+        return self.with_votes if wanted.needs_votes else "groups", where, values
 
     def _shards(self, asset: str) -> list[Path]:
         key = self.run.key.artifact(asset)

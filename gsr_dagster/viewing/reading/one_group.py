@@ -50,10 +50,9 @@ class OneGroup:
 
 def one_group(index: GroupIndex, group_id: str) -> OneGroup | None:
     """Return a group by its id, None where the evaluation has no such group."""
-    found = index.records("select * from groups where group_id = ?", [group_id])
-    if not found:
+    row, run = index.group(group_id), index.run
+    if row is None:
         return None
-    (row,), run = found, index.run
     (problem,) = index.records("select * from problems where problem_id = ?", [row["problem_id"]])
     shown = row["candidate_ids"]
     by_id = {candidate["candidate_id"]: candidate for candidate in index.texts.records(CANDIDATES, [shown, shown])}
@@ -84,6 +83,27 @@ def other_aggregations(index: GroupIndex, group_id: str) -> list[Row]:
         return []
     columns = ("aggregation", "group_id", "correct", "answer", "chosen", "tokens")
     return [row for row in run.store.rows(key, *columns) if row["group_id"] == group_id]
+
+
+def wrote(index: GroupIndex, group: OneGroup, name: str) -> list[Written] | None:
+    """Return what another aggregation wrote to a group, or to its problem where it is shown no candidates, by round.
+
+    It is empty where the aggregation has groups of its own; None where nothing of that name wrote texts.
+    """
+    run = index.run
+    key, aggregation = run.key.artifact(f"aggregation/{name}"), run.experiment.aggregations_of(run.key.lane).get(name)
+    if aggregation is None or not aggregation.draws or run.store.manifest(key) is None:
+        return None
+    shards = [str(path) for path in run.store.local_shards(key)]
+    asked = ["problem_id = ?", "(prompt_id = ? or starts_with(prompt_id, ? || '/'))"][not aggregation.direct]
+    values = [group.problem["problem_id"]] if aggregation.direct else [group.row["group_id"]] * 2
+    query = f"select * from read_parquet(?) where {asked} order by prompt_id, sample_index"
+    refiner = run.experiment.models[aggregation.refiner] if aggregation.refiner else run.model
+    shown = [] if aggregation.direct else [summary or "" for summary in group.summaries]
+    return [
+        written(f"{row['prompt_id']}/{row['sample_index']}", row, refiner.thinking_end, shown)
+        for row in index.records(query, [shards, *values])
+    ]
 
 
 def prompt_of(index: GroupIndex, group: OneGroup) -> SentPrompt | str:

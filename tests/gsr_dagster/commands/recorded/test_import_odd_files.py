@@ -8,14 +8,11 @@ import pyarrow.parquet
 import pytest
 import yaml
 from click.testing import CliRunner
+from starlette.testclient import TestClient
 
-from assets.evaluation.evaluation_run import EvaluationRun
 from gsr_dagster.commands.main import main
-from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.loading import load_experiment
-from gsr_dagster.operations.home import artifact_store
-from gsr_dagster.viewing.reading.group_filter import GroupFilter
-from gsr_dagster.viewing.reading.group_index import GroupIndex
+from gsr_dagster.viewing.app import viewer
 
 MODEL = ("--model", "a-1b")
 
@@ -81,9 +78,10 @@ def test_labels_and_scores_that_came_with_nested_lists_go_through_the_whole_lane
     )  # fmt: skip
     assert "2" in labels
     loaded = load_experiment(folder / "experiment.yaml")
-    index = GroupIndex(EvaluationRun(loaded, artifact_store(loaded), EvaluationKey("base", "recorded", "a-1b")))
-    found = index.page(GroupFilter(unlike_label=True))
-    assert sorted(group["problem_id"] for group in found.groups) == ["recorded/1 + 1?", "recorded/2 + 1?"]
+    browser = TestClient(viewer([loaded]), "http://localhost")
+    assert "2 of 3 groups" in browser.get("/to/groups/recorded/a-1b?unlike_label=true").text
+    group = browser.get("/to/group/recorded/a-1b", params={"id": "a-1b/recorded/1 + 1?/g0"}).text
+    assert group.count("came with the label wrong") == 2
     (page,) = home.rglob("report.html")
     assert "Labels that came with the samples" in page.read_text()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary, graded
+from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary, graded, means_of
 from gsr_dagster.method.scoring.scores import Graded, GroupScore, score_group
 from gsr_dagster.method.voting import majority_vote
 from resources.store.manifests import canonical_json
@@ -80,6 +80,15 @@ def test_any_part_of_the_groups_may_be_refined_and_the_document_is_read_back(cla
         assert summary.maj_at_k == pytest.approx(mean([group.vote for group in some]))
     else:
         assert summary.self_ref_at_k is summary.refinement_gap is summary.parts is summary.equal_cost is None
+
+
+@given(POOLS, st.integers(1, 4), st.booleans(), st.booleans())
+def test_the_means_alone_are_the_estimates_of_the_intervals(classes, k, refined, right):
+    pool = pool_of(classes, k)
+    groups = scored(pool, right) if refined else []
+    means, summary = means_of(pool, groups), gap_summary(pool, groups, 0)
+    for score in ("problems", "groups", "maj_at_k", "self_ref_at_k", "refinement_gap"):
+        assert getattr(means, score) == pytest.approx(getattr(summary, score)), score
 
 
 def test_a_problem_with_fewer_than_k_samples_has_no_group_and_stays_in_smaller_ks():

@@ -4,15 +4,27 @@ import pytest
 from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean, paired_difference
 
 
-def test_the_interval_agrees_with_drawing_problems_one_by_one():
+@pytest.mark.parametrize("size", [5, 40, 1100])  # few kinds of problems, few problems, and many of both
+def test_the_interval_agrees_with_drawing_problems_one_by_one(size):
     rng = np.random.default_rng(3)
-    problems = [f"p{i}" for i in range(40) for _ in range(3)]
+    problems = [f"p{i}" for i in range(size) for _ in range(3)]
     values = list(rng.normal(0.1, 1, len(problems)))
-    per_problem = np.array(values).reshape(40, 3)
-    draws = [per_problem[rng.integers(0, 40, 40)].mean() for _ in range(4000)]
+    per_problem = np.array(values).reshape(size, 3)
+    draws = [per_problem[rng.integers(0, size, size)].mean() for _ in range(4000)]
     interval = bootstrap_mean(problems, values, seed=0)
-    assert interval.low == pytest.approx(np.percentile(draws, 2.5), abs=0.02)
-    assert interval.high == pytest.approx(np.percentile(draws, 97.5), abs=0.02)
+    within = 0.13 / np.sqrt(size)
+    assert interval.low == pytest.approx(np.percentile(draws, 2.5), abs=within)
+    assert interval.high == pytest.approx(np.percentile(draws, 97.5), abs=within)
+
+
+def test_problems_of_several_sizes_are_drawn_with_all_their_values():
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(1, 5, 30)
+    values = [list(rng.normal(0.1, 1, size)) for size in sizes]
+    problems = [f"p{i}" for i, of_problem in enumerate(values) for _ in of_problem]
+    draws = [np.mean(np.concatenate([values[i] for i in rng.integers(0, 30, 30)])) for _ in range(4000)]
+    interval = bootstrap_mean(problems, [value for of_problem in values for value in of_problem], seed=0)
+    assert [interval.low, interval.high] == pytest.approx(list(np.percentile(draws, [2.5, 97.5])), abs=0.03)
 
 
 def test_the_standard_error_is_that_of_means_of_problems_where_problems_are_of_one_size():

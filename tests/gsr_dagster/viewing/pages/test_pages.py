@@ -123,6 +123,7 @@ def test_a_verdict_can_be_doubted_and_the_doubt_taken_back(browser, school):
     assert answer.status_code == 200  # the group again
     assert "Doubted: it is 14, &#39;really&#39;" in answer.text
     assert "1 verdict is doubted" in browser.get("/school").text
+    assert "1 verdict is doubted" in browser.get("/school/report").text
     (line,) = browser.get("/school/doubts").text.splitlines()
     graded = {row["candidate_id"]: row for row in school.store.read(school_key("graded_candidates"))}
     row = graded["llama-tiny/sums/3-11/0"]

@@ -95,6 +95,14 @@ def test_groups_are_sorted_as_python_sorts_them(index, rows, sort, key):
     assert ids(index, sort=sort) == [row["group_id"] for row in sorted(rows, key=key)]
 
 
+def test_a_page_has_the_votes_and_the_problem_of_each_group(index, rows):
+    shown = {group["group_id"]: group for group in index.page(GroupFilter()).groups}
+    for row in rows:
+        group = shown[row["group_id"]]
+        assert (group["agreeing"], group["tied"]) == (row["agreeing"], row["tied"])
+        assert group["problem"] == row["texts"][0]
+
+
 def test_the_neighbours_of_a_group_are_those_of_the_filter(index):
     wanted = GroupFilter(outcome="both right", sort="most agreement")
     listed = [group["group_id"] for group in index.page(wanted).groups]
