@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.evaluation.fingerprints import GapReports
-from assets.grading import graded_rows, references, scorable, unscored_problems
+from assets.grading import graded_rows, references, scorable, scored, unscored_problems
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import overlapping_problems
 from assets.refusals import refuse_incomplete
@@ -17,6 +17,7 @@ from gsr_dagster.experiment.keys import EvaluationKey, LaneName
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rejection_sampling import cut_off
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.agreement import compare_labels
 from gsr_dagster.method.scoring.diagnostics import Refinement, refiner_diagnostics
 from gsr_dagster.method.scoring.gap_summary import gap_summary, graded
 from gsr_dagster.method.scoring.intervals import Interval
@@ -56,7 +57,8 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
     overlapping = overlapping_problems(run.store, run.key.benchmark) if run.key.is_student else set()
     scores = gap_summary(pool, groups, len(unscored_problems(candidates)), overlapping)
     diagnostics = gap_diagnostics(pool, grader, problems, candidates, refined)
-    summary = dataclasses.replace(scores, diagnostics=diagnostics)
+    labels = compare_labels(scored([*candidates, *refined]), run.experiment.seed)
+    summary = dataclasses.replace(scores, diagnostics=diagnostics, labels=labels)
     shown = {}
     if summary.refined:
         figure = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})

@@ -14,6 +14,7 @@ from gsr_dagster.commands.tables import (
     controls_table,
     crossed_table,
     judged_score_table,
+    label_table,
     pool_table,
     population_table,
     score_table,
@@ -53,6 +54,8 @@ def print_report(experiment: Experiment) -> None:
     if needs_words(gaps):
         console.print(pool_table(experiment, gaps))
         console.print("\n" + "\n".join(named_notes(gaps)), markup=False, highlight=False, soft_wrap=True)
+    if any(gap.labels for gap in gaps):
+        console.print(label_table(gaps))
     if experiment.aggregations:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)

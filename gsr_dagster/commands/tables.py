@@ -131,6 +131,20 @@ def agreement_table(rows: Sequence[ReportedJudgements]) -> Table:
     return table
 
 
+def label_table(rows: Sequence[ReportedGap]) -> Table:
+    """Return how far our verdicts and the labels that came with recorded samples agree, of those that have any."""
+    title = "samples right by the label they came with only, by ours only, alike in percent"
+    table = new_table(title, "benchmark", "model")
+    for label in ("label only", "ours only", "alike"):
+        table.add_column(label, justify="right", no_wrap=True)
+    for row in rows:
+        if labels := row.labels:
+            both = labels.agreement
+            counts = (f"{both.only_judge_correct:,}", f"{both.only_grader_correct:,}") if both else (NOTHING, NOTHING)
+            table.add_row(row.benchmark, row.subject, *counts, agreement_text(both) if both else NOTHING)
+    return table
+
+
 def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -> Iterator[Table]:
     """Yield the differences of each student to its base, paired over problems."""
     for name, student in experiment.students.items():

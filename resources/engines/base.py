@@ -45,7 +45,8 @@ class Sample:
     that the token limit cut it off; a server may say others. The text of a model that
     thinks first is its thinking, its end marker and its answer, whatever the server sends apart.
     ``confidences`` are of its tokens where the settings ask for ``logprobs``: minus the mean
-    log-probability, in nats, of so many of the likeliest in each place.
+    log-probability, in nats, of so many of the likeliest in each place. ``recorded_label`` is
+    what someone else made of a recorded sample, 1 for right and 0 for wrong.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class Sample:
     prompt_tokens: int
     generated_tokens: int
     confidences: tuple[float, ...] | None = None
+    recorded_label: float | None = None
 
 
 def chat_sha256(messages: list[Message]) -> str:

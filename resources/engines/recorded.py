@@ -59,8 +59,8 @@ class RecordedEngine:
                     chats.append({row[name] for name in ("prompt_sha256", "student_chat") if row.get(name)})
                     sure = row.get("confidences") if settings.logprobs else None
                     confidences = None if sure is None else tuple(in_nats(sure))
-                    drawn = _drawn(row, asked)
-                    found.append(Sample(request.id, row["sample_index"], seed, **drawn, confidences=confidences))
+                    drawn = {**_drawn(row, asked), "confidences": confidences, "recorded_label": row.get("label")}
+                    found.append(Sample(request.id, row["sample_index"], seed, **drawn))
             self._refuse_another_chat(prompt_id, chats, asked)
             if found:
                 yield found

@@ -70,8 +70,8 @@ def complete_samples(
     A row is ``{id_column}`` (PROMPT-ID/INDEX), the prompt's columns, ``sample_index``,
     ``seed``, ``prompt_sha256``, ``text``, ``finish_reason``, ``prompt_tokens``,
     ``generated_tokens`` and ``drawn_with`` (see ``drawn_with``); and ``confidences``, in thousandths
-    of a nat, where the settings ask for ``logprobs``. The engine is loaded only
-    where a sample is missing, or was not asked for and may be now.
+    of a nat, where the settings ask for ``logprobs``, and ``recorded_label`` where a recorded
+    sample has one. The engine is loaded only where a sample is missing, or was not asked for and may be now.
     """
     load = cache(load_engine)
     by_id = {prompt.id: prompt for prompt in prompts}
@@ -269,4 +269,5 @@ def _row(prompt: Prompt, sample: Sample, id_column: str) -> Row:
         "prompt_tokens": sample.prompt_tokens,
         "generated_tokens": sample.generated_tokens,
         **({} if sample.confidences is None else {"confidences": thousandths(sample.confidences)}),
+        **({} if sample.recorded_label is None else {"recorded_label": sample.recorded_label}),
     }

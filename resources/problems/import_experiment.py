@@ -5,6 +5,7 @@ file. Of several, a model's samples lie in a folder of its own, and `benchmarks/
 problems of each benchmark.
 """
 
+import io
 import json
 import re
 import shlex
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import yaml
 
 from gsr_dagster.experiment.line_numbers import on_one_line
@@ -24,6 +27,9 @@ from resources.store.files import write_atomically
 
 ONE_BENCHMARK = "recorded"
 USUAL_K = 4
+SCORES = "scores.parquet"
+# What the experiment file calls best-of-k by the scores that came with the samples.
+BEST_BY_SCORE = "best_by_score"
 HEADER = """\
 # Written by gsr import: recorded samples of {models}, run by `gsr -e {file} run`.
 # The rollout settings below only name what was recorded: set them to what it was.
@@ -34,7 +40,8 @@ HEADER = """\
 class ImportedExperiment:
     """What was written: counts over all models, and what was left out, by the reason.
 
-    ``confident`` candidates have the confidences of their tokens, of so many of the likeliest in each place (``logprobs``).
+    ``confident`` candidates have the confidences of their tokens, of so many of the likeliest in each place (``logprobs``),
+    and ``with_score`` a score of someone else.
     """
 
     problems: int = 0
@@ -44,14 +51,18 @@ class ImportedExperiment:
     tokens_are_words: bool = False
     confident: int = 0
     logprobs: int | None = None
+    with_score: int = 0
 
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What the experiment file says beside the samples; ``most`` samples a problem, None for all."""
+    """What the experiment file says beside the samples: the domain of each benchmark, by its name in the files.
+
+    ``most`` samples a problem are kept, all for None.
+    """
 
     k: int
-    domain: str = "math"
+    domains: Mapping[str, str]
     most: int | None = None
     thinking_end: str | None = None
 
@@ -84,6 +95,7 @@ def write_experiment(
     """Write the folder. Raises ImportFileError, and ExperimentError where a model's key is no FAMILY-SCALE."""
     path = folder / "experiment.yaml"
     path.unlink(missing_ok=True)  # without it, what an earlier import left half-way is not taken for an experiment
+    (folder / SCORES).unlink(missing_ok=True)
     benchmarks = _benchmark_keys([sample.benchmark for sample in samples])
     alone = len(models) == 1
     written = ImportedExperiment()
@@ -101,6 +113,7 @@ def write_experiment(
         written.left_out.update(made.left_out)
         written.tokens_are_words |= made.tokens_are_words
         written.confident += made.confident
+        written.with_score += made.with_score
         sizes[name] = Counter(r["problem_id"] for r in read_samples(folders[name]) if r["prompt_id"] == r["problem_id"])
     shared = [p for p in next(iter(sizes.values())) if all(p in of_model for of_model in sizes.values())]
     lacking = len(set().union(*sizes.values())) - len(shared)
@@ -121,13 +134,18 @@ def write_experiment(
             write_atomically(folder / source, ("\n".join(lines) + "\n").encode())
         most = max(of_model[p.problem_id] for of_model in sizes.values() for p in problems)
         fewest.append(most)
-        sections[benchmarks[name]] = {"source": f"file:{source}", "samples": most, "domain": settings.domain}
+        sections[benchmarks[name]] = {"source": f"file:{source}", "samples": most, "domain": settings.domains[name]}
     families: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, model in models.items():
         engine = {"kind": "recorded", "path": "." if alone else folders[name].name}
         thinking = {"thinking_end": settings.thinking_end} if settings.thinking_end else {}
         size = {} if model.parameters is None else {"parameters": model.parameters}
         families[model.family][model.scale] = {**size, **thinking, "engine": engine}
+    scores = {}
+    if written.with_score and written.with_score == written.samples:
+        keys = {p.problem_id: benchmarks[name] for name, problems in by_benchmark.items() for p in problems}
+        _write_scores(folder / SCORES, {models[name].key: path for name, path in folders.items()}, keys)
+        scores = {"aggregations": {BEST_BY_SCORE: {"kind": "recorded_scores", "path": SCORES}}}
     rollout = {"temperature": 1.0, "max_new_tokens": 4096}
     sure = {"logprobs": written.logprobs} if written.confident and written.confident == written.samples else {}
     document = {
@@ -136,6 +154,7 @@ def write_experiment(
         "families": dict(families),
         "benchmarks": sections,
         "evaluation": {"direct": {**rollout, **sure}, "refinement": dict(rollout), "candidate_tokens": 6144},
+        **scores,
     }
     header = HEADER.format(
         models=", ".join(model.key for model in models.values()), file=on_one_line(shlex.quote(str(path)))
@@ -143,6 +162,22 @@ def write_experiment(
     write_atomically(path, (header + yaml.safe_dump(document, sort_keys=False)).encode())
     load_experiment(path)
     return written
+
+
+def _write_scores(path: Path, folders: Mapping[str, Path], benchmarks: Mapping[str, str]) -> None:
+    """Write the score of every candidate, as the aggregation recorded_scores reads it, of the problems that have a benchmark."""
+    rows = [
+        {
+            "candidate_id": f"{model}/{benchmarks[row['problem_id']]}/{row['prompt_id']}/{row['sample_index']}",
+            "score": row["score"],
+        }
+        for model, folder in folders.items()
+        for row in read_samples(folder)
+        if row["prompt_id"] == row["problem_id"] and row["problem_id"] in benchmarks
+    ]
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def _of_one_measure(samples: Sequence[Recorded], written: ImportedExperiment) -> list[Recorded]:

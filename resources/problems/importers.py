@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_dagster.method.rows import Row
+from resources.problems.belonging import names_in
 from resources.problems.forms import inspect_logs, lighteval, lm_eval, nemo_skills, openai_batch, rows
 from resources.problems.forms.fields import FIELDS, Reading, answer, plain, task_of, text
 from resources.problems.recorded_samples import ImportFileError, Recorded
@@ -42,10 +43,12 @@ def read_recorded(path: Path, form: str, fields: Mapping[str, str] | Reading) ->
         for row in ROWS[form](path, reading) if form in ROWS else read_rows(path):
             number += 1
             columns = column_hashes(row)
+            names = names_in(row) if form == "rows" else ()
+            reading.columns.update(row.keys())
             with_task = {"task": task, **row}
             for place, sample in enumerate(FORMS[form](with_task, reading)):
                 benchmark, model = reading.belongs(with_task)
-                yield replace(sample, benchmark=benchmark, model=model, row=(*columns, ("", str(place))))
+                yield replace(sample, benchmark=benchmark, model=model, names=names, row=(*columns, ("", str(place))))
     except RowFileError as error:
         raise ImportFileError(str(error)) from None
     except ImportFileError:
@@ -62,7 +65,22 @@ def read_files(paths: Sequence[Path], form: str, reading: Reading) -> list[Sampl
     if lacking := [field for field in reading.fields if field not in reading.found]:
         named = ", ".join(f"{field}={reading.fields[field]}" for field in lacking)
         raise ImportFileError(f"--field {named}: no row has it, or files of {form!r} are not read by it")
-    return files
+    return _verdicts_among_scores(files, reading)
+
+
+def _verdicts_among_scores(files: list[SampleFile], reading: Reading) -> list[SampleFile]:
+    """Return the files with scores that nobody named, and that are 0 or 1 alone, as the labels that they are."""
+    samples = [sample for file in files for sample in file.samples]
+    scores = [sample.score for sample in samples if sample.score is not None]
+    if "score" in reading.fields or not scores or not set(scores) <= {0.0, 1.0}:
+        return files
+    if any(sample.label is not None for sample in samples):
+        reading.notes["scores are 0 or 1 alone, and labels are there: the scores were not read"] += len(scores)
+        return [SampleFile(file.path, [replace(one, score=None) for one in file.samples]) for file in files]
+    reading.notes["scores are 0 or 1 alone: they were read as labels"] += len(scores)
+    return [
+        SampleFile(file.path, [replace(one, label=one.score, score=None) for one in file.samples]) for file in files
+    ]
 
 
 def read_problems(path: Path) -> dict[str, tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 A folder holds `problems.jsonl` (id, problem, answer), which a benchmark can name as its
 source, and `samples.parquet` (problem_id, prompt_id, sample_index, text, finish_reason,
-prompt_tokens, generated_tokens, label, and confidences where they were recorded). The prompt of a candidate is its problem's id, that of
-a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
+prompt_tokens, generated_tokens, label, and score and confidences where they were recorded). The prompt of a
+candidate is its problem's id, that of a refinement PROBLEM/gNUMBER: group g holds the candidates g*k .. g*k+k-1.
 """
 
 import io
@@ -52,9 +52,10 @@ class TokenConfidences:
 class Recorded:
     """One recorded sample; with ``candidates``, the texts it was shown, it is a refinement.
 
-    ``label`` is what someone else made of it, 1 for right and 0 for wrong; ``benchmark`` and
-    ``model`` are "" where a file has one of each; ``row`` is a hash of each column of its row.
-    ``confidences`` are of its tokens, None where nobody recorded them.
+    ``label`` is what someone else made of it, 1 for right and 0 for wrong, ``score`` how good they found it;
+    ``benchmark`` and ``model`` are "" where a file has one of each, and ``names`` what columns hold that may
+    name them; ``row`` is a hash of each column of its row. ``confidences`` are of its tokens, None where nobody
+    recorded them.
     """
 
     problem_id: str
@@ -65,8 +66,10 @@ class Recorded:
     generated_tokens: int | None = None
     finish_reason: str = "stop"
     label: float | None = None
+    score: float | None = None
     benchmark: str = ""
     model: str = ""
+    names: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
     confidences: TokenConfidences | None = field(default=None, hash=False)
     row: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
@@ -75,7 +78,7 @@ class Recorded:
 class Imported:
     """What was written: counts, and what was left out, by the reason. ``most`` samples has the problem with the most.
 
-    ``confident`` are the candidates whose tokens have their confidences.
+    ``confident`` are the candidates whose tokens have their confidences, ``with_score`` those that somebody scored.
     """
 
     problems: int
@@ -85,6 +88,7 @@ class Imported:
     left_out: dict[str, int]
     tokens_are_words: bool
     confident: int = 0
+    with_score: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,9 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             rows.append({**named, "prompt_id": f"{problem_id}/g{number}", "sample_index": 0, **_sample(sample)})
             left_out[NOT_OF_CANDIDATES] += sample.confidences is not None
     likeliest = _with_confidences(rows, samples)
+    if all(row["score"] is None for row in rows):
+        for row in rows:
+            del row["score"]
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not sizes:
         raise ImportFileError(f"no sample is left of {len(samples)}: {left_out or 'the files are empty'}")
@@ -162,6 +169,7 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
         left_out=left_out,
         tokens_are_words=any(sample.generated_tokens is None and not sample.confidences for sample in samples),
         confident=sum(row.get("confidences") is not None for row in rows),
+        with_score=sum(row.get("score") is not None for row in rows if row["prompt_id"] == row["problem_id"]),
     )
 
 
@@ -244,6 +252,7 @@ def _sample(sample: Recorded) -> Row:
         "prompt_tokens": 0,
         "generated_tokens": tokens,
         "label": sample.label,
+        "score": sample.score,
     }
 
 

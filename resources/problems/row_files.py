@@ -1,8 +1,11 @@
 """Rows of files that others wrote: JSON lines, a JSON list, CSV with a header, .gz of each, or Parquet.
 
+A JSON list may be all that an object holds, as in {"data": [...]}. The values of CSV may also be separated by
+semicolons, tabs or bars.
+
 Nothing in a file is run, and none fills the memory by being small: a line is bounded, and
-so is what a compressed file may become. Texts come as they are, but for lone surrogates.
-In CSV every value is a text.
+so is what a compressed file may become. Texts come as they are, but for lone surrogates,
+and numbers with the digits that they are written with. In CSV every value is a text.
 """
 
 import csv
@@ -12,10 +15,12 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from gsr_dagster.experiment.errors import UserError
+from gsr_dagster.experiment.problems.golds import WrittenNumber
 from gsr_dagster.method.rows import Row
 from resources.texts import storable
 
@@ -25,11 +30,26 @@ ALWAYS_ALLOWED = 256 << 20
 ROWS_AT_ONCE = 1000
 CHARACTERS_AT_ONCE = 1 << 20
 CHARACTERS_BEFORE_A_LIST = 4096
+# As many digits as every float keeps.
+DIGITS_OF_A_FLOAT = 15
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-LIST_BEGINS = re.compile(r"\s*\[\s*")
 NEXT_ITEM = re.compile(r"\s*,\s*")
-LIST_ENDS = re.compile(r"\s*\]\s*")
-EMPTY_LIST = re.compile(r"\s*\[\s*\]\s*")
+
+
+class JsonList(NamedTuple):
+    """How a list begins and ends, and how one without items looks."""
+
+    begins: re.Pattern[str]
+    ends: re.Pattern[str]
+    empty: re.Pattern[str]
+
+
+LIST = JsonList(re.compile(r"\s*\[\s*"), re.compile(r"\s*\]\s*"), re.compile(r"\s*\[\s*\]\s*"))
+KEY = r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:'
+IN_AN_OBJECT = JsonList(
+    re.compile(rf"{KEY}\s*\[\s*"), re.compile(r"\s*\]\s*\}\s*"), re.compile(rf"{KEY}\s*\[\s*\]\s*\}}\s*")
+)
 
 
 class RowFileError(UserError, ValueError):
@@ -92,8 +112,8 @@ def _text(path: Path) -> Iterator[Row]:
         if packed
         else path.open(encoding="utf-8-sig", newline="") as file
     ):
-        if kind == ".csv":
-            yield from _csv(path, _lines(path, file))
+        if kind in (".csv", ".tsv"):
+            yield from _csv(path, _lines(path, file), "\t" if kind == ".tsv" else ",")
         else:
             yield from _json(path, file)
 
@@ -110,9 +130,10 @@ def _lines(path: Path, file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _csv(path: Path, lines: Iterator[str]) -> Iterator[Row]:
+def _csv(path: Path, lines: Iterator[str], usual: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_LINE)
-    reader = csv.reader(lines, strict=True)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), strict=True, delimiter=_separator(path, first, usual))
     try:
         names = next(reader, [])
         if repeated := {name for name in names if names.count(name) > 1}:
@@ -129,26 +150,73 @@ def _csv(path: Path, lines: Iterator[str]) -> Iterator[Row]:
         raise RowFileError(f"{path} is not CSV: line {reader.line_num}: {error}") from None
 
 
+def _separator(path: Path, header: str, usual: str) -> str:
+    """Return what separates the values: the usual, unless the header has one name by it and several by one other sign."""
+    try:
+        names = {sign: len(next(csv.reader([header], strict=True, delimiter=sign), [])) for sign in SEPARATORS}
+    except csv.Error:  # a name in quotes that goes on in the next line, or no CSV
+        return usual
+    others = [sign for sign, count in names.items() if count > 1]
+    if names[usual] > 1 or not others:
+        return usual
+    if len(others) > 1:
+        raise RowFileError(
+            f"{path}: the values could be separated by {' or by '.join(SEPARATORS[sign] for sign in others)}: save it as "
+            "CSV with commas"
+        )
+    return others[0]
+
+
 def _json(path: Path, file: TextIO) -> Iterator[Row]:
-    is_list = file.read(CHARACTERS_BEFORE_A_LIST).lstrip().startswith("[")
+    begin = file.read(CHARACTERS_BEFORE_A_LIST)
     file.seek(0)
-    if is_list:
-        yield from _items(path, file)
+    if begin.lstrip().startswith("["):
+        yield from _items(path, file, LIST)
         return
+    rows = _json_lines(path, file)
+    try:
+        first = next(rows, None)
+    except RowFileError:
+        if IN_AN_OBJECT.begins.match(begin) is None:
+            raise
+        file.seek(0)
+        yield from _items(path, file, IN_AN_OBJECT)
+        return
+    second = next(rows, None)
+    if first and second is None and (items := _held_list(first)) is not None:
+        yield from items
+    else:
+        yield from (row for row in (first, second) if row is not None)
+        yield from rows
+
+
+def _json_lines(path: Path, file: TextIO) -> Iterator[Row]:
     for number, line in enumerate(_lines(path, file), start=1):
         if line.strip():
             try:
-                value = json.loads(line)
+                value = json.loads(line, parse_float=_number)
             except (ValueError, RecursionError) as error:
                 raise RowFileError(f"{path} is not JSON lines: line {number}: {error}") from None
             yield _object(path, f"line {number}", value, line)
 
 
-def _items(path: Path, file: TextIO) -> Iterator[Row]:
+def _held_list(row: Row) -> list[Row] | None:
+    """Return the list of objects that is all a file's one object holds, else None."""
+    (value,) = row.values() if len(row) == 1 else (None,)
+    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
+
+
+def _number(written: str) -> float:
+    """Return a number of JSON, with its digits where they are more than a float keeps."""
+    value = float(written)
+    return value if len(written) <= DIGITS_OF_A_FLOAT or repr(value) == written else WrittenNumber(value, written)
+
+
+def _items(path: Path, file: TextIO, form: JsonList) -> Iterator[Row]:
     """Yield the objects of a JSON list, on however many lines it stands; few of them are in memory at a time."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_float=_number)
     text, wanted, total, number = "", 0, 0, 0
-    between = LIST_BEGINS
+    between = form.begins
     chunk = " "
     while chunk:
         chunk = file.read(CHARACTERS_AT_ONCE)
@@ -170,7 +238,7 @@ def _items(path: Path, file: TextIO) -> Iterator[Row]:
         wanted = 2 * len(text)  # of an item that is not whole yet
         if len(text) > LONGEST_LINE:
             raise RowFileError(f"{path}, item {number + 1}: more than {LONGEST_LINE:,} characters, or no JSON")
-    if not (LIST_ENDS if number else EMPTY_LIST).fullmatch(text):
+    if not (form.ends if number else form.empty).fullmatch(text):
         raise RowFileError(f"{path} is not a JSON list: item {number + 1}: {text.strip()[:40]!r}")
 
 

@@ -2,10 +2,10 @@
 
 from math import floor, log10
 
+from gsr_dagster.method.scoring.agreement import Agreement
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.gap_summary import Scores
 from gsr_dagster.method.scoring.intervals import Interval
-from gsr_dagster.method.scoring.judged_scores import Agreement
 
 NOTHING = "–"
 # Money is of so many answers: that of one has too many zeros.

@@ -89,6 +89,11 @@ class Report:
         """The rows that have a gap: of recorded samples that nobody refined there is none."""
         return [row for row in self.gaps if row.refined]
 
+    @property
+    def labelled(self) -> list[ReportedGap]:
+        """The rows of recorded samples that came with labels."""
+        return [row for row in self.gaps if row.labels]
+
     def refined_on(self, benchmark: str) -> list[ReportedGap]:
         return [row for row in self.refined if row.benchmark == benchmark]
 

@@ -79,6 +79,7 @@ DRAWN = {
     "generated_tokens": WHOLE,
     "drawn_with": TEXT,
     "confidences": pa.list_(pa.uint16()),
+    "recorded_label": NUMBER,
 }
 TAUGHT = {"problem_id": TEXT, "messages": TEXT, "student_prompt_tokens": WHOLE}
 SHOWN = {"problem_id": TEXT, "candidate_ids": TEXTS}
@@ -103,6 +104,7 @@ COLUMNS: dict[str, Columns] = {
         "finish_reason": TEXT,
         "prompt_tokens": WHOLE,
         "generated_tokens": WHOLE,
+        "recorded_label": NUMBER,
         "summary": TEXT,
         "answer": TEXT,
         "verdict": TEXT,

@@ -41,7 +41,6 @@ NAMES = {
         "idx",
     ),
 }
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 LONGEST_EXAMPLE = 40
 
 
@@ -73,8 +72,6 @@ def columns(rows: Sequence[Row], given: Mapping[str, str]) -> Columns:
     there = list(dict.fromkeys(name for row in rows for name in row))
     if not rows:
         raise ColumnsError("the file has no rows: a problem a row is wanted, with an answer")
-    if len(there) == 1 and (found := [word for sign, word in SEPARATORS.items() if sign in there[0]]):
-        raise ColumnsError(f"the values are separated by {found[0]}: save the file as CSV with commas")
     for field, name in given.items():
         if name not in there:
             raise ColumnsError(

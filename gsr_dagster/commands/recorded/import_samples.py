@@ -1,8 +1,6 @@
 """`gsr import`: recorded samples become an experiment without a model, and are scored at once."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -10,56 +8,33 @@ from typing import get_args
 import click
 from rich.table import Table
 
-from assets.evaluation.gap_reports import score_groups
-from assets.grading import graded_rows, scorable, scored, unscored_problems
+from assets.grading import unscored_problems
 from gsr_dagster.commands.options import console
+from gsr_dagster.commands.recorded.import_notes import (
+    of_columns,
+    of_confidences,
+    of_labels,
+    of_other_sizes,
+    of_scores,
+    of_thinking,
+    of_unknown_sizes,
+)
+from gsr_dagster.commands.recorded.judged_import import JudgedImport, judged_imports, score_import
 from gsr_dagster.commands.tables import POOL_SCORES, difference, new_table
-from gsr_dagster.experiment.engines import RecordedSamples
-from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.experiment.problems.datasets import Domain
-from gsr_dagster.method.candidate_pool import CandidatePool
-from gsr_dagster.method.rows import Row
-from gsr_dagster.method.scoring.gap_summary import GapSummary, gap_summary
+from gsr_dagster.method.scoring.gap_summary import GapSummary
 from resources.grading.grader import Grader
+from resources.problems.belonging import NamingColumn, named_by, naming_column
 from resources.problems.forms.fields import FIELDS, Reading
-from resources.problems.import_experiment import ImportedExperiment, ImportSettings, group_size, write_experiment
+from resources.problems.import_experiment import ImportSettings, group_size, write_experiment
 from resources.problems.importers import FORMS, read_files, read_problems
 from resources.problems.model_names import NamedModel, named_models, parameters_of, size_of
-from resources.problems.recorded_samples import Recorded, read_samples
-from resources.problems.repeats import told_apart, without_repeats
-from resources.problems.sources import load_problems
+from resources.problems.recorded_samples import Recorded
+from resources.problems.repeats import SampleFile, told_apart, without_repeats
 from resources.progress import terminal_bars
 from resources.reporting.numbers import percent, vote_and_refinement
 from resources.reporting.pools import pool_notes, pool_points
 from resources.texts import printable
-
-# How many samples are listed whose label differs from our verdict.
-MOST_LISTED = 5
-THINKS = ("<think>", "</think>")
-
-
-@dataclass(frozen=True)
-class JudgedImport:
-    """The graded samples of a model on a benchmark, and what of its problems was left out, by the reason."""
-
-    experiment: Experiment
-    benchmark: str
-    subject: str
-    golds: dict[str, str]
-    candidates: list[Row]
-    refinements: list[Row]
-    left_out: dict[str, int]
-
-    @property
-    def title(self) -> str:
-        """The model, and on which benchmark where there are several."""
-        several = len(self.experiment.benchmarks) > 1
-        return f"{self.subject} on {self.benchmark}" if several else self.subject
-
-    def gold(self, problem_id: str) -> str:
-        """Return a problem with its gold, shortened."""
-        return f"{problem_id.partition('/')[2][:60]} with the gold {self.golds[problem_id][:60]!r}"
 
 
 @click.command("import")
@@ -83,23 +58,28 @@ class JudgedImport:
 @click.option(
     "--problems", type=click.Path(path_type=Path), help="A file with id, problem and answer, for samples without."
 )
-@click.option("--group-by", "benchmark", help="The field that names a sample's benchmark, where there are several.")
-@click.option("--model-column", "model", help="The field that names a sample's model, where there are several.")
+@click.option("--group-by", "benchmark", help="The field that names a sample's benchmark; '' for one benchmark.")
+@click.option("--model-column", "model", help="The field that names a sample's model; '' for one model.")
 @click.option(
     "-k", type=click.IntRange(1), help="Candidates in a group; as the refinements have, and else 4, by default."
 )
 @click.option("--samples", type=click.IntRange(1), help="At most so many samples of a problem; all by default.")
-@click.option("--domain", default="math", show_default=True, type=click.Choice(get_args(Domain)))
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    help=f"{', '.join(get_args(Domain))}; of one benchmark among several, NAME=DOMAIN.  [default: math]",
+)
 @click.option("--thinking-end", help="What ends the models' thinking, as in '</think>': only what follows is read.")
 def command(
-    files, folder, keys, parameters, form, fields, problems, benchmark, model, k, samples, domain, thinking_end
+    files, folder, keys, parameters, form, fields, problems, benchmark, model, k, samples, domains, thinking_end
 ) -> None:
     """Make an experiment of samples that someone drew before, and print its scores.
 
     A file is JSON lines, a JSON list or CSV (or .gz of it) or Parquet with a row a sample:
     problem_id, problem, answer, response, and where known generated_tokens, finish_reason,
-    label and logprobs. A response can be a list of a problem's samples. A row with candidates, the
-    texts it was shown, is a refinement.
+    label, score and logprobs, or other names that are usual. A response can be a list of a
+    problem's samples. A row with candidates, the texts it was shown, is a refinement.
     """
     mapped = dict(field.partition("=")[::2] for field in fields)
     if unknown := set(mapped) - set(FIELDS):
@@ -108,9 +88,14 @@ def command(
         raise click.ClickException(f"--field {', '.join(empty)}: write FIELD=NAME, as in response=text")
     known = None if problems is None else read_problems(problems)
     reading = Reading(mapped, benchmark=benchmark, model=model, problems=known, thinking_end=thinking_end)
-    read = told_apart(without_repeats(read_files(files, form, reading), reading))
-    models = _models(read, model, keys, parameters)
-    settings = ImportSettings(group_size(read, k), domain, samples, thinking_end)
+    found = read_files(files, form, reading)
+    by_benchmark = naming_column(found, "benchmark") if benchmark is None else None
+    by_model = _model_column(found, keys) if model is None else None
+    found = named_by(found, "benchmark", by_benchmark) if by_benchmark else found
+    found = named_by(found, "model", by_model) if by_model else found
+    read = told_apart(without_repeats(found, reading))
+    models = _models(read, bool(model or by_model), keys, parameters)
+    settings = ImportSettings(group_size(read, k), _domains(read, domains), samples, thinking_end)
     imported = write_experiment(read, folder, models, settings)
     with terminal_bars():
         judged = list(judged_imports(folder, Grader()))
@@ -126,10 +111,12 @@ def command(
     if imported.tokens_are_words:
         _say("No token counts were recorded: words are counted instead.")
     told = (
-        _of_confidences(imported),
-        _of_unknown_sizes(models),
-        _of_thinking(read, models, thinking_end),
-        _of_other_sizes(read, settings.k),
+        of_columns(reading, by_benchmark, by_model) if form == "rows" else (),
+        of_scores(imported),
+        of_confidences(imported),
+        of_unknown_sizes(models),
+        of_thinking(read, models, thinking_end),
+        of_other_sizes(read, settings.k),
     )
     for line in chain.from_iterable(told):
         _say(line)
@@ -140,11 +127,27 @@ def _say(line: str) -> None:
     console.print(printable(line), soft_wrap=True)
 
 
+def _model_column(files: Sequence[SampleFile], keys: Sequence[str]) -> NamingColumn | None:
+    """Return the column that names the models, where --model names none, or several by their names there.
+
+    Raises UsageError where --model names one model, and the column several.
+    """
+    column = naming_column(files, "model")
+    if column is None or not keys or any("=" in key for key in keys):
+        return column
+    if len(column.names) > 1:
+        raise click.UsageError(
+            f"--model names one model, and the column {column} several: --model-column {column.column} keeps them apart, "
+            "--model-column '' takes all as one"
+        )
+    return None
+
+
 def _models(
-    samples: Sequence[Recorded], column: str | None, keys: Sequence[str], parameters: Sequence[str]
+    samples: Sequence[Recorded], named: bool, keys: Sequence[str], parameters: Sequence[str]
 ) -> dict[str, NamedModel]:
     """Return the models by their names in the files, "" for the one that has none."""
-    if column is not None:
+    if named:
         return named_models(list(dict.fromkeys(sample.model for sample in samples)), keys, parameters)
     if not keys:
         raise click.UsageError("--model is missing. Of several models in the files, --model-column names their field")
@@ -154,6 +157,20 @@ def _models(
                 f"{option} stands there twice. Of several models in the files, --model-column names their field"
             )
     return {"": NamedModel(keys[0], parameters_of(parameters[0]) if parameters else size_of(keys[0]))}
+
+
+def _domains(samples: Sequence[Recorded], given: Sequence[str]) -> dict[str, str]:
+    """Return the domain of every benchmark by its name in the files: as NAME=DOMAIN says, else DOMAIN, else math."""
+    known = get_args(Domain)
+    found: dict[str, str] = {sample.benchmark: known[0] for sample in samples}
+    for text in sorted(given, key=lambda text: "=" in text):  # what is of one benchmark comes after what is of all
+        name, equals, domain = text.rpartition("=")
+        if domain not in known:
+            raise click.UsageError(f"--domain {text!r}: there are {', '.join(known)}")
+        if equals and name not in found:
+            raise click.UsageError(f"--domain {text!r}: no benchmark has this name; there are {', '.join(found)}")
+        found.update({name: domain} if equals else dict.fromkeys(found, domain))
+    return found
 
 
 def _print_scores(judged: JudgedImport, of: int) -> None:
@@ -172,66 +189,10 @@ def _print_scores(judged: JudgedImport, of: int) -> None:
             f"Not scored: {len(unscored)} of {len(problems)} problems, whose gold cannot be read, "
             f"first {judged.gold(unscored[0])}."
         )
-    for line in _of_labels(judged):
+    if judged.solutions:
+        _say(f"Note: {judged.solutions} golds were whole solutions: the answer was read from each.")
+    for line in of_labels(judged):
         _say(line)
-
-
-def _of_labels(judged: JudgedImport) -> Iterator[str]:
-    """Yield how often our verdicts differ from the labels that came with the samples, and the first that do."""
-    rows = [row for row in scored(judged.candidates + judged.refinements) if row["label"] is not None]
-    labelled = [row for row in rows if row["label"] in (0, 1)]
-    if len(labelled) < len(rows):
-        yield f"Labels: {len(rows) - len(labelled)} are neither 0 nor 1: kept, and not compared."
-    differ = [row for row in labelled if row["correct"] != bool(row["label"])]
-    if labelled:
-        yield f"Labels: {len(differ)} of {len(labelled)} differ from ours{', first:' if differ else '.'}"
-    for row in differ[:MOST_LISTED]:
-        theirs = "right" if row["label"] else "wrong"
-        said = "no answer" if row["answer"] is None else f"the answer {row['answer'][:60]!r}"
-        yield f"  {row['prompt_id']} ({row['sample_index']}) is labelled {theirs}, {row['verdict']} here: {said}, {judged.gold(row['problem_id'])}"
-
-
-def _of_thinking(samples: Sequence[Recorded], models: Mapping[str, NamedModel], end: str | None) -> Iterator[str]:
-    """Yield what there is to say of thinking: that nobody named its end, or which texts never end it."""
-    for name, model in models.items():
-        texts = [text for sample in samples if sample.model == name for text in (sample.text, *sample.candidates)]
-        if end is None:
-            if thinking := sum(any(mark in text for mark in THINKS) for text in texts):
-                yield (
-                    f"Warning: {thinking} of {len(texts)} texts of {model.key} hold <think> or </think>, and no end of "
-                    "thinking was named: boxes in the thinking are read as answers. Say --thinking-end '</think>'."
-                )
-        elif endless := sum(end not in text for text in texts):
-            everywhere = " If the model does not think, leave --thinking-end out." if endless == len(texts) else ""
-            yield f"{endless} of {len(texts)} texts of {model.key} hold no {end!r}: they have no answer.{everywhere}"
-
-
-def _of_confidences(imported: ImportedExperiment) -> Iterator[str]:
-    """Yield how many candidates have the confidences of their tokens, and what the others are in the way of."""
-    if imported.confident:
-        without = imported.samples - imported.confident
-        lacking = f" {without} have none: confidence_vote and confidence_stop need them of all." if without else ""
-        yield (
-            f"Confidences of tokens: {imported.confident} of {imported.samples} candidates have them, of the "
-            f"{imported.logprobs} likeliest tokens in each place.{lacking}"
-        )
-
-
-def _of_unknown_sizes(models: Mapping[str, NamedModel]) -> Iterator[str]:
-    """Yield which models have no size: their keys say none, and nobody gave one."""
-    if unknown := [model.key for model in models.values() if model.parameters is None]:
-        yield (
-            f"Note: the number of parameters of {', '.join(unknown)} is unknown: tables hold them, and no curve against "
-            "size does. Give it with --parameters."
-        )
-
-
-def _of_other_sizes(samples: Sequence[Recorded], k: int) -> Iterator[str]:
-    """Yield which -k would take the refinements that were left out."""
-    sizes = Counter(len(sample.candidates) for sample in samples if sample.candidates)
-    for size, count in sorted(sizes.items()):
-        if size != k:
-            yield f"{count} refinements were shown {size} candidates: -k {size} takes them instead."
 
 
 def recorded_table(model: str, scores: GapSummary) -> Table:
@@ -251,40 +212,3 @@ def recorded_table(model: str, scores: GapSummary) -> Table:
             row += [str(scores.groups), *vote_and_refinement(scores), gap]
         table.add_row(*row)
     return table
-
-
-def judged_imports(folder: Path, grader: Grader) -> Iterator[JudgedImport]:
-    """Yield the graded samples of each model on each benchmark of an imported folder."""
-    experiment = load_experiment(folder / "experiment.yaml")
-    for key in experiment.evaluations("base"):
-        loaded = load_problems(key.benchmark, experiment.benchmarks[key.benchmark])
-        model = experiment.models[key.subject]
-        assert isinstance(model.engine, RecordedSamples)
-        known = {row["problem_id"] for row in loaded.rows}  # those that are left out are counted
-        rows = _rows(model.engine.path, key.benchmark, key.subject)
-        candidates, refinements = (
-            graded_rows(grader, label, loaded.rows, [row for row in of if row["problem_id"] in known], model)
-            for label, of in zip(("candidates", "refinements"), rows, strict=True)
-        )
-        golds = {row["problem_id"]: row["answer"] for row in loaded.rows}
-        yield JudgedImport(experiment, key.benchmark, key.subject, golds, candidates, refinements, loaded.left_out)
-
-
-def score_import(judged: JudgedImport) -> GapSummary:
-    """Return the scores of a model on a benchmark. Raises ArtifactError where no gold can be read."""
-    experiment = judged.experiment
-    pool = CandidatePool.of(judged.subject, scorable(judged.candidates), experiment.k, experiment.seed)
-    groups, _ = score_groups(pool, judged.refinements)
-    return gap_summary(pool, groups, len(unscored_problems(judged.candidates)))
-
-
-def _rows(folder: Path, benchmark: str, subject: str) -> tuple[list[Row], list[Row]]:
-    """Return candidates and refinements as the assets have them."""
-    candidates, refinements = [], []
-    for row in read_samples(folder):
-        refines = row["prompt_id"] != row["problem_id"]
-        prompt_id = f"{subject}/{benchmark}/{row['prompt_id']}"
-        sample_id = {"refinement_id" if refines else "candidate_id": f"{prompt_id}/{row['sample_index']}"}
-        named = {"problem_id": f"{benchmark}/{row['problem_id']}", "prompt_id": prompt_id, "candidate_ids": []}
-        (refinements if refines else candidates).append({**row, **sample_id, **named})
-    return candidates, refinements

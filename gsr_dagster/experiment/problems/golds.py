@@ -24,6 +24,17 @@ WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}")
 GROUPED_NUMBER = re.compile(r"[-+$]*\d{1,3}(?:,\d{3})+(?:\.\d+)?%?")
 
 
+class WrittenNumber(float):
+    """A number with the digits that it was written with, where a float keeps fewer."""
+
+    __slots__ = ("written",)
+
+    def __new__(cls, value: float, written: str) -> "WrittenNumber":
+        number = super().__new__(cls, value)
+        number.written = written
+        return number
+
+
 class GoldError(ValueError):
     """An answer that has no one reading. The message says what it is."""
 
@@ -47,7 +58,8 @@ def as_text(value: Any) -> str:
             return ""
         if math.isinf(value):
             raise GoldError("an infinite number: write it as text, such as \\infty")
-        return _digits(Decimal(repr(float(value))) if isinstance(value, float) else value)
+        written = value.written if isinstance(value, WrittenNumber) and value else repr(float(value))
+        return _digits(Decimal(written) if isinstance(value, float) else value)
     if isinstance(value, (list, tuple)):
         return ", ".join(_item(item) for item in value)
     raise GoldError(f"{_named(value)} ({str(value)[:60]}): write it as text, a number or a list of those")

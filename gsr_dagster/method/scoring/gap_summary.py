@@ -10,6 +10,7 @@ from typing import Any
 
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.agreement import ComparedLabels
 from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.scoring.pool_curves import PoolCurves
 from gsr_dagster.method.scoring.refinement_gap import (
@@ -29,7 +30,7 @@ from gsr_dagster.method.scoring.tokens import mean, prompt_tokens, total
 # The scores that not every pool has.
 SCORED = ("pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
 # What is stored only where there is something to say.
-RARE = ("by_overlap", "problems_at_k", "groups_not_refined", "vote_points", "prompt_tokens_per_refined_group")
+RARE = ("by_overlap", "problems_at_k", "groups_not_refined", "vote_points", "prompt_tokens_per_refined_group", "labels")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class GapSummary(Scores):
     ``overlapping`` with training problems, where some overlap. ``diagnostics`` says what the
     refiner does with its candidates. ``vote_points`` holds the vote at k = 1, 2, 4 ... and n with its
     interval and cost; a report made before there were any has None. ``prompt_tokens_per_refined_group``
-    are those of the candidates and of the refinement, None where some were not counted.
+    are those of the candidates and of the refinement, None where some were not counted. ``labels`` are those that
+    came with recorded samples, beside our verdicts.
     """
 
     unscored_problems: int
@@ -124,6 +126,7 @@ class GapSummary(Scores):
     groups_not_refined: int = 0
     vote_points: list[VotePoint] | None = None
     prompt_tokens_per_refined_group: float | None = None
+    labels: ComparedLabels | None = None
 
     @property
     def problems_of_k(self) -> list[int]:

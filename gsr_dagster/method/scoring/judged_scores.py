@@ -1,4 +1,4 @@
-"""Scores where a judge decides what the grader cannot, and how far the two agree.
+"""Scores where a judge decides what the grader cannot.
 
 A graded row has ``problem_id``, ``answer``, ``verdict``, ``correct`` and ``answer_class``. An answer without a
 verdict of the judge in ``Verdicts`` was not asked about: it counts as one whose verdict is unread.
@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 from gsr_dagster.method.judging import JudgeVerdict
 from gsr_dagster.method.rows import Row
+from gsr_dagster.method.scoring.agreement import DECIDED, Agreement, agreement
 from gsr_dagster.method.scoring.gap_summary import Scores
-from gsr_dagster.method.scoring.intervals import Interval, bootstrap_mean
 from gsr_dagster.method.scoring.scores import GOLD_CLASS
 
 # The judge's verdict on each answer, by problem and text.
@@ -20,28 +20,7 @@ Verdicts = Mapping[tuple[str, str], JudgeVerdict]
 # Who says which answers are right.
 Decider = Literal["grader", "grader, then judge", "judge"]
 DECIDERS: tuple[Decider, ...] = get_args(Decider)
-DECIDED = ("correct", "incorrect")
 UNREADABLE_GOLD = "gold unparseable"
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Grader and judge on the distinct answers that both decide, 1 or more.
-
-    ``share`` is how many they decide alike, with its interval over problems. ``kappa`` is Cohen's (1960,
-    equation 1); None where both gave every answer the same one verdict.
-    """
-
-    share: Interval
-    kappa: float | None
-    both_correct: int
-    only_grader_correct: int
-    only_judge_correct: int
-    both_incorrect: int
-
-    @property
-    def answers(self) -> int:
-        return self.both_correct + self.only_grader_correct + self.only_judge_correct + self.both_incorrect
 
 
 @dataclass(frozen=True)
@@ -106,35 +85,6 @@ def judged_summary(judge: str, rows: Sequence[Row], scores: Mapping[Decider, Sco
         agreement=agreement(rows, seed),
         scores=dict(scores),
     )
-
-
-def agreement(rows: Iterable[Row], seed: int) -> Agreement | None:
-    """Return how far ``verdict`` and ``judge_verdict`` agree where both decide, None where they never do."""
-    both = [row for row in rows if row["verdict"] in DECIDED and row["judge_verdict"] in DECIDED]
-    if not both:
-        return None
-    counts = Counter((row["verdict"], row["judge_verdict"]) for row in both)
-    alike = [float(row["verdict"] == row["judge_verdict"]) for row in both]
-    share = bootstrap_mean([row["problem_id"] for row in both], alike, seed)
-    return Agreement(
-        share=share,
-        kappa=_kappa(counts),
-        both_correct=counts["correct", "correct"],
-        only_grader_correct=counts["correct", "incorrect"],
-        only_judge_correct=counts["incorrect", "correct"],
-        both_incorrect=counts["incorrect", "incorrect"],
-    )
-
-
-def _kappa(counts: Mapping[tuple[str, str], int]) -> float | None:
-    """Return (observed - chance) / (1 - chance) of the shares that agree, None where chance agrees always."""
-    total, of_grader, of_judge = sum(counts.values()), Counter[str](), Counter[str]()
-    for (one, other), count in counts.items():
-        of_grader[one] += count
-        of_judge[other] += count
-    observed = sum(counts.get((verdict, verdict), 0) for verdict in DECIDED) / total
-    chance = sum(of_grader[verdict] * of_judge[verdict] for verdict in DECIDED) / total**2
-    return None if chance == 1 else (observed - chance) / (1 - chance)
 
 
 def _scored(rows: Iterable[Row], verdicts: Verdicts) -> list[Row]:

@@ -47,6 +47,7 @@ def groups(asked: Asked) -> HTMLResponse:
         last=last,
         outcomes=index.outcomes,
         verdicts=index.verdicts,
+        labelled=index.labelled,
         sorts=list(ORDERS),
         before=wanted.query(page=wanted.page - 1) if wanted.page > 1 else None,
         after=wanted.query(page=wanted.page + 1) if wanted.page < last else None,

@@ -35,6 +35,7 @@ ORDERS: dict[Sort, str] = {
 CUT_OFF = f"refinement_id in (select refinement_id from refinements where lower(finish_reason) in {LIMITS})"
 COPIED = """group_id in (
     select group_id from shown join graded using (candidate_id) join answered using (group_id) where summary = said)"""
+UNLIKE_LABEL = "group_id in (select group_id from unlike_label)"
 HOLDS = """(
     problem_id in (select problem_id from problems where contains(lower(problem), lower(?)))
     or group_id in (select group_id from answered where contains(lower(said), lower(?)))
@@ -52,6 +53,7 @@ class GroupFilter(BaseModel):
     cut_off: bool = False
     copied: bool = False
     tied: bool = False
+    unlike_label: bool = False
     text: Annotated[str, Field(max_length=1000)] | None = None
     sort: Sort = "problem"
     page: Annotated[int, Field(ge=1, le=10**9)] = 1
@@ -82,9 +84,10 @@ class GroupFilter(BaseModel):
             asked.append(("n_correct = ?", [self.correct]))
         if self.verdict:
             asked.append(("verdict = ?", [self.verdict]))
-        asked += [
-            (sql, []) for sql, wanted in ((CUT_OFF, self.cut_off), (COPIED, self.copied), ("tied", self.tied)) if wanted
-        ]
+        boxes = (
+            (CUT_OFF, self.cut_off), (COPIED, self.copied), ("tied", self.tied), (UNLIKE_LABEL, self.unlike_label),
+        )  # fmt: skip
+        asked += [(sql, []) for sql, wanted in boxes if wanted]
         if self.text:
             asked.append((HOLDS, [self.text] * 3))
         return [condition for condition, _ in asked], [value for _, values in asked for value in values]

@@ -53,6 +53,10 @@ VOTED_GROUPS = """
 create or replace table voted_groups as
     select groups.*, coalesce(agreeing, 0) as agreeing, coalesce(tied, false) as tied
     from groups left join ({voted}) using (group_id)"""
+# Whose candidates came with a label that is not our verdict.
+UNLIKE_LABEL = """
+create view unlike_label as select group_id from shown join graded using (candidate_id) where {condition}"""
+LABEL = "recorded_label"
 ANSWERED = """
 create or replace view answered as
     select group_id, trim(string_split(text, '{marker}')[-1]) as said
@@ -86,6 +90,8 @@ class GroupIndex:
             database.from_arrow(pa.table(columns)).create("gaps")
         outcomes = " ".join(f"when {condition} then '{name}'" for name, condition in OUTCOMES.items())
         database.execute(INDEX.format(outcomes=outcomes))
+        condition = f"{LABEL} in (0, 1) and {LABEL} <> correct::int" if self.labelled else "false"
+        database.execute(UNLIKE_LABEL.format(condition=condition))
 
     @cached_property
     def texts(self) -> "GroupIndex":
@@ -147,6 +153,11 @@ class GroupIndex:
         )
         found = {row["outcome"]: row["groups"] for row in counted}
         return {name: found.get(name, 0) for name in OUTCOMES}
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Whether candidates came with labels."""
+        return bool(self.records("select 1 as one from (describe graded) where column_name = ?", [LABEL]))
 
     @property
     def verdicts(self) -> list[str]:

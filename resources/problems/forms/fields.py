@@ -17,7 +17,7 @@ Samples = Iterator[Recorded]
 
 FIELDS = (
     *("problem_id", "problem", "answer", "response", "candidates"),
-    *("generated_tokens", "finish_reason", "label", "logprobs"),
+    *("generated_tokens", "finish_reason", "label", "score", "logprobs"),
 )
 MOST_TOKENS = 1 << 31
 LABELS = {"true": 1.0, "correct": 1.0, "false": 0.0, "incorrect": 0.0}
@@ -34,8 +34,10 @@ class NoFieldError(KeyError):
 class Reading:
     """How files are read: where fields stand that have other names, the problems of a second file, and what was met.
 
-    ``benchmark`` and ``model`` are the fields that hold a sample's benchmark and model, None for one of each.
-    ``thinking_end`` joins thinking that stands in a field of its own to the answer.
+    ``benchmark`` and ``model`` are the fields that hold a sample's benchmark and model, None where nobody named them
+    and "" for one of each.
+    ``thinking_end`` joins thinking that stands in a field of its own to the answer. ``read_as`` counts by field
+    and column what was read by a column's name, ``columns`` in how many rows each column is.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +48,13 @@ class Reading:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     found: set[str] = field(default_factory=set)
+    read_as: Counter[tuple[str, str]] = field(default_factory=Counter)
+    columns: Counter[str] = field(default_factory=Counter)
+
+    def read_by_name(self, field: str, column: str) -> None:
+        """Count a field of a row that was read from a column by its name, where nobody named it."""
+        if field not in self.fields:
+            self.read_as[field, column] += 1
 
     def name(self, field: str) -> str:
         """Return where a field stands: as --field says, else under its own name."""
@@ -99,6 +108,26 @@ class Reading:
             if named:
                 raise
             self.notes["labels that are neither a verdict nor a number were not read"] += 1
+            return None
+
+    def as_score(self, value: Any) -> float | None:
+        """Return a score as a number; one that nobody named, and that is none, is counted and not read."""
+        try:
+            return score(value)
+        except ValueError:
+            if "score" in self.fields:
+                raise
+            self.notes["scores that are no numbers were not read"] += 1
+            return None
+
+    def as_tokens(self, value: Any, name: str) -> int | None:
+        """Return a number of tokens; what stands in a column that only looks like it is counted and not read."""
+        try:
+            return count(value, name)
+        except ValueError:
+            if name in (self.fields.get("generated_tokens"), "generated_tokens"):
+                raise
+            self.notes[f"{name} are no numbers of tokens: they were not read"] += 1
             return None
 
 
@@ -211,6 +240,19 @@ def label(value: Any) -> float | None:
     if not isinstance(value, bool | int | float) or not math.isfinite(value):
         raise ValueError(f"label is {str(value)[:40]!r}, which is neither a verdict nor a number")
     return float(value)
+
+
+def score(value: Any) -> float | None:
+    """Return a score, None without one."""
+    if value is None or value == "" or value != value:
+        return None
+    try:
+        number = None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"score is {str(value)[:40]!r}, which is no number")
+    return number
 
 
 def finish_reason(value: Any) -> str:

@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gsr_dagster.method.rows import Row
 from resources.problems.forms.fields import Reading, Samples, at, count, finish_reason, plain, text
+from resources.problems.forms.responses import said
 from resources.problems.forms.rows import problem_of
 from resources.problems.recorded_samples import Recorded
 
-# Where servers put a model's thinking: vLLM, SGLang and DeepSeek; OpenRouter and newer versions of vLLM.
-THINKING = ("reasoning_content", "reasoning")
 # A request's own number behind the problem's id, as in "aime-7_3" of problem "aime-7".
 SAMPLE_NUMBER = re.compile(r"(.+?)[-_/:#.]\d+")
 
@@ -28,39 +26,18 @@ def read_request(row: Row, reading: Reading) -> Samples:
     tokens = count(used, "usage.completion_tokens")
     for number, choice in enumerate(choices):
         message = choice.get("message") or {}
-        written = _content(message["content"]) if "message" in choice else at(choice, "text")
+        written = said(message, reading) if message else at(choice, "text")
         refused = bool(message.get("refusal"))
-        if written is None and message:
-            reading.notes["responses without content (a refusal, or a call of a tool) are empty texts"] += 1
-            written = ""
         yield Recorded(
             problem_id,
             problem,
             gold,
-            _with_thinking(text(written, f"choices.{number}"), message, reading),
+            text(written, f"choices.{number}"),
             generated_tokens=tokens,
             finish_reason="refusal" if refused else finish_reason(choice.get("finish_reason")),
             label=reading.label(row) if len(choices) == 1 else None,
             confidences=reading.confidences(choice.get("logprobs"), tokens),
         )
-
-
-def _content(content: Any) -> Any:
-    """Return a message's text; of a list of parts that of the parts that have one."""
-    if not isinstance(content, list):
-        return content
-    return "".join(part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str))
-
-
-def _with_thinking(written: str, message: Mapping[str, Any], reading: Reading) -> str:
-    """Return thinking that stands in a field of its own, its end and the answer; without a named end the answer alone."""
-    thinking = next((message[name] for name in THINKING if isinstance(message.get(name), str) and message[name]), None)
-    if thinking is None:
-        return written
-    if reading.thinking_end is None:
-        reading.notes["responses have their thinking in a field of its own: without --thinking-end it is left out"] += 1
-        return written
-    return f"{thinking}{reading.thinking_end}{written}" if written else thinking
 
 
 def _problem(row: Row, reading: Reading) -> tuple[str, str, str]:

@@ -283,7 +283,6 @@ def test_an_id_that_repeats_is_none():
         ([{"question": "1", "y": "2", "z": "3"}], {}, "no column is known as the answer: name it, as in --answer-column NAME"),
         ([{"question": "1", "answer": "2"}], {"id": "nr"}, "--id-column: there is no column 'nr'. There are question"),
         ([{"question": "1", "answer": "2"}], {"answer": "anser"}, "there is no column 'anser': did you mean answer? There are"),
-        ([{"question;answer": "1;2"}], {}, "the values are separated by semicolons: save the file as CSV with commas"),
     ],
 )  # fmt: skip
 def test_columns_that_cannot_be_told_apart_are_named(rows, given, said):

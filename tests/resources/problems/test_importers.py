@@ -93,8 +93,8 @@ def test_a_path_leads_into_nested_fields(tmp_path, path):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ({"response": {"text": "a", "tokens": 1}}, "response is an object that has text, tokens: name the text in it"),
-        ({"response": ["a", {"text": "b"}]}, "response number 2 is an object"),
+        ({"response": {"said": "a", "tokens": 1}}, "response is an object that has said, tokens: name the text in it"),
+        ({"response": ["a", {"said": "b"}]}, "response number 2 is an object that has said: name the text in it, as in --field response=response.NAME"),
         ({"response": ["a", ["b"]]}, "response number 2 is a list, and a text is wanted"),
         ({"response": None}, "response is null, and a text is wanted. A model that wrote nothing has an empty text"),
         ({"response": True}, "response is true or false"),
@@ -112,7 +112,7 @@ def test_a_path_leads_into_nested_fields(tmp_path, path):
         ({"response": "a", "finish_reason": 7}, "finish_reason is a number, and a text is wanted"),
         ({"response": "a", "generated_tokens": 1.5}, "generated_tokens is '1.5', which is no number of tokens"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_text_is_refused_with_its_row_and_what_would_be_right(tmp_path, row, why):
     with pytest.raises(ImportFileError, match=rf"recorded.jsonl, row 2: {re.escape(why)}"):
         read(tmp_path, {"response": "fine"}, row)
@@ -185,7 +185,7 @@ def test_csv_is_read_by_its_header_and_its_empty_cells_are_no_values(tmp_path):
     ("value", "label"),
     [(True, 1), (False, 0), (1, 1), (0.25, 0.25), ("Correct", 1), ("false", 0), ("1", 1), ("", None), (None, None)],
 )
-@pytest.mark.parametrize("name", ["label", "correct", "score"])
+@pytest.mark.parametrize("name", ["label", "correct", "is_correct", "acc"])
 def test_a_label_of_someone_else_is_read(tmp_path, name, value, label):
     assert [s.label for s in read(tmp_path, {"response": "a", name: value})] == [label]
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gsr_dagster.experiment.problems.golds import as_text
 from resources.problems import row_files
 from resources.problems.row_files import RowFileError, read_rows
 
@@ -19,9 +21,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 ROWS = st.lists(st.fixed_dictionaries({"problem": TEXTS, "answer,": TEXTS, "response": TEXTS}), min_size=1, max_size=4)
 
 
-def as_csv(rows: list[dict]) -> str:
+def as_csv(rows: list[dict], separator: str = ",") -> str:
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, rows[0])
+    writer = csv.DictWriter(file, rows[0], delimiter=separator)
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
@@ -81,6 +83,58 @@ def test_a_field_of_csv_can_be_as_long_as_a_long_response(tmp_path):
     assert [len(row["response"]) for row in read_rows(tmp_path / "rows.csv")] == [300_000]
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@settings(max_examples=20, deadline=None)
+@given(rows=ROWS)
+def test_values_are_separated_by_what_the_header_is(tmp_path_factory, name, separator, rows):
+    rows = [{"problem": row["problem"], "response": row["response"]} for row in rows]
+    path = tmp_path_factory.mktemp("rows") / name
+    path.write_bytes(("\ufeff" + as_csv(rows, separator)).encode())
+    assert list(read_rows(path)) == rows
+
+
+def test_a_semicolon_in_a_name_among_commas_is_part_of_it(tmp_path):
+    (tmp_path / "rows.csv").write_text("problem;text,answer\n1 + 1?,2\n")
+    assert list(read_rows(tmp_path / "rows.csv")) == [{"problem;text": "1 + 1?", "answer": "2"}]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+@settings(max_examples=20, deadline=None)
+@given(rows=ROWS, key=TEXTS)
+def test_a_list_that_is_all_an_object_holds_is_its_rows(tmp_path_factory, indent, end, rows, key):
+    path = tmp_path_factory.mktemp("rows") / "rows.json"
+    path.write_text(json.dumps({key: rows}, indent=indent) + end)
+    assert list(read_rows(path)) == rows
+
+
+@pytest.mark.parametrize("lists", [{"data": [{"a": 1}], "of": 1}, {"a": [1, 2]}, {"a": [{"b": 1}, "c"]}])
+def test_an_object_that_holds_more_than_a_list_of_objects_is_a_row(tmp_path, lists):
+    (tmp_path / "rows.json").write_text(json.dumps(lists))
+    assert list(read_rows(tmp_path / "rows.json")) == [lists]
+
+
+def test_two_objects_with_a_list_each_are_two_rows(tmp_path):
+    rows = [{"choices": [{"text": "a"}]}, {"choices": [{"text": "b"}]}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert list(read_rows(tmp_path / "rows.jsonl")) == rows
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,25})?([eE][-+]?[0-9]{1,2})?", fullmatch=True)
+
+
+@pytest.mark.parametrize("form", ['{{"answer": {0}}}', '[{{"answer": {0}}}]', '{{"data": [\n{{"answer": {0}}}]}}'])
+@settings(max_examples=50, deadline=None)
+@given(number=NUMBERS)
+def test_a_number_keeps_every_digit_that_it_is_written_with(tmp_path_factory, form, number):
+    path = tmp_path_factory.mktemp("rows") / "rows.json"
+    path.write_text(form.format(number))
+    (row,) = read_rows(path)
+    assert Decimal(as_text(row["answer"])) == Decimal(number)
+    assert float(row["answer"]) == float(number)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
@@ -95,6 +149,9 @@ def test_a_field_of_csv_can_be_as_long_as_a_long_response(tmp_path):
         ("rows.json", '[{"a": 1}, "b"]', "item 2: an object is wanted, not '\"b\"'"),
         ("rows.jsonl", '{"a": 1}\n[2]', r"line 2: an object is wanted, not '\[2\]'"),
         ("rows.jsonl", '{"a": 1}\n\n{"a"', "is not JSON lines: line 3"),
+        ("rows.json", '{"data": [\n{"a": 1}], "of": 2}', "is not a JSON list: item 2"),
+        ("rows.json", '{"of": 2, "data": [\n{"a": 1}]}', "is not JSON lines: line 1"),
+        ("rows.csv", "a;b\tc\n", "could be separated by semicolons or by tabs: save it as CSV with commas"),
         ("rows.parquet.gz", "PAR1", "is Parquet in .gz: unpack it first"),
         ("rows.parquet", "PAR1", "is not Parquet"),
     ],

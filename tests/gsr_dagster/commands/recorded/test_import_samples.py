@@ -138,7 +138,10 @@ def test_labels_of_someone_else_are_kept_and_compared(tmp_path):
     rows_ = [sample(0, boxed(1)[0], correct=True), sample(0, boxed(2)[0], correct=True), sample(0, "?", correct=False)]
     path = rows(tmp_path / "rows.jsonl", *rows_)
     told = gsr("import", path, "--to", str(tmp_path / "to"), *ONE_MODEL)
-    assert "Labels: 1 of 3 differ from ours, first:" in told
+    assert (
+        "Labels: 1 of 3 differ from ours, in 1 of 1 problems: 1 are labelled right and are not right here, 0 are right "
+        "here and labelled wrong. Alike, in percent: 66.7 [66.7, 66.7] of 3, κ 0.40." in told
+    )
     assert "a-1b/recorded/0 (1) is labelled right, incorrect here: the answer '2', 0 with the gold '1'" in told
     assert [row["label"] for row in read_samples(tmp_path / "to")] == [1.0, 1.0, 0.0]
 

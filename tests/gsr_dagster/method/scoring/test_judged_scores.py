@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gsr_dagster.method.candidate_pool import CandidatePool
+from gsr_dagster.method.scoring.agreement import agreement
 from gsr_dagster.method.scoring.gap_summary import graded, scores_of
 from gsr_dagster.method.scoring.judged_scores import (
-    agreement,
     by_grader_then_judge,
     by_judge,
     judged_summary,
