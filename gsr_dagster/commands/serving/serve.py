@@ -13,7 +13,6 @@ from gsr_dagster.operations.home import artifact_store
 from gsr_dagster.operations.serving import HOST, heed_signals, listening_on
 from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
-from resources.progress import terminal_bars
 
 
 @click.command("serve")
@@ -31,8 +30,8 @@ def command(experiment: Experiment, model: str, port: int, host: str) -> None:
     listening = listening_on(port, host)
     ended = True
     try:
-        with terminal_bars():
-            solver = ready_solver(experiment, model, load)
+        console.print(f"Loading {model}", soft_wrap=True)
+        solver = ready_solver(experiment, model, load)
         console.print(f"{model} answers at http://{host}:{port}/v1 (Ctrl-C ends it)", soft_wrap=True)
         if ended := serve_answers(solver, listening, host):
             Engines().release()
