@@ -16,6 +16,7 @@ gsr prune                           show, or remove, stored files that nothing r
 gsr sql "from base_gap_reports"     ask DuckDB, with a view per asset
 gsr page                            serve the Dagster page; -e demo -e mine for both on one
 gsr view                            serve the reports alone
+gsr serve smollm2-135m-gsr          answer problems as a trained student, for OpenAI clients
 """
 
 import os
@@ -46,6 +47,7 @@ COMMANDS = {
         "sql": "sql",
         "page": "serving.page",
         "view": "serving.view",
+        "serve": "serving.serve",
     }.items()
 }
 

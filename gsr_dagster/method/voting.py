@@ -4,10 +4,15 @@
 1.0
 >>> majority_vote(["7", "9"], correct="7")
 0.5
+>>> leaders(["9", "7", None, "7", "9", "8"])
+['9', '7']
 """
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+Class = TypeVar("Class", bound=Hashable)
 
 
 def majority_vote(classes: Sequence[Hashable | None], correct: Hashable | None) -> float:
@@ -17,17 +22,18 @@ def majority_vote(classes: Sequence[Hashable | None], correct: Hashable | None) 
     has no answer and so does not vote. Tied classes share the vote evenly: the
     value is the expectation over a uniform draw among them.
     """
-    votes = Counter(c for c in classes if c is not None)
-    if not votes or correct is None:
-        return 0.0
-    most = max(votes.values())
-    leaders = [c for c, count in votes.items() if count == most]
-    return (correct in leaders) / len(leaders)
+    leading = leaders(classes)
+    return (correct in leading) / len(leading) if leading and correct is not None else 0.0
 
 
-def vote_winner(classes: Sequence[Hashable | None]) -> Hashable | None:
+def vote_winner(classes: Sequence[Class | None]) -> Class | None:
     """Return the class with the most votes, None where classes tie or none votes."""
-    first_two = Counter(c for c in classes if c is not None).most_common(2)
-    if not first_two or len({count for _, count in first_two}) < len(first_two):
-        return None
-    return first_two[0][0]
+    leading = leaders(classes)
+    return leading[0] if len(leading) == 1 else None
+
+
+def leaders(classes: Sequence[Class | None]) -> list[Class]:
+    """Return the class with the most votes, or those that tie, in the order in which they come; none where none votes."""
+    votes = Counter(c for c in classes if c is not None)
+    most = max(votes.values(), default=0)
+    return [c for c, count in votes.items() if count == most]

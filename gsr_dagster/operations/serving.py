@@ -55,19 +55,20 @@ def refuse_used_port(port: int) -> None:
     listening_on(port).close()
 
 
-def listening_on(port: int) -> socket.socket:
-    """Return a socket that listens on a port of loopback, 0 for any free one.
+def listening_on(port: int, host: str = HOST) -> socket.socket:
+    """Return a socket that listens on a port, 0 for any free one: of loopback, or of another address of this machine.
 
     Raises PageError where something listens there already, or it may not be used.
     """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
+        listening.bind((host, port))
         listening.listen()
     except OSError as error:
         listening.close()
-        raise PageError(f"port {port}: {error.strerror}; name another one with --port") from None
+        place, other = (f"port {port}", "--port") if host == HOST else (f"{host}, port {port}", "--host or --port")
+        raise PageError(f"{place}: {error.strerror}; name another one with {other}") from None
     return listening
 
 

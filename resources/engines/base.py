@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from resources.store.manifests import canonical_json
 
 # More than any chat template adds.
 TEMPLATE_TOKENS = 1024
+# A text that is shown while it is written is decoded anew each time: so seldom that writing it takes ten times as long.
+SECONDS_BETWEEN_TEXTS = 0.1
+TIMES_AS_LONG = 10
 
 
 class EngineError(UserError, RuntimeError):
@@ -27,6 +31,28 @@ class EngineDiedError(RuntimeError):
     """The process that held the model ended; with another one the samples may be had."""
 
 
+@dataclass
+class Watch:
+    """Somebody who waits for the samples of a request while they are drawn.
+
+    An engine that can do so ends them once ``gone`` says that nobody waits any more, and calls ``wrote``
+    now and then with the text so far of a request for one sample. The last characters may change yet.
+    """
+
+    gone: Callable[[], bool]
+    wrote: Callable[[str], None] | None = None
+    _next: float = field(default=0.0, init=False)
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Tell what the text is so far, unless that was told just now."""
+        started = time.monotonic()
+        if self.wrote is None or started < self._next:
+            return
+        self.wrote(text())
+        ended = time.monotonic()
+        self._next = ended + max(SECONDS_BETWEEN_TEXTS, TIMES_AS_LONG * (ended - started))
+
+
 @dataclass(frozen=True)
 class Request:
     """One prompt and the samples wanted of it, by index, each with a seed of its own."""
@@ -35,6 +61,17 @@ class Request:
     messages: list[Message]
     indices: tuple[int, ...]
     seeds: tuple[int, ...]
+    watch: Watch | None = None
+
+    @property
+    def shows(self) -> bool:
+        """Whether somebody wants to see its text while it is written."""
+        return self.watch is not None and self.watch.wrote is not None and len(self.indices) == 1
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for its samples any more."""
+        return self.watch is not None and self.watch.gone()
 
 
 @dataclass(frozen=True)

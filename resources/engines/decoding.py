@@ -6,9 +6,11 @@ In vLLM's order: the repetition penalty, temperature, min-p, top-k, top-p.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
+from resources.engines.base import Request
 from resources.engines.chat import Chat
 
 if TYPE_CHECKING:
@@ -184,3 +186,33 @@ class StopStrings:
 
     def select(self, rows: torch.Tensor) -> None:
         self.left = [self.left[row] for row in rows.tolist()]
+
+
+class Watched:
+    """A stopping criterion: a row ends once nobody waits for it, and what is written is shown to who wants to see it."""
+
+    def __init__(self, chat: Chat, rows: Sequence[Request], stop: Sequence[str], prompt_length: int):
+        self.chat = chat
+        self.left = [*rows]
+        self.stop = stop
+        self.prompt_length = prompt_length
+        self.given_up = [False] * len(rows)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        import torch
+
+        for request, tokens in zip(self.left, input_ids, strict=True):
+            if request.watch and request.shows:
+                request.watch.show(partial(self._text, tokens))
+        self.given_up = [request.is_given_up for request in self.left]
+        return torch.tensor(self.given_up, device=input_ids.device)
+
+    def ended(self, length: int) -> list[bool]:
+        """Return of each row that is left whether nobody waited for it at the last step."""
+        return self.given_up
+
+    def select(self, rows: torch.Tensor) -> None:
+        self.left = [self.left[row] for row in rows.tolist()]
+
+    def _text(self, tokens: torch.Tensor) -> str:
+        return self.chat.finished(tokens[self.prompt_length :].tolist(), self.stop)[0]

@@ -9,6 +9,7 @@ have ended leave the batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,14 @@ from resources.engines import cpu
 from resources.engines.base import Request, Sample
 from resources.engines.cache import reads_shared, repeat_with_room
 from resources.engines.chat import Chat, CountsByChat
-from resources.engines.decoding import NucleusSampler, RepetitionPenalty, StopStrings, ThinkingBudget, TokenConfidence
+from resources.engines.decoding import (
+    NucleusSampler,
+    RepetitionPenalty,
+    StopStrings,
+    ThinkingBudget,
+    TokenConfidence,
+    Watched,
+)
 from resources.engines.thinning import Batch, decode
 from resources.models.generation_config import stop_tokens
 from resources.models.merging import merge_adapter
@@ -86,7 +94,7 @@ class TransformersEngine(CountsByChat):
         for request in requests:
             for start in range(0, len(request.indices), self.batch_size):
                 part = slice(start, start + self.batch_size)
-                piece = Request(request.id, request.messages, request.indices[part], request.seeds[part])
+                piece = replace(request, indices=request.indices[part], seeds=request.seeds[part])
                 if batch and sum(len(r.indices) for r in [*batch, piece]) > self.batch_size:
                     yield batch
                     batch = []
@@ -109,12 +117,14 @@ class TransformersEngine(CountsByChat):
             if budget := self.chat.thinking_budget(settings):
                 processors.append(ThinkingBudget(self.chat, budget, length))
             stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
+            waited = [batch[row] for row in rows]
+            watched = [Watched(self.chat, waited, settings.stop, length)] if any(r.watch for r in waited) else []
             decoded = dict(
                 decode(
                     self.model,
                     Batch(ids[rows], mask[rows], cache),
                     [*confidence, *processors],  # confidence sees the model's own logits
-                    stops,
+                    [*stops, *watched],
                     self._decoding(settings.max_new_tokens),
                 )
             )

@@ -8,7 +8,7 @@ stopped, and a second request answers after the thinking and its end marker.
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,14 @@ class Pending:
     request: Request
     prompt: list[int]
     before: list[int] = field(default_factory=list)
-    budget: int | None = None  # of a single sample's thinking, whose tokens come one by one
+    budget: int | None = None  # of a single sample's thinking
+    shows: bool = False  # a single sample, to who wants to see it while it is written
     came: list[int] = field(default_factory=list)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether its tokens come one by one."""
+        return bool(self.budget) or self.shows
 
 
 class VLLMEngine(CountsByChat):
@@ -86,7 +92,7 @@ class VLLMEngine(CountsByChat):
         for request in requests:
             prompt = self.chat.prompt(request.messages)
             for part in _one_by_one(request) if budget and settings.temperature else [request]:
-                self._ask(asked, Pending(part, prompt, budget=budget), settings)
+                self._ask(asked, Pending(part, prompt, budget=budget, shows=_shows(part, settings)), settings)
         while self.engine.has_unfinished_requests():
             try:
                 outputs = self.engine.step()
@@ -95,6 +101,10 @@ class VLLMEngine(CountsByChat):
             finished = [s for output in outputs for s in self._received(asked, output, settings)]
             if finished:
                 yield finished
+            if given_up := [name for name, one in asked.items() if one.request.is_given_up]:
+                self.engine.abort_request(given_up)
+                for name in given_up:
+                    del asked[name]
 
     def _ask(self, asked: dict[str, Pending], one: Pending, settings: RolloutSettings) -> None:
         from vllm import SamplingParams  # pyright: ignore
@@ -106,7 +116,7 @@ class VLLMEngine(CountsByChat):
         parameters = SamplingParams(
             n=len(request.indices) if settings.temperature else 1,
             seed=answer_seed(request.seeds[0]) if one.before else request.seeds[0],
-            output_kind=RequestOutputKind.DELTA if one.budget else RequestOutputKind.FINAL_ONLY,
+            output_kind=RequestOutputKind.DELTA if one.one_by_one else RequestOutputKind.FINAL_ONLY,
             logprobs=settings.logprobs,
             **sampling(settings, self.chat, spent=len(one.before)),
         )
@@ -116,14 +126,15 @@ class VLLMEngine(CountsByChat):
     def _received(self, asked: dict[str, Pending], output: Any, settings: RolloutSettings) -> Iterator[Sample]:
         """Yield the samples of an output that is finished. Where thinking is over its budget, ask for the answer."""
         one = asked.get(output.request_id)
-        if one is None:  # stopped at its budget
+        if one is None:  # stopped at its budget, or given up
             return
         completions = sorted(output.outputs, key=lambda completion: completion.index)
         drawn = [one.before + list(completion.token_ids) for completion in completions]
-        if one.budget:
-            before = len(one.came)
+        before = len(one.came)
+        if one.one_by_one:
             one.came += completions[0].token_ids
-            drawn = [one.came]
+            drawn = [one.before + one.came]
+        if one.budget:
             last = one.budget if output.finished else one.budget - 1  # a text may end at its budget by itself
             if before <= last < len(one.came) and (marker := self.chat.closing(one.came[: one.budget])):
                 del asked[output.request_id]
@@ -131,7 +142,10 @@ class VLLMEngine(CountsByChat):
                     self.engine.abort_request([output.request_id])
                 yield from self._answer(asked, one, one.came[: one.budget] + marker, settings)
                 return
+        if one.shows and one.request.watch:
+            one.request.watch.show(lambda: self.chat.finished(drawn[0], settings.stop)[0])
         if output.finished:
+            del asked[output.request_id]
             for number in range(len(one.request.indices)):
                 place = number % len(drawn)  # of greedy decoding, which is done once, all get the same
                 completion = completions[place]
@@ -144,7 +158,7 @@ class VLLMEngine(CountsByChat):
         """Ask for what follows thinking that was ended, or yield the sample where nothing can."""
         stopped = self.chat.stopped(thinking, settings.stop)
         if not stopped and len(one.prompt) + len(thinking) < (self.context or sys.maxsize):
-            self._ask(asked, Pending(one.request, one.prompt, thinking), settings)
+            self._ask(asked, Pending(one.request, one.prompt, thinking, shows=one.shows), settings)
             return
         for number in range(len(one.request.indices)):
             yield self._sample(one, number, thinking, "length", settings)
@@ -218,4 +232,9 @@ def _confidences(logprobs: Any, top: int | None) -> list[float] | None:
 def _one_by_one(request: Request) -> list[Request]:
     """Return a request for each sample, with the seed that vLLM gives it among the others."""
     first = request.seeds[0]
-    return [Request(request.id, request.messages, (i,), (first + n,)) for n, i in enumerate(request.indices)]
+    return [replace(request, indices=(i,), seeds=(first + n,)) for n, i in enumerate(request.indices)]
+
+
+def _shows(request: Request, settings: RolloutSettings) -> bool:
+    """Return whether a request's text is shown while it is written: not where its confidences come with it, at the end."""
+    return request.shows and not settings.logprobs

@@ -32,9 +32,9 @@ DECIDING = ("math-verify", "latex2sympy2_extended", "sympy")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a problem's answers are held against."""
+    """What a problem's answers are held against. Without a gold only with one another."""
 
-    gold: str
+    gold: str | None
     domain: str
 
     @property
@@ -114,6 +114,16 @@ class Grader(dg.ConfigurableResource):
             else _grade(known[references[problem_id]][answer], classes[problem_id])
             for problem_id, answer in answers
         ]
+
+    def classes(self, domain: str, answers: Sequence[str | None]) -> list[int | None]:
+        """Return the class of equal answers of each answer to a problem without a gold, None where it does not vote.
+
+        Nothing is kept of them. An answer without one counts as in ``Grade``.
+        """
+        said = list(dict.fromkeys(answer for answer in answers if answer is not None))
+        judged = dict(next(self._judge_all({Reference(None, domain): said}))[1])
+        numbers: dict[str, int] = {}
+        return [None if answer is None else _grade(judged[answer], numbers).answer_class for answer in answers]
 
     def _judge_all(self, unknown: dict[Reference, list[str]]) -> Iterator[tuple[Reference, dict[str, Judgement]]]:
         pending = {reference: self._submit(reference, answers) for reference, answers in unknown.items()}

@@ -50,8 +50,10 @@ def start_worker() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
 
-def judge(grader: str, domain: str, gold: str, answers: Sequence[str], wrong: Sequence[str] = ()) -> list[Judgement]:
-    """Return the judgements on a problem's answers, in their order.
+def judge(
+    grader: str, domain: str, gold: str | None, answers: Sequence[str], wrong: Sequence[str] = ()
+) -> list[Judgement]:
+    """Return the judgements on a problem's answers, in their order. Without a gold none of them is correct.
 
     ``wrong`` are answers known to be wrong, none equal to another: an answer that equals
     one of them takes its name. Raises KeyError for an unknown domain.
@@ -61,10 +63,10 @@ def judge(grader: str, domain: str, gold: str, answers: Sequence[str], wrong: Se
     return _by_name(gold, answers, NAMES[domain])
 
 
-def judge_math(gold: str, answers: Sequence[str], wrong: Sequence[str] = ()) -> list[Judgement]:
+def judge_math(gold: str | None, answers: Sequence[str], wrong: Sequence[str] = ()) -> list[Judgement]:
     """Judge mathematical answers by math-verify, with the gold, or the earlier answer, first: it is not symmetric."""
-    right = _gold(gold)
-    if right is None:
+    right = None if gold is None else _gold(gold)
+    if gold is not None and right is None:
         return [Judgement("gold unparseable", answer) for answer in answers]
     different = [answer for text in wrong if (answer := _readable(text))]
     return [_judge_answer(right, answer, different) for answer in answers]
@@ -89,12 +91,12 @@ def _readable(text: str) -> Answer | None:
         return None
 
 
-def _judge_answer(right: Answer, text: str, different: list[Answer]) -> Judgement:
+def _judge_answer(right: Answer | None, text: str, different: list[Answer]) -> Judgement:
     """Judge one answer; one that is wrong, and unlike the wrong ones so far, joins them."""
     try:
         with seconds(MOST_SECONDS):
             answer = Answer.read(text)
-            if equal(right, answer):
+            if right is not None and equal(right, answer):
                 return Judgement("correct", right.text)
             same = next((other for other in different if alike(other, answer)), None)
     except UnreadableError:
@@ -110,10 +112,10 @@ def _judge_answer(right: Answer, text: str, different: list[Answer]) -> Judgemen
     return Judgement("incorrect", same.text if same else text)
 
 
-def _by_name(gold: str, answers: Sequence[str], name: Callable[[str], str]) -> list[Judgement]:
+def _by_name(gold: str | None, answers: Sequence[str], name: Callable[[str], str]) -> list[Judgement]:
     """Judge by a name that equal answers share, "" for what cannot be read. Such a gold holds nothing against it."""
-    right = name(gold)
-    if not right:
+    right = None if gold is None else name(gold)
+    if right == "":
         return [Judgement("gold unparseable", answer) for answer in answers]
     named = [(answer, name(answer)) for answer in answers]
     return [

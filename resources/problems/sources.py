@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gsr_dagster.experiment.problems.datasets import REGISTRY, HubDataset
+from gsr_dagster.experiment.problems.datasets import REGISTRY, Domain, HubDataset
 from gsr_dagster.experiment.problems.golds import GoldError, as_text, solution_answer
 from gsr_dagster.experiment.problems.problem_sets import GENERATED, SYLLABLES, ProblemSet
 from gsr_dagster.method.rows import Row
@@ -44,7 +44,7 @@ class Problems:
 def problem_set_identity(problem_set: ProblemSet) -> dict[str, Any]:
     """Return what pins the problems: a file by its content. Raises ArtifactError where it is missing."""
     kind, _, name = problem_set.source.partition(":")
-    settings = problem_set.model_dump(include={"source", "options", "seed"}) | {"domain": _domain(problem_set)}
+    settings = problem_set.model_dump(include={"source", "options", "seed"}) | {"domain": domain_of(problem_set)}
     if kind == "file":
         settings["source"] = f"file:sha256:{input_sha256(Path(name))}"
     if kind == "lines":
@@ -81,7 +81,7 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
         seen.add(problem)
         number = f"{len(rows):05d}" if problem_id is None else problem_id
         rows.append(
-            {"problem_id": f"{name}/{number}", "problem": problem, "answer": answer, "domain": _domain(problem_set)}
+            {"problem_id": f"{name}/{number}", "problem": problem, "answer": answer, "domain": domain_of(problem_set)}
         )
         if is_solution:
             solutions.add(rows[-1]["problem_id"])
@@ -102,7 +102,8 @@ def load_problems(name: str, problem_set: ProblemSet, excluded: Collection[str] 
     return Problems(kept, dict(left_out), sum(row["problem_id"] in solutions for row in kept))
 
 
-def _domain(problem_set: ProblemSet) -> str:
+def domain_of(problem_set: ProblemSet) -> Domain:
+    """Return how the answers of a problem set are read and compared."""
     kind, _, name = problem_set.source.partition(":")
     return problem_set.domain or (REGISTRY[name].domain if kind == "hub" else "math")
 
@@ -150,7 +151,7 @@ def _read(name: str, problem_set: ProblemSet) -> Iterator[Found]:
                     raise ArtifactError(f"{place}: {entry.answer} is {error}") from None
                 yield problem_id or None, problem, answer, False
                 continue
-            solved = None if kind == "hub" else solution_answer(answer, _domain(problem_set))
+            solved = None if kind == "hub" else solution_answer(answer, domain_of(problem_set))
             yield problem_id or None, problem, solved or answer, bool(solved)
     count = sum(len(table) for table in tables)
     if entry.problems is not None and count != entry.problems:

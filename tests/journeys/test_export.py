@@ -4,6 +4,7 @@ What they answer greedily to the prompts of their cards is what the engine of th
 is in float32, in which an adapter that is merged rounds nothing that a token could hang on.
 """
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from assets.evaluation.evaluation_run import EvaluationRun
+from gsr_dagster.answering.asked import read_request
+from gsr_dagster.answering.server import ready_solver
+from gsr_dagster.answering.subject import answering
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.experiment.settings import RolloutSettings
@@ -151,6 +155,24 @@ def test_whole_weights_answer_as_the_engine_does(journey, exported, ours, proble
     assert (folder / "model.safetensors").read_bytes() != (journey.model / "model.safetensors").read_bytes()
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert answered_by_transformers(model, tokenizer, asked_by_the_card(folder, problems)) == ours(student)
+
+
+@pytest.mark.parametrize("student", [FIRST, SECOND, WHOLE])
+def test_a_student_is_served_with_the_weights_that_were_evaluated(journey, ours, problems, student):
+    evaluated = ours(student)[::2]
+    experiment = load_experiment(journey.path)
+    solver = ready_solver(experiment, student, answering(experiment, journey.store, student))
+    greedy = {"k": 1, "method": "vote", "temperature": 0, "max_tokens": GREEDY.max_new_tokens}
+
+    async def answer(problem: str) -> str:
+        body = {"model": student, "messages": [{"role": "user", "content": problem}], **greedy}
+        asked = read_request(body, solver.subject)
+        return (await solver.solve(asked, problem, solver.direct_chat(asked))).final.sample.text
+
+    served = [asyncio.run(answer(problem)) for problem in problems]
+    solver.queue.close()
+    Engines().release()
+    assert served == evaluated
 
 
 def test_an_adapter_on_another_student_is_refused_with_what_to_do(journey):

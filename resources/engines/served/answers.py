@@ -8,7 +8,7 @@ and Mistral differ in where they put the thinking.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,29 @@ def written(body: Any) -> list[Written]:
     if not read:
         raise faults[0]
     return read
+
+
+def gathered(pieces: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Yield with every piece of a streamed answer the answer so far, in the form in which it comes as a whole."""
+    body, message = dict[str, Any](), dict[str, Any]()
+    reason = None
+    for piece in pieces:
+        if not isinstance(piece, Mapping):
+            continue
+        body |= {name: piece[name] for name in ("usage", "error") if piece.get(name)}
+        for choice in piece.get("choices") or ():
+            for name, value in (_at(choice, "delta") or {}).items():
+                message[name] = _gone_on(message.get(name), value)
+            reason = _at(choice, "finish_reason") or reason
+            body["choices"] = [{"message": message, "finish_reason": reason}]
+        yield body
+
+
+def _gone_on(before: Any, new: Any) -> Any:
+    """Return a field of a message with what a piece adds to it: texts and lists go on."""
+    if new is None:
+        return before
+    return before + new if type(before) is type(new) and type(new) in (str, list) else new
 
 
 def usage(body: Mapping[str, Any]) -> Usage:

@@ -100,7 +100,7 @@ class OpenAIEngine:
         """Ask for a draw until all of its samples are had, or something ends it, or all: then nothing more is asked."""
         outcome = Outcome(draw)
         try:
-            while (left := outcome.left) is not None and not ended.is_set():
+            while (left := outcome.left) is not None and not (ended.is_set() or draw.request.is_given_up):
                 outcome.samples += retrying(self.settings.retries)(self._ask, left, settings)
         except Exception as error:
             outcome.error = error
@@ -116,8 +116,8 @@ class OpenAIEngine:
             try:
                 if settings.thinking_tokens and model.thinking_end and not form.own_budget:
                     return answered_after_thinking(model, draw, settings, model.reading)
-                body = model.body(draw, settings)
-                return model.reading.samples(draw, model.post("/chat/completions", body), form.limit(body))
+                body, show = model.body(draw, settings), model.shown(draw.request)
+                return model.reading.samples(draw, model.post("/chat/completions", body, show), form.limit(body))
             except Exception as error:
                 if refusal(error) and model.form is not form:  # another request was refused in this form
                     continue

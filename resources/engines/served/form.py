@@ -18,7 +18,10 @@ ENGINES_WITH_DEFAULTS = ("vllm", "sglang")
 
 @dataclass(frozen=True)
 class RequestForm:
-    """What of a request a server takes. ``several``: n samples in one; ``own_budget``: vLLM's limit of thinking."""
+    """What of a request a server takes.
+
+    ``several``: n samples in one; ``own_budget``: vLLM's limit of thinking; ``streamed``: a text as it is written.
+    """
 
     token_limit: str = "max_tokens"
     seed: bool = True
@@ -27,6 +30,7 @@ class RequestForm:
     special_tokens: bool = False
     own_budget: bool = True
     prefilled: bool = True
+    streamed: bool = True
 
     def body(self, settings: RolloutSettings, limit: int, seed: int, n: int) -> dict[str, Any]:
         """Return the sampling parameters of a request for n samples of at most ``limit`` tokens."""
@@ -69,6 +73,8 @@ class RequestForm:
             return replace(self, special_tokens=False)
         if self.prefilled and named("continue_final_message", "add_generation_prompt"):
             return replace(self, prefilled=False)
+        if self.streamed and named("stream", "stream_options"):
+            return replace(self, streamed=False)
         if self.several and (
             parameter == "n"
             or re.search(r"(?<![\w'’])['\"`]?n['\"`]?(?= must| is| should|:|=| >| greater)|\bbest_of\b", refusal)

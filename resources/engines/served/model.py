@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter as Counts
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from typing import Any
 from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompting.prompts import Message
-from resources.engines.base import surely_within
+from resources.engines.base import Request, surely_within
 from resources.engines.served import counting
 from resources.engines.served.answers import usage, written
 from resources.engines.served.door import opened
 from resources.engines.served.drawing import Asking, Draw, Reading
 from resources.engines.served.form import RequestForm
 from resources.engines.served.retrying import retrying
-from resources.engines.served.servers import Listed, Servers
+from resources.engines.served.servers import Listed, Servers, Show
 from resources.engines.served.spending import spending
 
 NamedTokenizer = tuple[str, Callable[[], Path]]
@@ -107,14 +107,27 @@ class ServedModel:
             return limit
         return max(min(limit, self.context - self.counter.chat(messages)), 1)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return what a server answers, and count what it cost, or how it failed.
+    def shown(self, request: Request) -> Show | None:
+        """Return what shows an answer to who watches it while it is written; None where nobody does, or the server cannot."""
+        watch = request.watch
+        if watch is None or not request.shows or not self.form.streamed:
+            return None
+
+        def show(told: Mapping[str, Any]) -> bool:
+            if told.get("choices"):
+                watch.show(lambda: self.reading.text(written(told)[0]))
+            return not watch.gone()
+
+        return show
+
+    def post(self, path: str, body: dict[str, Any], show: Show | None = None) -> dict[str, Any]:
+        """Return what a server answers, and count what it cost, or how it failed. ``show`` gets it while it is written.
 
         Raises SpendingLimitError before it asks, OpenAIError and ValueError after.
         """
         self.spent.refuse_more()
         try:
-            told = self.servers.post(path, body)
+            told = self.servers.post(path, body, show)
             written(told)
         except Exception as error:
             self.failures[type(error).__name__] += 1

@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gsr_dagster.experiment.engines import OpenAI
+from resources.engines.served.answers import gathered
 from resources.engines.served.form import ENGINES_WITH_DEFAULTS
 from resources.engines.served.refusals import is_refusal, said_by
 
@@ -14,6 +15,9 @@ LONGEST_MESSAGE = 300
 # As vLLM, SGLang, OpenRouter, Groq and Mistral name a model's context in /v1/models.
 CONTEXT_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
 SECONDS_FOR_A_QUESTION = 60.0
+
+# Gets an answer so far, and returns whether somebody waits for the rest.
+Show = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Servers:
 
         self.key = os.environ.get(self.settings.api_key_variable, "").strip()
         self._lock = threading.Lock()
+        self._room = threading.BoundedSemaphore(self.settings.concurrency)  # for all that ask at once
         self.servers = [
             Server(
                 openai.OpenAI(base_url=url, api_key=self.key or "none", timeout=self.settings.timeout, max_retries=0)
@@ -67,16 +72,25 @@ class Servers:
         """Return the client of the first address: files and batches lie on one server."""
         return self.servers[0].client
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the least busy server answers. Raises OpenAIError, or ValueError where it is no JSON."""
+    def post(self, path: str, body: Mapping[str, Any], show: Show | None = None) -> dict[str, Any]:
+        """Return what the least busy server answers. Raises OpenAIError, or ValueError where it is no JSON.
+
+        With ``show`` the answer is streamed: it gets the answer so far with every piece, until it says that nobody waits.
+        """
+        with self._room:
+            return self._posted(path, body, show)
+
+    def _posted(self, path: str, body: Mapping[str, Any], show: Show | None) -> dict[str, Any]:
         import httpx
 
         with self._lock:
             server = min(self.servers, key=lambda server: (server.failed, server.under_way))
             server.under_way += 1
         try:
-            answer = server.client.post(path, body=dict(body), cast_to=httpx.Response)
-            told = answer.json()
+            if show is None:
+                told = server.client.post(path, body=dict(body), cast_to=httpx.Response).json()
+            else:
+                told = _streamed(server, path, body, show)
         except Exception as error:
             self._count(server, failed=not is_refusal(error))
             raise
@@ -133,3 +147,16 @@ class Servers:
         """Return what an error says, short, without the key that a server may repeat."""
         said = f"{type(error).__name__}: {said_by(error)}"
         return (said.replace(self.key, "…") if self.key else said)[:LONGEST_MESSAGE]
+
+
+def _streamed(server: Server, path: str, body: Mapping[str, Any], show: Show) -> dict[str, Any]:
+    """Return an answer that comes in pieces, as it would come in one."""
+    from openai import Stream
+
+    asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    told: dict[str, Any] = {}
+    with server.client.post(path, body=asked, cast_to=object, stream=True, stream_cls=Stream[object]) as pieces:
+        for told in gathered(pieces):
+            if not show(told):
+                break
+    return told

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from gsr_dagster.experiment.engines import VLLM, OpenAI
 from gsr_dagster.experiment.experiment import Model
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages
-from resources.engines.base import Request, Sample, sample_seed
+from resources.engines.base import Request, Sample, Watch, sample_seed
 from resources.engines.when_sampled import WhenSampled
 from resources.models import weights
 from tests.resources.engines.asked import requests
@@ -279,3 +280,17 @@ def test_a_served_model_says_how_sure_it_is_of_each_token(asking_engines, asking
     embedded, _ = asking_engines(None)
     engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
     assert_alike(confidences(engine, logprobs=5), confidences(embedded, logprobs=5))
+
+
+def test_a_text_is_shown_while_it_is_written_and_one_that_nobody_waits_for_is_given_up(engine, monkeypatch):
+    monkeypatch.setattr("resources.engines.base.SECONDS_BETWEEN_TEXTS", 0.0)
+    shown: list[str] = []
+    (one,), others = requests(1, 1), [replace(r, id=f"o{r.id}") for r in requests(2, 3)]
+    watched = replace(one, watch=Watch(gone=lambda: False, wrote=shown.append))
+    given_up = [replace(r, watch=Watch(gone=lambda: len(shown) > 2)) for r in others]
+    seen = drawn(engine, [watched, *given_up], SETTINGS)
+    assert set(seen) == {(one.id, 0)}, "the others were given up before they ended"
+    text = seen[one.id, 0].text
+    assert all(text.startswith(part) for part in shown)
+    assert len(set(shown)) > 3
+    assert len(drawn(engine, others, SETTINGS)) == 6, "and can be drawn again"

@@ -160,3 +160,26 @@ def test_a_process_that_graded_ends_by_itself():
     process.start()
     process.join(60)
     assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "answers", "classes"),
+    [
+        ("math-verify", "math", ["0.5", "\\frac{1}{2}", "3-", None, "3", "\\frac24"], [1, 1, None, None, 2, 1]),
+        ("exact", "math", ["0.5", "1/2", "0. 5", "", None], [1, 2, 1, None, None]),
+        ("math-verify", "multiple_choice", ["(B)", "B", "C", "17"], [1, 1, 2, None]),
+        ("math-verify", "math", [None, None], [None, None]),
+    ],
+)
+def test_without_a_gold_equal_answers_share_a_class_and_what_cannot_be_read_has_none(name, domain, answers, classes):
+    assert Grader(name=name).classes(domain, answers) == classes
+
+
+def test_answers_without_a_gold_are_not_held_against_those_of_another_problem():
+    assert [Grader().classes("math", ["7", "8"]), Grader().classes("math", ["8", "7.0"])] == [[1, 2], [1, 2]]
+    assert not grader._judged["math-verify"][Reference(None, "math")]
+
+
+def test_without_a_gold_what_hangs_is_killed_and_votes_with_its_own_text(monkeypatch):
+    monkeypatch.setattr(grader, "judge", hang_on_nine)
+    assert Grader(seconds=1).classes("hangs", ["9", "1", "9"]) == [1, 2, 1]
