@@ -79,7 +79,7 @@ def test_samples_are_written_and_counted_and_what_is_missing_is_named(export, sc
 def test_pools_are_written_in_the_form_of_lm_eval(export, tmp_path):
     code, told = export("--samples", "--as", "lm-eval", "--model", "llama-big")
     assert code == 0, told
-    assert told.splitlines()[0] == "sums, llama-big: 96 rows of llama-big"
+    assert told.splitlines()[0] == "sums: 96 rows of llama-big"
     assert {path.name.partition("_")[0] for path in (tmp_path / "student" / "llama-big").iterdir()} == {
         "samples",
         "results",

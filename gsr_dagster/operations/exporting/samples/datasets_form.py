@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from assets.evaluation.evaluation_run import EvaluationRun
@@ -28,12 +29,12 @@ def write_tables(chosen: Chosen, folder: Path) -> list[Part]:
 
 
 def _by_benchmark(
-    folder: Path, kind: Kind, runs: Iterable[EvaluationRun], read: Callable[[EvaluationRun], Iterator[Row]]
+    folder: Path, kind: Kind, runs: Iterable[EvaluationRun], read: Callable[[EvaluationRun], Iterator[list[Row]]]
 ) -> Iterator[Part]:
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for run in runs:
         path = folder / kind / run.key.benchmark / f"{run.subject}.parquet"
-        counts[run.key.benchmark][run.subject] = write_table(path, COLUMNS[kind], read(run))
+        counts[run.key.benchmark][run.subject] = write_table(path, COLUMNS[kind], chain.from_iterable(read(run)))
     for benchmark, of in counts.items():
         files = f"{kind}/{benchmark}/*.parquet"
         yield _part(kind, f"{kind}-{benchmark}", files, "test", benchmark, of, sum(of.values()))

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from assets.evaluation.evaluation_run import EvaluationRun
-from assets.recorded_pools import recorded_id
 from gsr_dagster.method.rejection_sampling import cut_off, ended_by_itself
 from gsr_dagster.operations.exporting.new_folder import ExportError
 from gsr_dagster.operations.exporting.samples.choosing import Chosen
@@ -35,9 +33,7 @@ def write_logs(chosen: Chosen, folder: Path) -> list[Part]:
     for run in chosen.pools:
         tally, file = Tally(), f"{run.key.benchmark}_{run.subject}.eval"
         logs.write_eval_log(_log(logs, run, tally), str(folder / file))
-        part = Part(
-            f"{run.key.benchmark}, {run.subject}", file, "", "", run.key.benchmark, [run.subject], tally.samples
-        )
+        part = Part(run.key.benchmark, file, "", "", run.key.benchmark, [run.subject], tally.samples)
         parts.append(part)
     return parts
 
@@ -47,6 +43,7 @@ def _log(logs: Any, run: EvaluationRun, tally: Tally) -> Any:
     models: Any = import_module("inspect_ai.model")
     pool, graded = (run.store.existing(run.key.artifact(name)) for name in ("candidate_pools", "graded_candidates"))
     samples = list(_samples(logs, models, run, pool, tally))
+    now = datetime.now(UTC).isoformat(timespec="seconds")  # when it was drawn is not known
     usage = _usage(models, tally.prompt_tokens, tally.generated_tokens)
     ids = list(dict.fromkeys(sample.id for sample in samples))
     return logs.EvalLog(
@@ -55,7 +52,7 @@ def _log(logs: Any, run: EvaluationRun, tally: Tally) -> Any:
             eval_id=graded.data_version[:ID_DIGITS],
             run_id=graded.data_version[:ID_DIGITS],
             task_id=pool.data_version[:ID_DIGITS],
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=now,
             task=run.key.benchmark,
             model=run.subject,
             dataset=logs.EvalDataset(name=run.key.benchmark, samples=len(ids), sample_ids=ids, shuffled=False),
@@ -74,7 +71,7 @@ def _log(logs: Any, run: EvaluationRun, tally: Tally) -> Any:
         results=logs.EvalResults(
             total_samples=tally.samples, completed_samples=tally.samples, scores=_scores(logs, tally)
         ),
-        stats=logs.EvalStats(model_usage={run.subject: usage}),
+        stats=logs.EvalStats(started_at=now, completed_at=now, model_usage={run.subject: usage}),
         samples=samples,
     )
 
@@ -87,11 +84,10 @@ def _samples(logs: Any, models: Any, run: EvaluationRun, pool: Manifest, tally: 
         "user": models.ChatMessageUser,
         "assistant": models.ChatMessageAssistant,
     }
-    for problem_id, group in groupby(candidates(run), lambda row: row["problem_id"]):
-        chat = None
-        for row in tally.counted(group):
-            if row["sample_index"] == 0 or chat is None:
-                chat = [speakers[one["role"]](content=one["content"]) for one in asked(run, row) or ()]
+    for rows in filter(None, candidates(run)):
+        tally.count(rows)
+        chat = [speakers[one["role"]](content=one["content"]) for one in asked(run, rows[0]) or ()]
+        for row in rows:
             usage = _usage(models, row["prompt_tokens"], row["generated_tokens"])
             message = models.ChatMessageAssistant(content=row["response"], model=run.subject, source="generate")
             choice = models.ChatCompletionChoice(message=message, stop_reason=_stop_reason(row["finish_reason"]))
@@ -101,7 +97,7 @@ def _samples(logs: Any, models: Any, run: EvaluationRun, pool: Manifest, tally: 
                 letter = scoring.NOANSWER if row["verdict"] == "no answer" else letters[row["correct"]]
                 score = scoring.Score(value=letter, answer=row["extracted_answer"], explanation=row["verdict"])
             yield logs.EvalSample(
-                id=recorded_id(problem_id),
+                id=row["problem_id"],
                 epoch=row["sample_index"] + 1,
                 input=row["problem"],
                 target=row["answer"],

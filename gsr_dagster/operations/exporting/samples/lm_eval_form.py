@@ -35,14 +35,16 @@ def write_logs(chosen: Chosen, folder: Path) -> list[Part]:
     for model, runs in by_model:
         (folder / model).mkdir()
         tallies: dict[str, Tally] = {}
+        shots: dict[str, int] = {}
         for run in runs:
             tallies[run.key.benchmark] = tally = Tally()
+            shots[run.key.benchmark] = len(_drawn_with(run)["worked_examples"])
             file = f"{model}/samples_{run.key.benchmark}_{time}.jsonl"
             with (folder / file).open("w", encoding="utf-8") as lines:
                 for document in documents(run, tally):
                     lines.write(json.dumps(document, ensure_ascii=False) + "\n")
-            parts.append(Part(f"{run.key.benchmark}, {model}", file, "", "", run.key.benchmark, [model], tally.samples))
-        results = json.dumps(_results(model, tallies), indent=2, ensure_ascii=False)
+            parts.append(Part(run.key.benchmark, file, "", "", run.key.benchmark, [model], tally.samples))
+        results = json.dumps(_results(model, tallies, shots), indent=2, ensure_ascii=False)
         (folder / model / f"results_{time}.json").write_text(results, encoding="utf-8")
     return parts
 
@@ -53,7 +55,7 @@ def documents(run: EvaluationRun, tally: Tally) -> Iterator[Row]:
     ``resps`` holds the texts, and ``filtered_resps`` the answers that were found in them. ``doc_id`` counts
     the problems, as lm-eval does; the problem's own id stands in ``doc``.
     """
-    rollout = run.store.existing(run.key.artifact("candidate_pools")).settings["rollout"]
+    rollout = _drawn_with(run)["rollout"]
     options = {
         "until": rollout.get("stop", []),
         "do_sample": rollout["temperature"] > 0,
@@ -61,9 +63,9 @@ def documents(run: EvaluationRun, tally: Tally) -> Iterator[Row]:
         "top_p": rollout["top_p"],
         "max_gen_toks": rollout["max_new_tokens"],
     }
-    for number, (problem_id, group) in enumerate(groupby(candidates(run), lambda row: row["problem_id"])):
-        rows = list(tally.counted(group))
-        document = {"id": problem_id, "problem": rows[0]["problem"], "answer": rows[0]["answer"]}
+    for number, rows in enumerate(filter(None, candidates(run))):
+        tally.count(rows)
+        document = {"id": rows[0]["problem_id"], "problem": rows[0]["problem"], "answer": rows[0]["answer"]}
         chat = asked(run, rows[0])
         prompt = "" if chat is None else json.dumps(chat, ensure_ascii=False)
         scored = [row["correct"] for row in rows if row["correct"] is not None]
@@ -83,8 +85,15 @@ def documents(run: EvaluationRun, tally: Tally) -> Iterator[Row]:
         }
 
 
-def _results(model: str, tallies: Mapping[str, Tally]) -> dict[str, Any]:
-    """Return what lm-eval's results file says of the tasks: their scores, and how many documents they have."""
+def _drawn_with(run: EvaluationRun) -> dict[str, Any]:
+    return run.store.existing(run.key.artifact("candidate_pools")).settings
+
+
+def _results(model: str, tallies: Mapping[str, Tally], shots: Mapping[str, int]) -> dict[str, Any]:
+    """Return what lm-eval's results file says of the tasks: their scores, and how many documents they have.
+
+    ``shots`` are the solved problems before a prompt.
+    """
     scores = {task: tally.pass_at_1 for task, tally in tallies.items()}
     return {
         "results": {
@@ -93,10 +102,10 @@ def _results(model: str, tallies: Mapping[str, Tally]) -> dict[str, Any]:
         },
         "configs": {task: {"task": task, "repeats": tally.most} for task, tally in tallies.items()},
         "versions": dict.fromkeys(tallies, 0),
-        "n-shot": dict.fromkeys(tallies, 0),
+        "n-shot": dict(shots),
         "higher_is_better": {task: {METRIC: True} for task in tallies},
         "n-samples": {
-            task: {"original": len(tally.shares), "effective": len(tally.shares)} for task, tally in tallies.items()
+            task: {"original": tally.problems, "effective": len(tally.shares)} for task, tally in tallies.items()
         },
         "model_name": model,
     }

@@ -1,6 +1,6 @@
 """What is counted of a pool while its candidates go by."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gsr_dagster.method.rows import Row
@@ -8,8 +8,12 @@ from gsr_dagster.method.rows import Row
 
 @dataclass
 class Tally:
-    """The candidates of a pool and their tokens, and the share of right ones of each problem that can be scored."""
+    """The problems and candidates of a pool, and their tokens; ``shares`` of right ones, of each problem that can be scored.
 
+    ``most`` candidates has the problem with the most, ``unscored`` have no verdict.
+    """
+
+    problems: int = 0
     samples: int = 0
     unscored: int = 0
     most: int = 0
@@ -17,19 +21,15 @@ class Tally:
     generated_tokens: int = 0
     shares: list[float] = field(default_factory=list)
 
-    def counted(self, problem: Iterable[Row]) -> Iterator[Row]:
-        """Yield the candidates of a problem, each counted."""
-        scored, of_problem = list[bool](), 0
-        for row in problem:
-            of_problem += 1
-            self.prompt_tokens += row["prompt_tokens"]
-            self.generated_tokens += row["generated_tokens"]
-            if row["correct"] is not None:
-                scored.append(row["correct"])
-            yield row
-        self.samples += of_problem
-        self.unscored += of_problem - len(scored)
-        self.most = max(self.most, of_problem)
+    def count(self, candidates: Sequence[Row]) -> None:
+        """Count the candidates of a problem."""
+        scored = [row["correct"] for row in candidates if row["correct"] is not None]
+        self.problems += 1
+        self.samples += len(candidates)
+        self.unscored += len(candidates) - len(scored)
+        self.most = max(self.most, len(candidates))
+        self.prompt_tokens += sum(row["prompt_tokens"] for row in candidates)
+        self.generated_tokens += sum(row["generated_tokens"] for row in candidates)
         if scored:
             self.shares.append(sum(scored) / len(scored))
 

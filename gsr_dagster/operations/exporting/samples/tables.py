@@ -28,13 +28,13 @@ class Column:
 
 
 PROBLEM = (
-    Column("problem_id", TEXT, "the problem: BENCHMARK/ID"),
     Column("problem", TEXT, "its text"),
     Column("answer", TEXT, "its reference answer"),
 )
 OF = (
     Column("model", TEXT, "who wrote the response: a model, or a student"),
     Column("benchmark", TEXT, "the benchmark"),
+    Column("problem_id", TEXT, "the problem, by its id in the benchmark"),
     *PROBLEM,
 )
 WRITTEN = (
@@ -75,6 +75,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     "training": (
         Column("row_id", TEXT, "the row; `gsr lineage --row` explains it"),
         Column("kind", TEXT, "refinement, or direct"),
+        Column("problem_id", TEXT, "the problem; `gsr lineage --problem` says who saw it"),
         *PROBLEM,
         Column("candidate_ids", TEXTS, "the candidates in the prompt; none in that of a direct row"),
         Column("prompt", CHAT, "the chat that the student is shown"),

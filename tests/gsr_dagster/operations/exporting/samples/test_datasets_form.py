@@ -52,13 +52,16 @@ def test_the_configs_are_those_of_benchmarks_and_students(folder):
 def test_candidates_come_with_problem_text_and_verdict(loaded, finished_school):
     rows = loaded("candidates-sums", "test")
     assert {row["model"] for row in rows} == set(SUBJECTS)
-    problems = {row["problem_id"]: row for row in finished_school.store.read(ArtifactKey("benchmark_problems", "sums"))}
+    problems = {
+        row["problem_id"].removeprefix("sums/"): row
+        for row in finished_school.store.read(ArtifactKey("benchmark_problems", "sums"))
+    }
     for subject in SUBJECTS:
         own = [row for row in rows if row["model"] == subject]
         graded = {row["candidate_id"]: row for row in stored(finished_school, "graded_candidates", subject)}
         texts = {row["candidate_id"]: row["text"] for row in stored(finished_school, "candidate_pools", subject)}
         assert [(row["problem_id"], row["sample_index"]) for row in own] == sorted(
-            (row["problem_id"], row["sample_index"]) for row in graded.values()
+            (row["problem_id"].removeprefix("sums/"), row["sample_index"]) for row in graded.values()
         )
         for row in own:
             grade, problem = graded[row["candidate_id"]], problems[row["problem_id"]]

@@ -57,7 +57,7 @@ def verdicts(store: ArtifactStore, benchmark: str) -> list[tuple]:
     """Return of every candidate its problem, its number, its answer, the verdict and the class of equal answers."""
     rows = store.read(ArtifactKey("base/graded_candidates", f"{benchmark}|{MODEL}"))
     return sorted(
-        (row["problem_id"].rpartition("/")[2], row["sample_index"], row["answer"], row["verdict"], row["answer_class"])
+        (row["problem_id"].partition("/")[2], row["sample_index"], row["answer"], row["verdict"], row["answer_class"])
         for row in rows
     )
 
@@ -104,7 +104,7 @@ def test_lm_evals_own_fields_are_as_it_writes_them(taken, finished_school):
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
     assert [line["doc_id"] for line in lines] == list(range(24))
     own = finished_school.store.read(ArtifactKey("base/candidate_pools", f"sums|{MODEL}"))
-    texts = {(row["problem_id"], row["sample_index"]): row["text"] for row in own}
+    texts = {(row["problem_id"].removeprefix("sums/"), row["sample_index"]): row["text"] for row in own}
     for line in lines:
         assert list(line)[:8] == [
             "doc_id",
