@@ -4,6 +4,7 @@ import json
 import socket
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from gsr_dagster.experiment.keys import ArtifactKey
@@ -127,3 +128,26 @@ def test_a_model_and_a_benchmark_can_be_chosen(finished_school):
     assert [run.subject for run in chosen.pools] == list(SUBJECTS)
     assert chosen.taught == [], "training sets belong to no benchmark"
     assert choose(experiment, store, Asked()).taught[0].name == STUDENT
+
+
+def test_a_pool_that_is_larger_than_what_is_in_memory_is_read_in_parts(folder, finished_school, tmp_path, monkeypatch):
+    monkeypatch.setattr("gsr_dagster.operations.exporting.samples.reading.SAMPLES_AT_ONCE", 10)
+    chosen = choose(finished_school.experiment, finished_school.store, Asked(models=["llama-big"]))
+    export_samples(chosen, tmp_path / "parts", "datasets")
+    for file in ("candidates/sums/llama-big.parquet", "refinements/sums/llama-big.parquet"):
+        assert pq.read_table(tmp_path / "parts" / file) == pq.read_table(folder / file)
+
+
+def test_without_a_readable_gold_a_candidate_is_neither_right_nor_wrong(finished_school, tmp_path):
+    school = finished_school.copy(tmp_path / "artifacts")
+    no_gold = {"verdict": "gold unparseable", "correct": False, "answer_class": None}
+    school.rewrite(
+        "base/graded_candidates",
+        "sums|llama-big",
+        lambda rows: [{**row, **no_gold} if row["problem_id"] == "sums/3-11" else row for row in rows],
+    )
+    chosen = choose(school.experiment, school.store, Asked(models=["llama-big"]))
+    export_samples(chosen, tmp_path / "out", "datasets")
+    rows = pq.read_table(tmp_path / "out" / "candidates/sums/llama-big.parquet").to_pylist()
+    assert {row["problem_id"] for row in rows if row["correct"] is None} == {"3-11"}
+    assert {row["verdict"] for row in rows if row["correct"] is None} == {"gold unparseable"}

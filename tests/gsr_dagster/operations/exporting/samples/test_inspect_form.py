@@ -62,6 +62,28 @@ def test_its_accuracy_is_pass_at_1(logs, finished_school):
         assert score.metrics["accuracy"].value == pytest.approx(summary["pass_at_1"])
 
 
+def test_no_answer_has_a_letter_of_its_own_and_what_cannot_be_scored_has_none(finished_school, tmp_path):
+    log = pytest.importorskip("inspect_ai.log", reason="pip install inspect-ai to write its logs")
+    school = finished_school.copy(tmp_path / "artifacts")
+    changed = {
+        "sums/3-11": {"verdict": "gold unparseable", "correct": False, "answer_class": None},
+        "sums/3-12": {"verdict": "no answer", "correct": False, "answer": None, "answer_class": None},
+    }
+    school.rewrite(
+        "base/graded_candidates",
+        "sums|llama-big",
+        lambda rows: [{**row, **changed.get(row["problem_id"], {})} for row in rows],
+    )
+    chosen = choose(school.experiment, school.store, Asked(models=["llama-big"]))
+    export_samples(chosen, tmp_path / "logs", "inspect")
+    read = log.read_eval_log(str(tmp_path / "logs" / "sums_llama-big.eval"))
+    scores = {sample.id: sample.scores for sample in read.samples}
+    assert scores["3-11"] is None
+    assert scores["3-12"]["gsr"].value == "N"
+    (score,) = read.results.scores
+    assert (score.scored_samples, score.unscored_samples) == (92, 4)
+
+
 def test_without_inspect_ai_it_says_what_to_install_and_leaves_nothing(finished_school, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
     chosen = choose(finished_school.experiment, finished_school.store, Asked())

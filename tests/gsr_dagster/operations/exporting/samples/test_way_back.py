@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from gsr_dagster.commands.main import main
+from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.exporting.samples.choosing import Asked, choose
 from gsr_dagster.operations.exporting.samples.folder import WHOLE, export_samples
@@ -124,3 +125,15 @@ def test_lm_evals_own_fields_are_as_it_writes_them(taken, finished_school):
     told = json.loads(results.read_text())
     report = finished_school.store.existing(ArtifactKey("base/gap_reports", f"sums|{MODEL}"))
     assert told["results"]["sums"]["pass@1,gsr"] == pytest.approx(report.summary["pass_at_1"])
+
+
+def test_a_prompt_that_the_file_words_otherwise_now_is_not_told(finished_school, tmp_path):
+    template = tmp_path / "direct.j2"
+    template.write_text("Solve {{ problem }}")
+    experiment = Experiment.model_validate({**finished_school.written, "prompts": {"direct": str(template)}})
+    chosen = choose(experiment, finished_school.store, Asked(models=[MODEL]), with_more_than_pools=False)
+    export_samples(chosen, tmp_path / "taken", "lm-eval")
+    (samples,) = (tmp_path / "taken" / MODEL).glob("samples_*.jsonl")
+    prompts = {json.loads(line)["arguments"]["gen_args_0"]["arg_0"] for line in samples.read_text().splitlines()}
+    assert prompts == {""}
+    assert "Solve {problem}" not in (tmp_path / "taken" / "README.md").read_text()
