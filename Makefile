@@ -1,4 +1,4 @@
-.PHONY: help demo page test test-cloud test-vllm test-ray test-wheel reliability audit lint bench docs clean
+.PHONY: help demo page test test-cloud test-vllm test-ray test-inspect test-wheel reliability audit lint bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -34,6 +34,9 @@ test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and ru
 test-ray: .venv-vllm/ray  ## set up Ray beside vllm and test its engine and Ray Train on a local Ray with two replicas
 	@.venv-vllm/bin/pytest -m ray tests/resources/engines tests/resources/training
 
+test-inspect: .venv-inspect/installed  ## set up inspect_ai in .venv-inspect and run the tests that write and read its logs
+	@.venv-inspect/bin/pytest -k inspect tests/gsr_dagster/operations/exporting tests/resources/problems
+
 test-wheel: .venv/dev  ## build the wheel, install it in a fresh environment, and run a small demo from another folder
 	@$(BIN)/pytest -m wheel tests/test_wheel.py
 
@@ -60,7 +63,7 @@ docs: .venv/dev  ## write the reference of the experiment file, and build the do
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environments and everything the demo made
-	rm -rf .venv .venv-vllm .gsr site
+	rm -rf .venv .venv-vllm .venv-inspect .gsr site
 
 .venv/demo: pyproject.toml constraints.txt
 	@echo "Setting up .venv (some 2 GB, once)"
@@ -77,6 +80,15 @@ clean:  ## remove the environments and everything the demo made
 .venv/audit/bin/pip-audit: .venv/demo
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit==2.10.1
+
+# inspect-ai and what it needs want older versions of three packages than are pinned.
+.venv-inspect/installed: pyproject.toml constraints.txt
+	@echo "Setting up .venv-inspect (some 1.5 GB, once)"
+	@$(PYTHON) -m venv .venv-inspect
+	@grep -vE '^(boto3|botocore|fsspec)==' constraints.txt > .venv-inspect/constraints.txt
+	@.venv-inspect/bin/pip install --quiet --constraint .venv-inspect/constraints.txt --editable '.[inspect,test]' \
+		2> .venv-inspect/install.log || { cat .venv-inspect/install.log; exit 1; }
+	@touch $@
 
 .venv-vllm/installed: pyproject.toml constraints.txt
 	@echo "Setting up .venv-vllm (some 2 GB, once)"

@@ -1,8 +1,7 @@
 """Candidate pools, and the grades of their candidates."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from itertools import accumulate, groupby
 from typing import Any
 
 import dagster as dg
@@ -22,6 +21,7 @@ from resources.engines.sample_log import Prompt
 from resources.grading.grader import Grader
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from resources.store.ordering import whole_problems
 
 # What grading holds in memory of a pool.
 CANDIDATES_AT_ONCE = 2048
@@ -95,18 +95,6 @@ def wanted_candidates(run: EvaluationRun) -> Iterator[list[Row]]:
 
     A list holds whole problems, CANDIDATES_AT_ONCE or a few more. The pool may hold more samples: N can be lowered again.
     """
-    store, key = run.store, run.key.artifact("candidate_pools")
-    manifest = store.existing(key)
     samples = run.experiment.benchmarks[run.key.benchmark].samples
-    shards_of: dict[str, set[int]] = defaultdict(set)
-    counts: Counter[str] = Counter()
-    for number, shard in enumerate(manifest.shards):
-        for row in store.read_shards(key, manifest.fingerprint, [shard], "problem_id"):
-            shards_of[row["problem_id"]].add(number)
-            counts[row["problem_id"]] += 1
-    ends = dict(zip(counts, accumulate(counts.values()), strict=True))
-    for _, group in groupby(counts, lambda problem: ends[problem] // CANDIDATES_AT_ONCE):
-        problems = set(group)
-        numbers = sorted({number for problem in problems for number in shards_of[problem]})
-        rows = store.read_shards(key, manifest.fingerprint, [manifest.shards[number] for number in numbers])
-        yield in_order([row for row in rows if row["problem_id"] in problems and row["sample_index"] < samples])
+    for rows in whole_problems(run.store, run.key.artifact("candidate_pools"), CANDIDATES_AT_ONCE):
+        yield in_order([row for row in rows if row["sample_index"] < samples])

@@ -8,6 +8,7 @@ gsr regrade --grader exact          grade stored samples again, and show what ch
 gsr import FILE --to FOLDER ...     make an experiment of samples drawn before
 gsr record STUDENT --to FOLDER      write what a student was taught with, to teach with it elsewhere
 gsr export STUDENT --to FOLDER      write a trained student as other tools load it
+gsr export --samples --to FOLDER    write what the models wrote, for datasets, inspect_ai or lm-eval
 gsr backfill --family smollm2       launch a family's partitions on the page
 gsr lineage smollm2-135m-gsr        walk a student back to the problems
 gsr lineage --row ID                say why a row is in a training set; --problem ID: who saw a problem

@@ -1,12 +1,15 @@
 """Rows in another order than that of their shards, without all of them in memory: DuckDB sorts, on disk where they are many."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import duckdb
 
+from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
+from resources.store.artifacts import ArtifactStore
 from resources.store.files import explain_full_disk, scratch_folder
 
 # What DuckDB keeps in memory; the rest is sorted in files.
@@ -31,6 +34,30 @@ def rows_by_problem(
     rows = sorted_rows(f"select {', '.join(names)} from shards order by {', '.join(order)}", shards=shards)
     for problem_id, of_problem in groupby(rows, lambda row: row["problem_id"]):
         yield problem_id, list(of_problem)
+
+
+def whole_problems(
+    store: ArtifactStore, key: ArtifactKey, at_once: int, order: Collection[str] | None = None
+) -> Iterator[list[Row]]:
+    """Yield the rows of an artifact, so many or a few more in a list, and all rows of a problem in one.
+
+    Problems come in ``order``, which leaves out what is not in it, else as they are met. Nothing is sorted, so that
+    no long text is in memory before its turn: a shard is read again for every list that it has rows of.
+    """
+    manifest = store.existing(key)
+    shards_of: dict[str, set[int]] = defaultdict(set)
+    counts: Counter[str] = Counter()
+    for number, shard in enumerate(manifest.shards):
+        for row in store.read_shards(key, manifest.fingerprint, [shard], "problem_id"):
+            shards_of[row["problem_id"]].add(number)
+            counts[row["problem_id"]] += 1
+    names = list(counts) if order is None else [name for name in order if name in counts]
+    ends = dict(zip(names, accumulate(counts[name] for name in names), strict=True))
+    for _, group in groupby(names, lambda problem: ends[problem] // at_once):
+        problems = set(group)
+        numbers = sorted({number for problem in problems for number in shards_of[problem]})
+        rows = store.read_shards(key, manifest.fingerprint, [manifest.shards[number] for number in numbers])
+        yield [row for row in rows if row["problem_id"] in problems]
 
 
 def sorted_rows(query: str, tables: dict | None = None, **shards: Sequence[Path]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from assets.reports.collecting import reported_gap
 from assets.teaching.lora_checkpoints import lineage_rows
 from assets.teaching.teaching_run import TeachingRun
 from assets.teaching.training_sets import TrainingSetCounts
-from resources.reporting.model_card import StudentCard
+from resources.reporting.cards.model_card import StudentCard
 from resources.reporting.report_rows import ReportedGap
 
 

@@ -8,21 +8,16 @@ from assets.evaluation.subjects import ADAPTER, weights_of
 from assets.refusals import refuse_broken_chain
 from assets.teaching.fingerprints import LoraCheckpoints, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
-from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.keys import TEACHING, TRAINING_PROBLEMS
 from gsr_dagster.method.prompting.prompts import PROMPT_VERSION
 from gsr_dagster.operations.exporting.card_facts import student_card
+from gsr_dagster.operations.exporting.new_folder import ExportError, new_folder, refuse_occupied
 from resources.problems.sources import problem_set_identity
-from resources.reporting.model_card import StudentCard, render_card
-from resources.store.files import scratch_folder
+from resources.reporting.cards.model_card import StudentCard, render_card
 from resources.store.hashes import HASHES
 
 # What of a fingerprint's settings says how a direct prompt is written.
 DIRECT_PROMPT = ("prompt", "worked_examples", "students_see_examples")
-
-
-class ExportError(UserError, ValueError):
-    """A student that cannot be exported as it was asked for; the message says why, and what would be right."""
 
 
 def export_student(run: TeachingRun, folder: Path, merged: bool) -> StudentCard:
@@ -46,25 +41,12 @@ def export_student(run: TeachingRun, folder: Path, merged: bool) -> StudentCard:
             "--merged writes all of its weights"
         )
     card = student_card(run, whole)
-    with scratch_folder(folder.parent) as scratch:
-        made = scratch / "student"
-        made.mkdir()
+    with new_folder(folder) as made:
         _copy(weights_of(run.experiment, run.store, run.name) if whole else checkpoint, made)
         if not whole:
             _name_base(made / ADAPTER, card.public_base)
         (made / "README.md").write_text(render_card(card), encoding="utf-8")
-        try:
-            made.rename(folder)
-        except OSError:
-            refuse_occupied(folder)  # what another process wrote in the meantime stays
-            raise
     return card
-
-
-def refuse_occupied(folder: Path) -> None:
-    """Raise ExportError where a folder holds something, or is none."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportError(f"{folder} is there and not empty, and nothing is written over: name another folder")
 
 
 def refuse_another_student(run: TeachingRun) -> None:

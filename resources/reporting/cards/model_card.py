@@ -3,7 +3,6 @@
 model_card.md.j2 lays it out.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from gsr_dagster.method.prompting.prompts import (
     direct_messages,
     refinement_messages,
 )
-from resources.reporting.markdown import code, fenced, plain
+from resources.reporting.cards.rendering import rendered
+from resources.reporting.markdown import plain
 from resources.reporting.numbers import between, percent, points, vote_and_refinement
 from resources.reporting.report_page import COMPARED, SCORES
 from resources.reporting.report_rows import ReportedGap
@@ -30,7 +30,6 @@ from resources.store.manifests import Manifest
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-TEMPLATES = Path(__file__).parent
 LICENCE = "unknown"  # of the hub's list
 TASK = "text-generation"
 # What a training set was chosen from, in words.
@@ -138,19 +137,8 @@ class StudentCard:
 
 def render_card(card: StudentCard) -> str:
     """Return the card as README.md holds it: metadata in YAML, and Markdown in which every stranger's text is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"plain": plain, "code": code, "fenced": fenced, "settings": _as_json}
-    environment.globals |= {"score_cells": score_cells, "origin": origin, "problems_of": problems_of}
-    return environment.get_template("model_card.md.j2").render(
+    return rendered(
+        "model_card.md.j2",
         card=card,
         experiment=card.experiment,
         student=card.student,
@@ -160,11 +148,10 @@ def render_card(card: StudentCard) -> str:
         counts=[(COUNTS[name], count) for name in COUNTS if (count := card.counts.get(name)) is not None],
         cut_mark=CUT_MARK.strip(),
         no_answer=NO_ANSWER,
+        score_cells=score_cells,
+        origin=origin,
+        problems_of=problems_of,
     )
-
-
-def _as_json(settings: Mapping[str, Any]) -> str:
-    return code(json.dumps(settings, ensure_ascii=False))
 
 
 def card_data(card: StudentCard) -> "ModelCardData":
@@ -249,6 +236,8 @@ def problems_of(problems: ProblemSet) -> tuple[str, str]:
     if dataset := hub_dataset(problems):
         return f"{dataset.repository} at {dataset.revision}, {dataset.split}", dataset.licence
     kind, _, name = problems.source.partition(":")
+    if public := hub_source(problems.source):
+        return "{} at {}".format(*public), "not known: see its page at the hub"
     if kind == "file":
         return f"a file, {Path(name).name}", "not known"
     return f"made by {problems.source}", "generated"

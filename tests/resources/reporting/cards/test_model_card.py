@@ -13,7 +13,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.prompting.prompts import direct_request, refinement_request
 from gsr_dagster.operations.exporting.card_facts import student_card
-from resources.reporting.model_card import StudentCard, render_card
+from resources.reporting.cards.model_card import StudentCard, render_card
 from tests.school import STUDENT, School
 
 HOSTILE = "```\n<script>alert(1)</script>\n---\n# Not a heading\n````\n| no | row |"
