@@ -20,7 +20,7 @@ from resources.engines.base import Engine, Request
 from resources.grading.grader import Grader
 
 MOST_THREADS = 32
-SECONDS_TO_END_IN = 10
+SECONDS_TO_END_IN = 5
 ONE_PROBLEM = direct_messages("1 + 1")
 SHORT = RolloutSettings(max_new_tokens=16)
 # Under another name it would be another site's page that asks; an address for all names has any.

@@ -9,6 +9,7 @@ from gsr_dagster.experiment.engines import OpenAI, RecordedSamples
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.problems.datasets import Domain
+from gsr_dagster.operations.lanes import lanes
 from resources.engines.base import Engine
 from resources.engines.loading import Engines
 from resources.problems.sources import domain_of
@@ -36,6 +37,12 @@ class Subject:
         """How answers are read where a request does not say it: as in all benchmarks, or as mathematics where they differ."""
         domains: set[Domain] = {domain_of(benchmark) for benchmark in self.experiment.benchmarks.values()}
         return domains.pop() if len(domains) == 1 else "math"
+
+
+def outdated(experiment: Experiment, store: ArtifactStore, student: str) -> bool:
+    """Return whether gsr run would train a student again, since the experiment file or what it learned from has changed."""
+    taught = [lane for lane in lanes(experiment) if checkpoint_key(student) in lane.keys(student)]
+    return any(lane.stale(store, student) for lane in taught if student in lane.partitions)
 
 
 def answering(experiment: Experiment, store: ArtifactStore, name: str) -> Callable[[], Engine]:

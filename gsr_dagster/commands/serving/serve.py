@@ -1,11 +1,12 @@
 """`gsr serve`: problems answered as the method answers them, in the form of OpenAI's API."""
 
+import atexit
 import os
 
 import click
 
 from gsr_dagster.answering.server import ready_solver, serve_answers
-from gsr_dagster.answering.subject import answering
+from gsr_dagster.answering.subject import answering, outdated
 from gsr_dagster.commands.options import console, with_experiment
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.likeness import which
@@ -26,12 +27,16 @@ def command(experiment: Experiment, model: str, port: int, host: str) -> None:
     if model not in known:
         raise click.UsageError(f"no model or student {model!r}{which(model, known)}")
     heed_signals()
-    load = answering(experiment, artifact_store(experiment), model)
+    store = artifact_store(experiment)
+    load = answering(experiment, store, model)
     listening = listening_on(port, host)
     ended = True
     try:
         console.print(f"Loading {model}", soft_wrap=True)
         solver = ready_solver(experiment, model, load)
+        if model in experiment.students and outdated(experiment, store, model):
+            changed = "the experiment file, or what it learned from, has changed since"
+            console.print(f"{model} answers as it was trained: {changed}. gsr run trains it again", soft_wrap=True)
         console.print(f"{model} answers at http://{host}:{port}/v1 (Ctrl-C ends it)", soft_wrap=True)
         if ended := serve_answers(solver, listening, host):
             Engines().release()
@@ -40,5 +45,6 @@ def command(experiment: Experiment, model: str, port: int, host: str) -> None:
     except KeyboardInterrupt:
         pass
     console.print("The server is stopped.")
-    if not ended:  # a server that is asked still writes: the threads that wait for it would be waited for
+    if not ended:  # the interpreter's own end would wait for the threads that still wait for a server's answer
+        atexit._run_exitfuncs()
         os._exit(0)

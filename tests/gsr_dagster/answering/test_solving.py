@@ -7,7 +7,7 @@ from assets.evaluation.fingerprints import checkpoint_key
 from gsr_dagster.answering.asked import read_request
 from gsr_dagster.answering.engine_queue import EngineQueue
 from gsr_dagster.answering.solving import Read, Solver
-from gsr_dagster.answering.subject import Subject, SubjectError, answering
+from gsr_dagster.answering.subject import Subject, SubjectError, answering, outdated
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import EvaluationKey
 from gsr_dagster.method.prompting.prompts import summarise
@@ -80,6 +80,13 @@ def test_a_student_that_is_not_trained_cannot_answer(finished_school, tmp_path):
     (tmp_path / "school" / checkpoint_key(STUDENT).path / "manifest.json").unlink()
     with pytest.raises(SubjectError, match=f"{STUDENT} is not trained yet: gsr run trains it"):
         answering(school.experiment, school.store, STUDENT)
+
+
+def test_a_student_of_an_earlier_experiment_file_is_known(finished_school, tmp_path):
+    assert not outdated(finished_school.experiment, finished_school.store, STUDENT)
+    (written := {**finished_school.written["students"][STUDENT]})["keep_when_all_correct"] = 1
+    later = finished_school.copy(tmp_path / "school", students={STUDENT: written})
+    assert outdated(later.experiment, later.store, STUDENT)
 
 
 def test_recorded_samples_and_batches_cannot_answer(finished_school, recorded_family):
