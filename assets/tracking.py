@@ -36,7 +36,7 @@ def track(
         "gsr.data_version": manifest.data_version,
         "gsr.fingerprint": manifest.fingerprint,
         "gsr.artifact": links["Artifact"],
-        "dagster.run_id": context.run_id,
+        "dagster.run_id": context.run.run_id,
         **({"dagster.run": links["Dagster run"]} if "Dagster run" in links else {}),
     }
     try:
@@ -54,5 +54,5 @@ def links_of(
     folder = manifest.files[0].name.rpartition("/")[0] if manifest.files else ""
     links = {"Artifact": store.address(recipe, folder).rstrip("/")}
     if page := os.environ.get("GSR_PAGE_URL", "").rstrip("/"):
-        links["Dagster run"] = f"{page}/runs/{context.run_id}"
+        links["Dagster run"] = f"{page}/runs/{context.run.run_id}"
     return links

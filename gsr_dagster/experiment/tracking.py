@@ -1,22 +1,18 @@
 """Where a training and a gap report are shown beside a team's other runs. It shapes no row of any artifact."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 
 from gsr_dagster.experiment.addresses import server_address
-from gsr_dagster.experiment.settings import Section, from_folder
+from gsr_dagster.experiment.settings import Section
 
-SQLITE = "sqlite:///"
 # What W&B takes in no project's name.
 NOT_IN_A_PROJECT = "/\\#?%:"
 LONGEST_PROJECT = 128
 
 
-def _tracking_uri(uri: str, info: ValidationInfo) -> str:
-    if uri.startswith(SQLITE) and len(uri) > len(SQLITE) and "?" not in uri:
-        return f"{SQLITE}{from_folder(Path(uri.removeprefix(SQLITE)), info)}"
+def _tracking_uri(uri: str) -> str:
     return server_address(uri, "http://localhost:5000")
 
 
@@ -35,7 +31,7 @@ NotEmpty = Annotated[str, Field(min_length=1)]
 class MLflow(Section):
     """An MLflow server, by the extra ``mlflow``. Passwords and tokens are read from the environment, as MLflow does.
 
-    ``uri`` is its address, or ``sqlite:///FILE``; where it is left out, $MLFLOW_TRACKING_URI.
+    ``uri`` is its address; where it is left out, $MLFLOW_TRACKING_URI.
     ``experiment`` is the name of an experiment there; where it is left out, the file's.
     """
 

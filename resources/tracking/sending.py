@@ -32,7 +32,7 @@ def main(answer: Path) -> None:
 def words(error: Exception) -> str:
     """Return what a server answered, or that it did not: a client's own words begin with the whole request."""
     asked = error.__cause__ or error.__context__
-    if isinstance(asked, requests.RetryError) and (status := re.search(r"too many (\d+) error", str(asked))):
+    if isinstance(asked, requests.exceptions.RetryError) and (status := re.search(r"too many (\d+) error", str(asked))):
         return f"the server answered {status[1]}"
     if isinstance(asked, requests.RequestException):
         return f"the server did not answer ({type(asked).__name__})"

@@ -25,9 +25,9 @@ from resources.tracking.tracked_run import TrackedRun
 
 PACKAGES = Path(__file__).resolve().parents[2]
 URI = "MLFLOW_TRACKING_URI"
-# What a server is given for one run, from the first request to the last, and for each further part of a curve.
+# What a server is given for one run, from the first request to the last; and for each part of a long curve.
 SECONDS = 10
-SECONDS_A_PART = 1
+SECONDS_A_PART = 5
 STEPS_A_PART = 1000
 # What the client's process may take to load: it is far from here, and only ends what hangs.
 SECONDS_TO_LOAD = 120

@@ -6,6 +6,16 @@ from typing import Any
 
 # As many digits of a data version as name a run: W&B knows a run by its id, and takes none twice.
 DIGITS = 32
+# What W&B would tell of this process: its packages, its hardware, its code and what it prints.
+LEFT_OUT = {
+    "console": "off",
+    "disable_git": True,
+    "save_code": False,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
 
 
 def send(job: Mapping[str, Any]) -> str:
@@ -28,15 +38,14 @@ def send(job: Mapping[str, Any]) -> str:
         group=job["experiment"],
         job_type=run["kind"],
         notes=job["note"],
-        config={**run["params"], "tags": tags},
+        config={**run["params"], **tags},
         dir=job["folder"] if offline else None,
-        settings=wandb.Settings(
-            console="off", disable_git=True, save_code=False, x_disable_meta=True, x_disable_stats=True
-        ),
+        settings=wandb.Settings(**LEFT_OUT),
     )
     for row in run["curve"]:
         started.log({name: value for name, value in row.items() if name != "step" and value is not None}, row["step"])
     started.summary.update(run["metrics"])
-    shown = str(Path(started.dir).parent) if offline else started.url
+    shown = str(Path(started.dir).parent if offline else started.url)
     started.finish()
+    wandb.teardown()  # ends the process that W&B started
     return shown

@@ -19,11 +19,18 @@ TRAINING = ArtifactKey("lora_checkpoints", STUDENT)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[str]:
+def started_server(tmp_path_factory) -> Iterator[str]:
     if PROGRAM not in os.environ:
         pytest.skip("no MLflow server is installed: make test-tracking")
     with mlflow_server(tmp_path_factory.mktemp("mlflow")) as address:
         yield address
+
+
+@pytest.fixture
+def server(started_server, monkeypatch) -> str:
+    """The address of a real server, which is waited for: a machine that others share is slow."""
+    monkeypatch.setattr("resources.tracking.tracker.SECONDS", 120)
+    return started_server
 
 
 def made_again(school: School, key: ArtifactKey) -> dict:
