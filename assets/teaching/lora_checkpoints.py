@@ -11,6 +11,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_unbalanced
 from assets.teaching.fingerprints import LoraCheckpoints
 from assets.teaching.teaching_run import TeachingRun
+from assets.teaching.tracked_trainings import tracked_training
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.rows import Row
 from resources import gpus
@@ -21,6 +22,7 @@ from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions
 from resources.store.manifests import Recipe
+from resources.tracking.tracker import Tracker
 from resources.training.saves import saves_of
 from resources.training.trainer import Trainer
 
@@ -31,12 +33,16 @@ def checkpoint_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg
 
     @asset_of(step, kinds={"peft"}, pool=experiment.pool, **shared)
     def lora_checkpoints(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, trainer: Trainer
+        context: dg.AssetExecutionContext,
+        store: ArtifactStore,
+        engines: Engines,
+        trainer: Trainer,
+        tracker: dg.ResourceParam[Tracker],
     ) -> dg.MaterializeResult:
         """The student: its base, trained on its training set, by an adapter or whole. The rows are the training curve."""
         run = TeachingRun(experiment, store, context.partition_key)
         recipe = step.recipe(store, run.name)
-        result = materialize(context, store, recipe, lambda: train_student(run, recipe, engines, trainer))
+        result = materialize(context, store, recipe, lambda: train_student(run, recipe, engines, trainer), tracker)
         saves_of(recipe.fingerprint).remove()
         context.add_output_metadata(made_from(run))
         return result
@@ -70,19 +76,16 @@ def train_student(run: TeachingRun, recipe: Recipe, engines: Engines, trainer: T
         )
         files = run.store.put_files(recipe, folder)
     validated = [row["validation_loss"] for row in history if row.get("validation_loss") is not None]
-    return ArtifactContents(
-        history,
-        files=files,
-        summary={
-            "training_rows": run.store.existing(key).rows,
-            "steps": history[-1]["step"],
-            "first_loss": history[0]["loss"],
-            "last_loss": history[-1]["loss"],
-            **({"last_validation_loss": validated[-1]} if validated else {}),
-            **facts,
-        },
-        metadata=drawn_curve(history),
-    )
+    summary = {
+        "training_rows": run.store.existing(key).rows,
+        "steps": history[-1]["step"],
+        "first_loss": history[0]["loss"],
+        "last_loss": history[-1]["loss"],
+        **({"last_validation_loss": validated[-1]} if validated else {}),
+        **facts,
+    }
+    tracked = tracked_training(run, history, summary)
+    return ArtifactContents(history, files=files, summary=summary, metadata=drawn_curve(history), tracked=tracked)
 
 
 def trained_before(store: ArtifactStore, recipe: Recipe) -> ArtifactContents | None:

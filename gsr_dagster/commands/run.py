@@ -15,12 +15,13 @@ from gsr_dagster.commands.report import print_report
 from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.failed_checks import CheckResult, last_checks
-from gsr_dagster.operations.home import artifact_store
+from gsr_dagster.operations.home import artifact_store, tracker_of
 from gsr_dagster.operations.instance import prepare_instance
 from gsr_dagster.operations.lanes import lanes
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.running.one_by_one import Run
 from gsr_dagster.operations.running.side_by_side import RunSideBySide
+from gsr_dagster.operations.tracked_runs import Told, told_since
 from resources.progress import terminal_bars
 from resources.texts import printable
 
@@ -53,8 +54,12 @@ def spare_dagsters_helpers() -> None:
 
 
 def run_and_report(experiment: Experiment, jobs: int = 1) -> None:
-    """Materialize what is not current, and print the table and the checks that fail."""
-    started = time.monotonic()
+    """Materialize what is not current, and print the table and the checks that fail.
+
+    Raises NotTrackedError where the file names a tracking server and its client is not installed.
+    """
+    tracker_of(experiment).refuse_without_client()
+    started, since = time.monotonic(), time.time()
     for line in of_defaults(experiment):
         console.print(line, soft_wrap=True)
     prepare_instance()
@@ -68,6 +73,8 @@ def run_and_report(experiment: Experiment, jobs: int = 1) -> None:
             materialized = run.materialize_all()
         print_report(experiment)
         print_failed(list(last_checks(definitions, instance, run.lanes)))
+        if experiment.tracking:
+            print_told(experiment.tracking.kind, told_since(instance, run.lanes, since))
     seconds = time.monotonic() - started
     if materialized:
         console.print(f"{materialized} assets materialized in {seconds:.0f} s.")
@@ -91,3 +98,15 @@ def print_failed(results: list[CheckResult]) -> None:
         console.print(printable(f"{severity} {result.check} of {result.artifact}{text}"), soft_wrap=True)
     if unknown:
         console.print(f"{unknown} checks have no result: they were added later, or their run ended before them.")
+
+
+def print_told(kind: str, told: Told) -> None:
+    """Print how many of the new trainings and gap reports the tracking server shows, and why it does not show the others."""
+    missing = told.not_tracked.total()
+    if made := told.tracked + missing:
+        console.print(
+            f"{told.tracked} of {made} new trainings and gap reports are tracked with {kind}.", soft_wrap=True
+        )
+    if missing:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in told.not_tracked.most_common())
+        console.print(printable(f"Not tracked: {reasons}"), soft_wrap=True)

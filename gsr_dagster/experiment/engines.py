@@ -1,11 +1,11 @@
 """Engines of the experiment file: what samples a model, and its settings."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from gsr_dagster.experiment.addresses import server_address
 from gsr_dagster.experiment.settings import Count, Section, from_folder
 
 # The ranks of an adapter for which vLLM makes room.
@@ -80,41 +80,17 @@ class Ray(Section):
         return 0 if self.address else self.replicas * self.tensor_parallel_size
 
 
-# A machine by its name or number, a port and a path.
-MACHINE = re.compile(r"(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?(?P<path>/[^?\s]*)?")
-MOST_PORT = 65535
 # What a request adds to an address, and people copy with it.
 ADDED = ("/chat/completions", "/completions")
 
 
 def _address(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    found = _machine(rest)
-    if found and scheme in ("http", "https"):
-        path = (found["path"] or "").rstrip("/")
-        if added := next((one for one in ADDED if path.endswith(one)), None):
-            like = url.rstrip("/").removesuffix(added)
-            raise ValueError(f"{url!r} ends with {added}, which every request adds: write {like}")
-        return url
-    if "@" in url or "?" in url:  # it may hold a key: it is not repeated
-        raise ValueError("an address with a name, a password or a query is not taken: write http://HOST:PORT/v1 alone")
-    if scheme in ("http", "https") and "://" in url:
-        raise ValueError(f"{url!r} names no machine, or no port from 1 to {MOST_PORT}, as {_meant_address(url)} does")
-    raise ValueError(f"{url!r} is not an address that begins with http:// or https://, as {_meant_address(url)} does")
-
-
-def _machine(rest: str) -> re.Match[str] | None:
-    """Return what stands behind http://, None where it is no machine, or has a port that there is not."""
-    found = MACHINE.fullmatch(rest)
-    return found if found and 0 < int(found["port"] or 80) <= MOST_PORT else None
-
-
-def _meant_address(url: str) -> str:
-    """Return what was meant by an address of another form, an example where that cannot be known."""
-    plain = re.sub(r"\s", "", url).replace("\\", "/")
-    rest = re.sub(r"^(?:https?|[a-z]+:)/+|^https?:", "", plain, flags=re.IGNORECASE)
-    scheme = "https" if plain.lower().startswith("https") else "http"
-    return f"{scheme}://{rest}" if _machine(rest) else "http://localhost:8000/v1"
+    server_address(url, "http://localhost:8000/v1")
+    plain = url.rstrip("/")
+    if added := next((one for one in ADDED if plain.partition("://")[2].endswith(one)), None):
+        like = plain.removesuffix(added)
+        raise ValueError(f"{url!r} ends with {added}, which every request adds: write {like}")
+    return url
 
 
 BaseUrl = Annotated[str, AfterValidator(_address)]

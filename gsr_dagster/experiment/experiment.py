@@ -35,6 +35,7 @@ from gsr_dagster.experiment.settings import (
     refuse_path,
 )
 from gsr_dagster.experiment.students import Student
+from gsr_dagster.experiment.tracking import Tracking
 
 GraderName = Literal["math-verify", "exact"]
 Stage = Literal["direct", "refinement"]
@@ -136,6 +137,8 @@ class Experiment(Section):
     ``contamination``: what happens where training problems overlap with a benchmark's.
     ``block``: nothing learns from them. ``report``: students do, and the scores of each are
     split into clean and overlapping problems.
+
+    ``tracking``: where trainings and gap reports are shown beside a team's other runs.
     """
 
     name: Key
@@ -153,6 +156,7 @@ class Experiment(Section):
     students: dict[Key, Student] = Field(default={})
     judge: Judge | None = None
     checks: Checks = Checks()
+    tracking: Tracking | None = None
 
     @property
     def models(self) -> dict[str, Model]:

@@ -16,6 +16,7 @@ from gsr_dagster.experiment.problems.problem_sets import Benchmark, ProblemSet, 
 from gsr_dagster.experiment.prompts import Prompts
 from gsr_dagster.experiment.settings import MOST, Checks, Judge, Rollouts, RolloutSettings, Section
 from gsr_dagster.experiment.students import Student, Teachers
+from gsr_dagster.experiment.tracking import MLflow, WandB
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
 from gsr_dagster.experiment.training.trainer_settings import TrainerSettings
 
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "Aggregations": aggregation_kinds(),
     "Students": [Student, Teachers, Rollouts, Lora, Training, TrainerSettings],
     "Lines of the checks": [Checks],
+    "Tracking": [MLflow, WandB],
 }
 HEAD = """\
 # Experiment file: reference

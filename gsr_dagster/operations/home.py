@@ -7,6 +7,7 @@ from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from resources.store.artifacts import ArtifactStore
 from resources.store.roots import artifact_root, local_path
+from resources.tracking.tracker import Tracker
 
 
 def home() -> Path:
@@ -17,6 +18,11 @@ def home() -> Path:
 def artifact_store(experiment: Experiment) -> ArtifactStore:
     """Return the store of an experiment's artifacts."""
     return ArtifactStore(root=f"{artifacts()}/{experiment.name}")
+
+
+def tracker_of(experiment: Experiment) -> Tracker:
+    """Return what tells an experiment's tracking server of what was made. W&B writes offline into a folder of the home."""
+    return Tracker(experiment.name, experiment.tracking, home())
 
 
 def artifacts() -> str:

@@ -16,7 +16,9 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.faults.generated import GENERATED
 from gsr_dagster.experiment.faults.inputs import problem_sets
 from gsr_dagster.experiment.faults.reasoning_gym_tasks import tasks
+from gsr_dagster.operations.home import tracker_of
 from resources.reporting.numbers import NOTHING
+from resources.tracking.tracker import NotTrackedError
 
 # Stored text compresses to about this many bytes a token.
 BYTES_A_TOKEN = 2.0
@@ -71,6 +73,7 @@ def command(experiment: Experiment, rate: float, training_rate: float, share: fl
         of_unknown_sizes(experiment),
         of_money(experiment, steps, share),
         of_tasks(experiment),
+        of_tracking(experiment),
     )
     for line in chain.from_iterable(said):
         console.print(line, soft_wrap=True)
@@ -138,6 +141,14 @@ def of_tasks(experiment: Experiment) -> Iterator[str]:
             f"reasoning-gym is not installed here, and a run needs it: whether it has {', '.join(generated)} was not looked "
             "up. pip install reasoning-gym brings it."
         )
+
+
+def of_tracking(experiment: Experiment) -> Iterator[str]:
+    """Yield what a run lacks here for its tracking server."""
+    try:
+        tracker_of(experiment).refuse_without_client()
+    except NotTrackedError as error:
+        yield f"{error}."
 
 
 def of_money(experiment: Experiment, steps: Sequence[Step], share: float) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Planted keys are found nowhere: in no log, event, manifest, row, report, object, process list or printed line.
 
 A real run on a served model and a bucket: first with a server that refuses the key and repeats it, then with one
-that fails one request in five in every way, and with a hub that repeats its token.
+that fails one request in five in every way, and with a hub and a tracking server that repeat their token.
 """
 
 import json
@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,12 +27,14 @@ from tests.resources.engines.served.test_faults import FaultyServer
 SECRETS = {
     "OPENAI_API_KEY": "sk-planted-openai-key",
     "HF_TOKEN": "hf_plantedHubToken",
+    "MLFLOW_TRACKING_TOKEN": "planted-mlflow-token",
     "AWS_ACCESS_KEY_ID": "AKIAPLANTEDKEYID",
     "AWS_SECRET_ACCESS_KEY": "planted+aws/secret",
     "GSR_ALERT_SLACK": "http://127.0.0.1:9/slack/T0PLANTED",
     "GSR_ALERT_WEBHOOK": "http://127.0.0.1:9/hook/W0PLANTED",
     "GSR_ALERT_SNS_TOPIC": "arn:aws:sns:us-east-1:123456789012:planted-topic",
 }
+MLFLOW = find_spec("mlflow") is not None
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 8}
 PROBLEMS = [{"id": str(n), "problem": f"{n} + 1?", "answer": str(n + 1)} for n in range(3)]
 
@@ -106,6 +109,7 @@ class Served:
             "families": {"gpt": {"x": model}},
             "benchmarks": {"sums": {"source": "file:problems.jsonl", "samples": 2}},
             "evaluation": {"direct": ROLLOUT, "refinement": ROLLOUT, "candidate_tokens": 64, "grader": "exact"},
+            **({"tracking": {"kind": "mlflow"}} if MLFLOW else {}),
         }
         path = self.folder / "experiment.yaml"
         path.write_text(yaml.safe_dump(document))
@@ -123,7 +127,7 @@ def started(server: ThreadingHTTPServer) -> str:
 
 
 class Repeating(BaseHTTPRequestHandler):
-    """A hub that refuses, and repeats the token in every way there is."""
+    """A hub, or a tracking server, that refuses, and repeats the token in every way there is."""
 
     asked: list[str] = []  # noqa: RUF012
 
@@ -162,9 +166,11 @@ def test_a_planted_key_is_found_nowhere(served, s3_endpoint):
         FaultyServer(),
     )
     try:
-        assert served.run(started(refusing), "hf:org/name@main", HF_ENDPOINT=started(hub)) == 1
-        assert served.run(started(refusing)) == 1
-        assert served.run(started(failing)) == 0
+        repeating = started(hub)
+        here = {"MLFLOW_TRACKING_URI": repeating}
+        assert served.run(started(refusing), "hf:org/name@main", HF_ENDPOINT=repeating, **here) == 1
+        assert served.run(started(refusing), **here) == 1
+        assert served.run(started(failing), **here) == 0
     finally:
         watch.ended.set()
         watch.join()
@@ -174,6 +180,9 @@ def test_a_planted_key_is_found_nowhere(served, s3_endpoint):
     assert refusing.keys == failing.keys == {f"Bearer {SECRETS['OPENAI_API_KEY']}"}, "the key was used"
     assert set(Repeating.asked) >= {f"Bearer {SECRETS['HF_TOKEN']}"}, "the token was used"
     assert "AuthenticationError" in served.said
+    if MLFLOW:
+        assert f"Bearer {SECRETS['MLFLOW_TRACKING_TOKEN']}" in Repeating.asked, "the token was used"
+        assert "0 of 1 new trainings and gap reports are tracked with mlflow" in served.said
     assert any(b"gsr" in line for line in watch.read)
     assert watch.shown == set()
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}

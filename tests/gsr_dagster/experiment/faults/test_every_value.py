@@ -31,6 +31,7 @@ ENGINES: dict[str, dict[str, Any]] = {
     "openai": {"kind": "openai", "base_url": "http://box/v1", "model": "big", "price": {"prompt": 1, "generated": 1}},
     "recorded": {"kind": "recorded", "path": "samples"},
 }
+TRACKING = ("mlflow", "wandb")
 WRONG: list[Any] = [
     None, True, False, -1, 0, 3, 1.5, 1e300, 10**30, float("nan"), float("inf"), "", "x", "5e5", "95%", "a b/c", "[", "\0",
     [], [1], [None], ["x", True], {}, {"x": 1}, {1: 2}, {None: None}, date(2026, 1, 1), "hf:", "file:", "http://", "{0}",
@@ -45,8 +46,8 @@ RIGHT_WOULD_BE = re.compile(
 )
 
 
-def whole() -> dict[str, Any]:
-    """Return an experiment that has every section of every kind."""
+def whole(tracking: str = "mlflow") -> dict[str, Any]:
+    """Return an experiment that has every section of every kind, of tracking the one that is given."""
     document = yaml.safe_load(RIGHT)
     document["families"] = {
         "qwen": {name: {"source": "path:x", "engine": engine} for name, engine in copy.deepcopy(ENGINES).items()}
@@ -68,6 +69,7 @@ def whole() -> dict[str, Any]:
     document["checks"] = {}
     document["judge"] = {"model": "qwen-openai"}
     document["prompts"] = {"refinement": "rsa"}
+    document["tracking"] = {"kind": tracking}
     return document
 
 
@@ -103,7 +105,7 @@ def experiment() -> Any:
 
 
 def test_the_walk_meets_every_section():
-    met = {section for _, section in sections(whole(), experiment())}
+    met = {section for kind in TRACKING for _, section in sections(whole(kind), experiment())}
     assert met >= {section for _, section in every_section()} - {
         next(s for _, s in every_section() if s.__name__ == "Price")
     }
@@ -117,6 +119,15 @@ def test_a_wrong_value_everywhere_at_once_is_told_in_plain_words(tmp_path, wrong
             inner = sections_of(field.annotation) or isinstance(data.get(key), dict | list)
             if key != "kind" and not inner:
                 data[key] = copy.deepcopy(wrong)
+    held(said(tmp_path, yaml.safe_dump(document, sort_keys=False)))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize("kind", TRACKING)
+def test_a_wrong_value_of_tracking_is_told_in_plain_words(tmp_path, kind, wrong):
+    section = next(section for _, section in every_section() if kind_of(section) == kind)
+    keys = [key for key in section.model_fields if key != "kind"]
+    document = {**yaml.safe_load(RIGHT), "tracking": {"kind": kind, **{key: copy.deepcopy(wrong) for key in keys}}}
     held(said(tmp_path, yaml.safe_dump(document, sort_keys=False)))
 
 

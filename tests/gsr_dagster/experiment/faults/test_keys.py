@@ -118,7 +118,7 @@ MISTAKES = [
         "a key that nobody knows",
         changed("k: 4", "foobar: 4"),
         [
-            "line 3, foobar: the file has no key 'foobar'; there are aggregations, benchmarks, checks, contamination, evaluation, families, judge, k, ks, name, owners, prompts, seed, students and training_problems"
+            "line 3, foobar: the file has no key 'foobar'; there are aggregations, benchmarks, checks, contamination, evaluation, families, judge, k, ks, name, owners, prompts, seed, students, tracking and training_problems"
         ],
     ),
     (

@@ -1,0 +1,15 @@
+"""A training as a tracking server shows it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assets.teaching.teaching_run import TeachingRun
+from gsr_dagster.method.rows import Row
+from resources.tracking.tracked_run import TrackedRun
+
+
+def tracked_training(run: TeachingRun, history: Sequence[Row], summary: Mapping[str, Any]) -> TrackedRun:
+    """Return a training for a tracking server: the student's settings, its curve by step, and what was counted."""
+    params = {"student": run.name, "seed": run.experiment.seed, **run.student.model_dump(mode="json")}
+    metrics = {name: value for name, value in summary.items() if isinstance(value, int | float)}
+    return TrackedRun("training", params, metrics, history)
