@@ -1,19 +1,21 @@
 """Rows in another order than that of their shards, without all of them in memory: DuckDB sorts, on disk where they are many."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import explain_full_disk, scratch_folder
 
-# What DuckDB keeps in memory; the rest is sorted in files.
-MEMORY = "512MB"
+# What DuckDB keeps in memory; the rest is sorted in files. It holds some thousand rows at once: texts of 30,000
+# characters need more than the first.
+MEMORY = ("512MB", "1GB", "2GB", "4GB")
 ROWS_AT_ONCE = 512
 
 
@@ -64,20 +66,35 @@ def sorted_rows(query: str, tables: dict | None = None, **shards: Sequence[Path]
     """Yield the rows of a query over views of shards, by their names, and over Arrow ``tables``.
 
     A view of no shards cannot be named in it. A column that only some shards have is null in the others.
+    Raises duckdb.OutOfMemoryException where rows are too long even for the most memory.
     """
+    for memory in MEMORY:
+        begun = False
+        try:
+            for batch in _sorted_batches(query, memory, tables or {}, shards):
+                begun = True
+                yield from batch.to_pylist()
+            return
+        except duckdb.OutOfMemoryException:
+            if begun or memory == MEMORY[-1]:
+                raise
+
+
+def _sorted_batches(
+    query: str, memory: str, tables: Mapping[str, pa.Table], shards: Mapping[str, Sequence[Path]]
+) -> Iterator[pa.RecordBatch]:
     with (
         scratch_folder() as scratch,
         explain_full_disk(scratch),
-        duckdb.connect(config=settings(scratch)) as connection,
+        duckdb.connect(config=settings(scratch, memory)) as connection,
     ):
-        for name, table in (tables or {}).items():
+        for name, table in tables.items():
             connection.register(name, table)
         for name, paths in shards.items():
             connection.read_parquet([str(path) for path in paths], union_by_name=True).create_view(name)
-        for batch in connection.sql(query).to_arrow_reader(ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        yield from connection.sql(query).to_arrow_reader(ROWS_AT_ONCE)
 
 
-def settings(scratch: Path) -> dict[str, str | bool | int | float | list[str]]:
+def settings(scratch: Path, memory: str = MEMORY[0]) -> dict[str, str | bool | int | float | list[str]]:
     """Return how DuckDB is to keep within its memory."""
-    return {"memory_limit": MEMORY, "temp_directory": str(scratch / "sorted"), "preserve_insertion_order": False}
+    return {"memory_limit": memory, "temp_directory": str(scratch / "sorted"), "preserve_insertion_order": False}
