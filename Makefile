@@ -31,7 +31,7 @@ test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (need
 test-tracking: .venv/dev .venv/mlflow/bin/mlflow  ## set up a server of MLflow and W&B's client, and test what trackers are told
 	@$(PIP) --editable '.[mlflow,wandb]'
 	@GSR_MLFLOW_SERVER=$(CURDIR)/.venv/mlflow/bin/mlflow OMP_NUM_THREADS=1 $(BIN)/pytest \
-		tests/resources/tracking tests/assets/test_tracking.py tests/gsr_dagster/commands/test_run.py
+		tests/resources/tracking tests/assets/test_tracking.py tests/gsr_dagster/commands/test_tracking.py
 
 test-vllm: .venv-vllm/installed  ## set up vllm for the CPU in .venv-vllm and run its tests, with a real server
 	@.venv-vllm/bin/pytest -m vllm tests/resources/engines

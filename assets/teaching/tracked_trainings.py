@@ -10,6 +10,13 @@ from resources.tracking.tracked_run import TrackedRun
 
 def tracked_training(run: TeachingRun, history: Sequence[Row], summary: Mapping[str, Any]) -> TrackedRun:
     """Return a training for a tracking server: the student's settings, its curve by step, and what was counted."""
-    params = {"student": run.name, "seed": run.experiment.seed, **run.student.model_dump(mode="json")}
+    experiment = run.experiment
+    params = {
+        "student": run.name,
+        "source": experiment.subject_model(run.student.base).source,
+        "k": experiment.k,
+        "seed": experiment.seed,
+        **run.student.model_dump(mode="json"),
+    }
     metrics = {name: value for name, value in summary.items() if isinstance(value, int | float)}
     return TrackedRun("training", params, metrics, history)

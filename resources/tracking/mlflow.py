@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,11 +14,9 @@ PARAMS, METRICS = 100, 1000
 
 def send(job: Mapping[str, Any]) -> str:
     """Send the run of a job, unless a finished one with its data version is there, and return where it is shown."""
-    from mlflow import MlflowClient  # pyright: ignore
-    from mlflow.entities import Metric, Param  # pyright: ignore
-
+    mlflow, entities = import_module("mlflow"), import_module("mlflow.entities")  # of the package mlflow-skinny
     settings, run, tags = job["settings"], job["run"], job["tags"]
-    client = MlflowClient(settings["uri"])
+    client = mlflow.MlflowClient(settings["uri"])
     experiment = _experiment(client, settings["experiment"] or job["experiment"])
     version = tags["gsr.data_version"]
     same = f"tags.`gsr.data_version` = '{version}' and attributes.status = 'FINISHED'"
@@ -28,9 +27,9 @@ def send(job: Mapping[str, Any]) -> str:
     noted = {**tags, "mlflow.note.content": job["note"]}
     sent = client.create_run(experiment, began, noted, job["name"]).info.run_id
     for params in batches(flat(run["params"]), PARAMS):
-        client.log_batch(sent, params=[Param(name, str(value)) for name, value in params])
+        client.log_batch(sent, params=[entities.Param(name, str(value)) for name, value in params])
     for metrics in batches(_metrics(run), METRICS):
-        client.log_batch(sent, metrics=[Metric(name, value, now, step) for name, value, step in metrics])
+        client.log_batch(sent, metrics=[entities.Metric(name, value, now, step) for name, value, step in metrics])
     client.set_terminated(sent, "FINISHED", now)
     return _shown(settings["uri"], experiment, sent)
 
@@ -62,13 +61,11 @@ def _metrics(run: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
 
 def _experiment(client: Any, name: str) -> str:
     """Return the id of an experiment, which is made where there is none."""
-    from mlflow.exceptions import MlflowException  # pyright: ignore
-
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
     try:
         return client.create_experiment(name)
-    except MlflowException:
+    except import_module("mlflow.exceptions").MlflowException:
         if found := client.get_experiment_by_name(name):  # another run made it in the meantime
             return found.experiment_id
         raise

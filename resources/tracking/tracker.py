@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.tracking import MLflow, WandB
@@ -34,6 +34,8 @@ SECONDS_TO_LOAD = 120
 LONGEST = 300
 # A name and password within an address, its query, and what a header of HTTP says who asks with.
 HIDDEN = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<=\?)[^\s'\"]+|(?<=Basic )[\w+/=]+|(?<=Bearer )\S+")
+# The same of an address as a whole: the password, or what stands there alone, and the query.
+OF_AN_ADDRESS = re.compile(r"\w+://(?:(?:[^:/@]*:)?([^/@]+)@)?[^?]*(?:\?(.*))?")
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "WANDB_API_KEY", "DATABRICKS_TOKEN")
 # No client tells its makers of its use, and MLflow's retries twice.
 CLIENTS = {
@@ -90,7 +92,7 @@ class Tracker:
             "limit": SECONDS + SECONDS_A_PART * (len(run.curve) // STEPS_A_PART),
             "name": name,
             "tags": dict(tags),
-            "note": "\n\n".join(f"{name}: {_linked(address)}" for name, address in links.items()),
+            "note": "\n\n".join(f"{what}: {_linked(address)}" for what, address in links.items()),
             "seconds": seconds,
             "run": asdict(run),
         }
@@ -134,8 +136,10 @@ class Tracker:
 
     def _said(self, text: str) -> str:
         """Return what a client said in one line, cut, and without what may be a secret."""
-        address = urlsplit(self._uri)
-        for secret in filter(None, (*map(os.environ.get, SECRETS), address.password, address.query)):
+        known = [os.environ.get(name, "") for name in SECRETS]
+        if found := OF_AN_ADDRESS.match(self._uri):
+            known += [unquote(part) for part in found.groups("")] + list(found.groups(""))
+        for secret in filter(None, known):
             text = text.replace(secret, "…")
         line = " ".join(printable(HIDDEN.sub("…", text)).split())
         return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

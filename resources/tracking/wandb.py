@@ -1,6 +1,7 @@
 """A run of Weights & Biases, by its own client. Runs in the process of sending.py."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ LEFT_OUT = {
 
 def send(job: Mapping[str, Any]) -> str:
     """Send the run of a job, or write it into the home's folder where it is offline, and return where it is shown."""
-    import wandb  # pyright: ignore
-
+    wandb = import_module("wandb")
     settings, run, tags = job["settings"], job["run"], job["tags"]
     offline = settings["mode"] == "offline"
     version = tags["gsr.data_version"][:DIGITS]

@@ -11,7 +11,7 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.lanes import lanes
 from tests import school as written_school
 from tests.journeys.serving import free_port
-from tests.mlflow_server import PROGRAM, history_on, mlflow_server, runs_on
+from tests.resources.tracking.mlflow_server import PROGRAM, history_on, mlflow_server, runs_on
 from tests.school import STUDENT, School
 
 REPORT = ArtifactKey("base/gap_reports", "sums|llama-tiny")

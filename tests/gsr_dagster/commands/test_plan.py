@@ -131,13 +131,6 @@ def told(path: Path) -> str:
     return result.output
 
 
-def test_what_a_run_lacks_to_be_tracked_is_said(tmp_path, monkeypatch):
-    path = served(tmp_path)
-    path.write_text(path.read_text() + "tracking: {kind: wandb}\n")
-    monkeypatch.setattr("resources.tracking.tracker.find_spec", lambda _: None)
-    assert "tracking: wandb is not installed here: pip install 'gsr-dagster[wandb]'" in told(path)
-
-
 PRICE = {"prompt": 1e6, "generated": 1e3}  # a prompt token costs 1, a generated one 0.001
 
 

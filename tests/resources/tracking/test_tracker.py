@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.journeys.serving import free_port
 
 RUN = TrackedRun("gap report", {"k": 4}, {"gap": 1.5})
 TAGS = {"gsr.data_version": "f00d"}
-PASSWORD = "planted-password"
+PASSWORD = "planted@password"
 USER_AND_PASSWORD = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
 
 
@@ -32,7 +33,7 @@ class Server:
             def do_GET(self):
                 server.asked.append(self.headers["Authorization"] or "")
                 time.sleep(server.seconds)
-                said = f"no: {self.headers['Authorization']}, which is {PASSWORD}, for http://me:{PASSWORD}@host/?key=k"
+                said = f"no: {self.headers['Authorization']}, which is {PASSWORD}, for http://me:{quote(PASSWORD)}@host/?key=k"
                 content = json.dumps({"error_code": "BAD", "message": said}).encode()
                 self.send_response(server.status)
                 self.send_header("Content-Length", str(len(content)))
@@ -93,7 +94,7 @@ def test_a_slow_server_is_not_waited_for(tmp_path, server, monkeypatch):
 
 def test_a_password_is_used_and_told_to_nobody(tmp_path, server, monkeypatch):
     pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{PASSWORD}@{server.host}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{quote(PASSWORD)}@{server.host}")
     server.status = 400
     said, _ = why(Tracker("mine", MLflow(kind="mlflow"), tmp_path))
     assert server.asked == [f"Basic {USER_AND_PASSWORD}"]

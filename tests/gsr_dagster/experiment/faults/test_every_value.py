@@ -122,15 +122,6 @@ def test_a_wrong_value_everywhere_at_once_is_told_in_plain_words(tmp_path, wrong
     held(said(tmp_path, yaml.safe_dump(document, sort_keys=False)))
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
-@pytest.mark.parametrize("kind", TRACKING)
-def test_a_wrong_value_of_tracking_is_told_in_plain_words(tmp_path, kind, wrong):
-    section = next(section for _, section in every_section() if kind_of(section) == kind)
-    keys = [key for key in section.model_fields if key != "kind"]
-    document = {**yaml.safe_load(RIGHT), "tracking": {"kind": kind, **{key: copy.deepcopy(wrong) for key in keys}}}
-    held(said(tmp_path, yaml.safe_dump(document, sort_keys=False)))
-
-
 @pytest.mark.parametrize("wrong", [None, False, 3, "x", [], [1], {"x": 1}, {1: 2}, date(2026, 1, 1)], ids=repr)
 def test_a_wrong_value_for_a_whole_section_is_told_in_plain_words(tmp_path, wrong):
     right = whole()

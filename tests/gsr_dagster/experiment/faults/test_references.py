@@ -220,34 +220,6 @@ MISTAKES = [
         ],
     ),
     (
-        "a tracking server's address with a password",
-        changed("students:", 'tracking: {kind: mlflow, uri: "http://me:pw@box:5000"}\nstudents:'),
-        [
-            "line 20, tracking.uri: an address with a name, a password or a query is not taken: write http://HOST:PORT alone"
-        ],
-    ),
-    (
-        "a tracking server's address without its beginning",
-        changed("students:", "tracking: {kind: mlflow, uri: box:5000}\nstudents:"),
-        [
-            "line 20, tracking.uri: 'box:5000' is not an address that begins with http:// or https://, as http://box:5000 does"
-        ],
-    ),
-    (
-        "a project that W&B does not take",
-        changed("students:", "tracking: {kind: wandb, project: a/b}\nstudents:"),
-        [
-            "line 20, tracking.project: 'a/b' cannot be a project of W&B: write up to 128 letters without any of / \\ # ? % :"
-        ],
-    ),
-    (
-        "a tracking server by its name alone",
-        changed("students:", "tracking: mlflow\nstudents:"),
-        [
-            "line 20, tracking: a section with the kind mlflow or wandb is wanted, as in tracking: {kind: mlflow}, and it says 'mlflow': write tracking: {kind: mlflow}"
-        ],
-    ),
-    (
         "no address at all",
         changed('"http://box:8000/v1"', "[]"),
         [

@@ -1,4 +1,4 @@
-"""What `gsr run` says of tracking: at its door, and at its end."""
+"""What `gsr run` says of tracking, at its door and at its end, and `gsr plan` before."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ def run(school, tmp_path, monkeypatch):
     (tmp_path / "school.yaml").write_text(yaml.safe_dump(written))
     (Path(school.store.root) / REPORT.path / "manifest.json").unlink()
 
-    def run() -> Result:
-        result = CliRunner().invoke(main, ["-e", str(tmp_path / "school.yaml"), "run"])
+    def run(command: str = "run") -> Result:
+        result = CliRunner().invoke(main, ["-e", str(tmp_path / "school.yaml"), command])
         assert isinstance(result.exception, SystemExit | None), result.exception
         return result
 
@@ -48,3 +48,6 @@ def test_without_the_client_it_is_refused_before_anything_is_made(run, school, m
     assert result.exit_code == 1
     assert "Error: tracking: mlflow is not installed here: pip install 'gsr-dagster[mlflow]'" in result.output
     assert school.store.manifest(REPORT) is None
+    planned = run("plan")
+    assert planned.exit_code == 0
+    assert "tracking: mlflow is not installed here" in planned.output
