@@ -17,6 +17,7 @@ from resources.engines.sample_log import Prompt, complete_samples
 from resources.models import weights
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
+from tests.journeys.reliability.full_numbers import times
 from tests.resources.engines.asked import requests
 
 pytestmark = [
@@ -134,6 +135,7 @@ class LosesAReplica:
             yield finished
 
 
+@pytest.mark.skipif(not times(0, 1), reason="two replicas, and a third: GSR_RELIABILITY=1")
 def test_a_killed_replica_costs_its_batches_and_no_more(engine, tmp_path: Path):
     losing = LosesAReplica(engine)
     store, recipe = ArtifactStore(root=str(tmp_path)), Recipe(ArtifactKey("killed"), settings={})
