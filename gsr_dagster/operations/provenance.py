@@ -34,15 +34,9 @@ def why_taught(experiment: Experiment, store: ArtifactStore, name: str, row: Row
     (problem,) = [p for p in store.read(TRAINING_PROBLEMS) if p["problem_id"] == row["problem_id"]]
     yield problem_line(problem)
     refined = row["kind"] == "refinement"
-    drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
     teacher = student.refiner if refined else student.solver
-    samples = _graded(experiment, store, drawn, teacher, problem)
-    column = "refinement_id" if refined else "solution_id"
-    sample = next((s for s in samples if s[column] == row["teacher_sample_id"]), None)
-    if sample is not None:  # a problem may have several groups
-        samples = [s for s in samples if s["prompt_id"] == sample["prompt_id"]]
-    else:
-        raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
+    samples = samples_of_prompt(experiment, store, name, row)
+    (sample,) = [s for s in samples if sample_id(s) == row["teacher_sample_id"]]
     if refined:
         pool = ArtifactKey("training_candidates", name)
         candidates = {c["candidate_id"]: c for c in _graded(experiment, store, pool, student.sampler, problem)}
@@ -62,6 +56,27 @@ def why_taught(experiment: Experiment, store: ArtifactStore, name: str, row: Row
         now = store.data_version(ArtifactKey.parse(upstream))
         if now != read:
             yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
+
+
+def samples_of_prompt(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> list[Row]:
+    """Return all that the teacher wrote to the prompt of a training row, graded, by sample index.
+
+    Raises ArtifactError where the row's own sample is not there any more.
+    """
+    student, refined = experiment.students[name], row["kind"] == "refinement"
+    drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
+    teacher = student.refiner if refined else student.solver
+    (problem,) = [p for p in store.read(TRAINING_PROBLEMS) if p["problem_id"] == row["problem_id"]]
+    samples = _graded(experiment, store, drawn, teacher, problem)
+    own = next((s for s in samples if sample_id(s) == row["teacher_sample_id"]), None)
+    if own is None:
+        raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
+    return [s for s in samples if s["prompt_id"] == own["prompt_id"]]  # a problem may have several groups
+
+
+def sample_id(sample: Row) -> str:
+    """Return the id of a teacher's sample: of a refinement, or of a direct solution."""
+    return sample.get("refinement_id") or sample["solution_id"]
 
 
 def _rule(student: Student, good: int, samples: int, refined: bool) -> str:

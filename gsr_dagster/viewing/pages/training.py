@@ -9,7 +9,7 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.provenance import why_taught
 from gsr_dagster.viewing.pages.asked import Asked, UnknownPlaceError
 from gsr_dagster.viewing.pages.writing import page, problem_page
-from gsr_dagster.viewing.reading.training_rows import ROWS_A_PAGE, training_page, training_row
+from gsr_dagster.viewing.reading.training_rows import ROWS_A_PAGE, siblings, training_page, training_row
 
 
 class RowFilter(BaseModel):
@@ -30,7 +30,8 @@ def training(asked: Asked) -> HTMLResponse:
     if shown is None:
         return problem_page(f"{ArtifactKey('training_sets', student)} has no row {row_id!r}.")
     why = list(why_taught(asked.experiment, asked.store, student, shown.row))
-    return page("training_row", experiment=asked.experiment.name, student=student, shown=shown, why=why)
+    beside = siblings(asked.experiment, asked.store, student, shown)
+    return page("training_row", experiment=asked.experiment.name, student=student, shown=shown, why=why, beside=beside)
 
 
 def _rows(asked: Asked, student: str) -> HTMLResponse:

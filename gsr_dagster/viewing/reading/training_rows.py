@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import duckdb
 
+from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.prompting.prompts import Message
+from gsr_dagster.method.rejection_sampling import ending, teaches
 from gsr_dagster.method.rows import Row
+from gsr_dagster.operations.provenance import sample_id, samples_of_prompt
 from gsr_dagster.viewing.reading.shards import records, view
 from resources.store.artifacts import ArtifactStore
 
@@ -32,6 +35,28 @@ class TrainingRow:
     prompt: Sequence[Message]
 
 
+@dataclass(frozen=True)
+class Sibling:
+    """Another text of the teacher to the same prompt, graded.
+
+    ``row_id`` is its row of the training set, None where it has none; ``could_teach`` says whether it is right and
+    ended by itself.
+    """
+
+    id: str
+    row: Row
+    ended: str
+    row_id: str | None
+    could_teach: bool
+
+    @property
+    def why(self) -> str:
+        """Whether it was kept, in words."""
+        if self.row_id:
+            return "in the training set too"
+        return "right, and not chosen" if self.could_teach else "not kept"
+
+
 def training_page(store: ArtifactStore, student: str, kind: str | None, page: int) -> TrainingPage:
     """Return a page of a student's rows, of one kind or both. Raises ArtifactError where there is no training set."""
     database = _opened(store, student)
@@ -46,6 +71,26 @@ def training_row(store: ArtifactStore, student: str, row_id: str) -> TrainingRow
     """Return a row by its id, None where the set has none of it. Raises ArtifactError where there is no training set."""
     found = records(_opened(store, student), "select * from learned where row_id = ?", [row_id])
     return TrainingRow(found[0], json.loads(found[0]["messages"])) if found else None
+
+
+def siblings(experiment: Experiment, store: ArtifactStore, student: str, shown: TrainingRow) -> list[Sibling]:
+    """Return what else the teacher wrote to the prompt of a row, and which of it is in the training set too.
+
+    Raises ArtifactError where the row's own sample is not there any more.
+    """
+    samples = samples_of_prompt(experiment, store, student, shown.row)
+    query = "select teacher_sample_id, row_id from learned where problem_id = ?"
+    taught = {
+        row["teacher_sample_id"]: row["row_id"]
+        for row in records(_opened(store, student), query, [shown.row["problem_id"]])
+    }
+    return [
+        Sibling(
+            sample_id(sample), sample, ending(sample["finish_reason"]), taught.get(sample_id(sample)), teaches(sample)
+        )
+        for sample in samples
+        if sample_id(sample) != shown.row["teacher_sample_id"]
+    ]
 
 
 def _opened(store: ArtifactStore, student: str) -> duckdb.DuckDBPyConnection:

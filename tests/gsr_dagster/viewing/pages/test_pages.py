@@ -75,6 +75,16 @@ def test_a_training_row_says_why_it_is_there(browser):
     assert "What it learns to write" in shown
 
 
+def test_a_training_row_leads_to_the_others_of_its_prompt(browser):
+    rows = [link for link in links(browser.get(f"/school/training/{STUDENT}").text) if link.startswith("?row=")]
+    pages = {row: browser.get(f"/school/training/{STUDENT}{row}").text for row in rows}
+    beside = {row: [link for link in links(page) if link.startswith("?row=")] for row, page in pages.items()}
+    assert any(beside.values())
+    for row, others in beside.items():
+        assert "What else the teacher wrote to this prompt" in pages[row]
+        assert all(row in beside.get(other, [row]) for other in others)  # and back
+
+
 @pytest.mark.parametrize(
     ("address", "status", "said"),
     [
