@@ -13,7 +13,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,6 +28,7 @@ from gsr_dagster.answering.refusals import RefusedError, error_form
 from gsr_dagster.answering.solving import Solved, Solver
 from gsr_dagster.answering.writing import Form
 from gsr_dagster.method.prompting.prompts import Message
+from gsr_dagster.operations.serving import of_this_site
 
 MOST_BYTES = 16 << 20
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -76,7 +76,7 @@ def application(solver: Solver, hosts: Sequence[str]) -> Starlette:
 def refuse_other_sites(request: Request) -> None:
     """Raise RefusedError where a page of another site asks: browsers name the site, and nobody else does."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and not of_this_site(origin, request.headers.get("host")):
         raise RefusedError(f"a page of {origin} asks, and pages of other sites get no answer here", status=403)
 
 

@@ -15,6 +15,7 @@ from gsr_dagster.experiment.engines import OpenAI
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.prompting.prompts import direct_messages
+from gsr_dagster.operations.serving import OWN_NAMES
 from resources import gpus
 from resources.engines.base import Engine, Request
 from resources.grading.grader import Grader
@@ -23,8 +24,7 @@ MOST_THREADS = 32
 SECONDS_TO_END_IN = 5
 ONE_PROBLEM = direct_messages("1 + 1")
 SHORT = RolloutSettings(max_new_tokens=16)
-# Under another name it would be another site's page that asks; an address for all names has any.
-HOSTS = ("localhost", "127.0.0.1")
+# An address for all names has any.
 EVERYWHERE = "0.0.0.0"
 
 
@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
     """A server that gives up what its engine draws once a signal ends it."""
 
     def __init__(self, solver: Solver, host: str):
-        hosts = ["*"] if host == EVERYWHERE else [*HOSTS, host]
+        hosts = ["*"] if host == EVERYWHERE else [*OWN_NAMES, host]
         super().__init__(uvicorn.Config(application(solver, hosts), log_level="warning", lifespan="off"))
         self.queue = solver.queue
         self.queue.died = self.end

@@ -13,7 +13,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import BENCHMARK_PROBLEMS, CONTAMINATION, TRAINING_PROBLEMS, ArtifactKey, EvaluationKey
 from gsr_dagster.method.rows import Row
 from gsr_dagster.operations.home import artifact_store
-from gsr_dagster.operations.provenance import problem_line, why_taught
+from gsr_dagster.operations.provenance import TaughtRow, problem_line
 from resources.store.artifacts import ArtifactStore
 from resources.store.lineage import walk
 from resources.texts import printable
@@ -63,7 +63,7 @@ def why_row(experiment: Experiment, store: ArtifactStore, row_id: str) -> Iterat
             _unknown("training row", row_id, [row["row_id"] for rows in sets.values() for row in rows])
         )
     for name, row in having.items():
-        yield from why_taught(experiment, store, name, row)
+        yield from TaughtRow(experiment, store, name, row).why()
 
 
 def who_saw(experiment: Experiment, store: ArtifactStore, problem_id: str) -> Iterator[str]:

@@ -8,6 +8,8 @@ its group, 1 of 4 candidates correct:
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 from assets.grading import graded_rows
 from assets.teaching.training_sets import TrainingSetCounts
@@ -22,56 +24,82 @@ from resources.store.artifacts import ArtifactStore
 from resources.store.errors import ArtifactError
 
 
-def why_taught(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> Iterator[str]:
-    """Yield, as lines, why a row is in the training set of a student.
+@dataclass(frozen=True)
+class TaughtRow:
+    """A row of a student's training set, with what it was made from, which is read once and where it is asked for."""
 
-    Raises ArtifactError where what it was made from is not there any more.
-    """
-    student = experiment.students[name]
-    key = ArtifactKey("training_sets", name)
-    manifest = store.existing(key)
-    yield f"{row['row_id']} is one of {manifest.rows:,} rows of {key} {manifest.data_version[:12]}"
-    (problem,) = [p for p in store.read(TRAINING_PROBLEMS) if p["problem_id"] == row["problem_id"]]
-    yield problem_line(problem)
-    refined = row["kind"] == "refinement"
-    teacher = student.refiner if refined else student.solver
-    samples = samples_of_prompt(experiment, store, name, row)
-    (sample,) = [s for s in samples if sample_id(s) == row["teacher_sample_id"]]
-    if refined:
-        pool = ArtifactKey("training_candidates", name)
-        candidates = {c["candidate_id"]: c for c in _graded(experiment, store, pool, student.sampler, problem)}
-        yield f"its group, {sample['n_correct']} of {len(row['candidate_ids'])} candidates correct:"
-        for number, candidate_id in enumerate(row["candidate_ids"], start=1):
-            found = candidates.get(candidate_id)
-            yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
-    yield (
-        f"the teacher {teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
-        f"{problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
-    )
-    good = sum(teaches(s) for s in samples)
-    what = "refinements of this group" if refined else "direct solutions of this problem"
-    yield f"kept because it is right and ended by itself, as {good} of {len(samples)} {what}: {_rule(student, good, len(samples), refined)}"
-    yield _mixture(student, store.summary(key, TrainingSetCounts))
-    for upstream, read in manifest.upstream.items():
-        now = store.data_version(ArtifactKey.parse(upstream))
-        if now != read:
-            yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
+    experiment: Experiment
+    store: ArtifactStore
+    student_name: str
+    row: Row
 
+    @property
+    def student(self) -> Student:
+        return self.experiment.students[self.student_name]
 
-def samples_of_prompt(experiment: Experiment, store: ArtifactStore, name: str, row: Row) -> list[Row]:
-    """Return all that the teacher wrote to the prompt of a training row, graded, by sample index.
+    @property
+    def refined(self) -> bool:
+        return self.row["kind"] == "refinement"
 
-    Raises ArtifactError where the row's own sample is not there any more.
-    """
-    student, refined = experiment.students[name], row["kind"] == "refinement"
-    drawn = ArtifactKey("teacher_refinements" if refined else "teacher_solutions", name)
-    teacher = student.refiner if refined else student.solver
-    (problem,) = [p for p in store.read(TRAINING_PROBLEMS) if p["problem_id"] == row["problem_id"]]
-    samples = _graded(experiment, store, drawn, teacher, problem)
-    own = next((s for s in samples if sample_id(s) == row["teacher_sample_id"]), None)
-    if own is None:
-        raise ArtifactError(f"{row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {name}` shows more")
-    return [s for s in samples if s["prompt_id"] == own["prompt_id"]]  # a problem may have several groups
+    @property
+    def teacher(self) -> str:
+        return self.student.refiner if self.refined else self.student.solver
+
+    @cached_property
+    def problem(self) -> Row:
+        (problem,) = [p for p in self.store.read(TRAINING_PROBLEMS) if p["problem_id"] == self.row["problem_id"]]
+        return problem
+
+    @cached_property
+    def samples(self) -> list[Row]:
+        """All that the teacher wrote to the row's prompt, graded, by sample index.
+
+        Raises ArtifactError where the row's own sample is not there any more.
+        """
+        drawn = ArtifactKey("teacher_refinements" if self.refined else "teacher_solutions", self.student_name)
+        samples = self.graded(drawn, self.teacher)
+        own = next((s for s in samples if sample_id(s) == self.row["teacher_sample_id"]), None)
+        if own is None:
+            raise ArtifactError(
+                f"{self.row['teacher_sample_id']} is not in {drawn} any more: `gsr lineage {self.student_name}` shows more"
+            )
+        return [s for s in samples if s["prompt_id"] == own["prompt_id"]]  # a problem may have several groups
+
+    def graded(self, key: ArtifactKey, model: str) -> list[Row]:
+        """Return an artifact's samples of the row's problem, graded, by sample index."""
+        problem_id = self.problem["problem_id"]
+        samples = [row for row in self.store.read(key) if row["problem_id"] == problem_id]
+        grader = Grader(name=self.experiment.evaluation.grader)
+        graded = graded_rows(grader, str(key), [self.problem], samples, self.experiment.subject_model(model))
+        return by_problem(graded).get(problem_id, [])
+
+    def why(self) -> Iterator[str]:
+        """Yield, as lines, why the row is there. Raises ArtifactError where what it was made from is not there any more."""
+        row, key = self.row, ArtifactKey("training_sets", self.student_name)
+        manifest = self.store.existing(key)
+        yield f"{row['row_id']} is one of {manifest.rows:,} rows of {key} {manifest.data_version[:12]}"
+        yield problem_line(self.problem)
+        (sample,) = [s for s in self.samples if sample_id(s) == row["teacher_sample_id"]]
+        if self.refined:
+            pool = ArtifactKey("training_candidates", self.student_name)
+            candidates = {c["candidate_id"]: c for c in self.graded(pool, self.student.sampler)}
+            yield f"its group, {sample['n_correct']} of {len(row['candidate_ids'])} candidates correct:"
+            for number, candidate_id in enumerate(row["candidate_ids"], start=1):
+                found = candidates.get(candidate_id)
+                yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
+        yield (
+            f"the teacher {self.teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
+            f"{self.problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
+        )
+        good, of = sum(teaches(s) for s in self.samples), len(self.samples)
+        what = "refinements of this group" if self.refined else "direct solutions of this problem"
+        rule = _rule(self.student, good, of, self.refined)
+        yield f"kept because it is right and ended by itself, as {good} of {of} {what}: {rule}"
+        yield _mixture(self.student, self.store.summary(key, TrainingSetCounts))
+        for upstream, read in manifest.upstream.items():
+            now = self.store.data_version(ArtifactKey.parse(upstream))
+            if now != read:
+                yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
 
 
 def sample_id(sample: Row) -> str:
@@ -101,14 +129,6 @@ def _mixture(student: Student, counts: TrainingSetCounts) -> str:
     }
     said = ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
     return f"{mixture}; left out by choice {said}" if said else mixture
-
-
-def _graded(experiment: Experiment, store: ArtifactStore, key: ArtifactKey, model: str, problem: Row) -> list[Row]:
-    """Return an artifact's samples of one problem, graded, by sample index."""
-    samples = [row for row in store.read(key) if row["problem_id"] == problem["problem_id"]]
-    grader = Grader(name=experiment.evaluation.grader)
-    graded = graded_rows(grader, str(key), [problem], samples, experiment.subject_model(model))
-    return by_problem(graded).get(problem["problem_id"], [])
 
 
 def problem_line(row: Row) -> str:

@@ -14,12 +14,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
 from gsr_dagster.experiment.errors import UserError
 
 HOST = "127.0.0.1"
+# The names of this machine on itself. Under another name it would be another site's page that asks.
+OWN_NAMES = ("localhost", HOST)
 SERVICES = ("dagster_webserver", "dagster._daemon")
 SECONDS_BETWEEN_LOOKS = 1
 SECONDS_TO_END_IN = 15
@@ -27,6 +30,15 @@ SECONDS_TO_END_IN = 15
 
 class PageError(UserError, RuntimeError):
     """A page that cannot be served; the message says why, and what to do."""
+
+
+def of_this_site(origin: str, host: str | None) -> bool:
+    """Return whether a page of the very server asks, by the headers Origin and Host: browsers name the site.
+
+    >>> of_this_site("http://localhost:3001", "localhost:3001"), of_this_site("null", "localhost:3001")
+    (True, False)
+    """
+    return urlsplit(origin).netloc == host
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from assets.reports.fingerprints import StudentComparison
 from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.locations.viewer_links import viewer_url
+from gsr_dagster.operations.serving import OWN_NAMES, of_this_site
 from gsr_dagster.viewing.pages.asked import Asked
 from gsr_dagster.viewing.pages.doubting import doubt_one, doubted
 from gsr_dagster.viewing.pages.groups import group, groups, overview
@@ -38,8 +39,6 @@ from gsr_dagster.viewing.reading.doubts import doubts, in_words
 from gsr_dagster.viewing.reading.group_index import GroupIndexes
 
 STATIC = Path(__file__).parent / "pages" / "static"
-# Under another name it would be another site's page that reads these.
-HOSTS = ("localhost", "127.0.0.1")
 # The report's style stands in it.
 REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -96,13 +95,13 @@ def report(asked: Asked) -> HTMLResponse:
 
 def _hosts() -> list[str]:
     """Return the names under which the viewer answers: this machine's, and the one that $GSR_VIEW_URL gives it."""
-    return [*HOSTS, *filter(None, [urlsplit(viewer_url() or "").hostname])]
+    return [*OWN_NAMES, *filter(None, [urlsplit(viewer_url() or "").hostname])]
 
 
 def _of_this_site(request: Request) -> bool:
     """Return whether a form comes from a page of this viewer: browsers name the site that sends one."""
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+    return origin is not None and of_this_site(origin, request.headers.get("host"))
 
 
 def _shown(show: Shown, asked: Asked) -> Response:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse
 
 from gsr_dagster.experiment.keys import ArtifactKey
-from gsr_dagster.operations.provenance import why_taught
+from gsr_dagster.operations.provenance import TaughtRow
 from gsr_dagster.viewing.pages.asked import Asked, UnknownPlaceError
 from gsr_dagster.viewing.pages.writing import page, problem_page
 from gsr_dagster.viewing.reading.training_rows import ROWS_A_PAGE, siblings, training_page, training_row
@@ -29,9 +29,16 @@ def training(asked: Asked) -> HTMLResponse:
     shown = training_row(asked.store, student, row_id)
     if shown is None:
         return problem_page(f"{ArtifactKey('training_sets', student)} has no row {row_id!r}.")
-    why = list(why_taught(asked.experiment, asked.store, student, shown.row))
-    beside = siblings(asked.experiment, asked.store, student, shown)
-    return page("training_row", experiment=asked.experiment.name, student=student, shown=shown, why=why, beside=beside)
+    taught = TaughtRow(asked.experiment, asked.store, student, shown.row)
+    beside = siblings(taught)
+    return page(
+        "training_row",
+        experiment=asked.experiment.name,
+        student=student,
+        shown=shown,
+        why=list(taught.why()),
+        beside=beside,
+    )
 
 
 def _rows(asked: Asked, student: str) -> HTMLResponse:

@@ -84,10 +84,8 @@ class GroupFilter(BaseModel):
             asked.append(("n_correct = ?", [self.correct]))
         if self.verdict:
             asked.append(("verdict = ?", [self.verdict]))
-        boxes = (
-            (CUT_OFF, self.cut_off), (COPIED, self.copied), ("tied", self.tied), (UNLIKE_LABEL, self.unlike_label),
-        )  # fmt: skip
-        asked += [(sql, []) for sql, wanted in boxes if wanted]
+        boxes = {CUT_OFF: self.cut_off, COPIED: self.copied, "tied": self.tied, UNLIKE_LABEL: self.unlike_label}
+        asked += [(sql, []) for sql, wanted in boxes.items() if wanted]
         if self.text:
             asked.append((HOLDS, [self.text] * 3))
         return [condition for condition, _ in asked], [value for _, values in asked for value in values]

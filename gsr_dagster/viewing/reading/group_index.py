@@ -1,7 +1,8 @@
 """The groups of an evaluation in DuckDB, by the page.
 
 An index holds of each group what is short. Texts stay in their shards, and are read where a filter asks about them
-or a group is opened; the votes are counted of the groups of a page, and of all where a filter asks about them. It is made once for what the artifacts are now, and kept while they stay so.
+or a group is opened; the votes are counted of the groups of a page, and of all where a filter asks about them.
+It is made once for what the artifacts are now, and kept while they stay so.
 """
 
 from collections.abc import Sequence

@@ -95,11 +95,13 @@ def wrote(index: GroupIndex, group: OneGroup, name: str) -> list[Written] | None
     if aggregation is None or not aggregation.draws or run.store.manifest(key) is None:
         return None
     shards = [str(path) for path in run.store.local_shards(key)]
-    asked = ["problem_id = ?", "(prompt_id = ? or starts_with(prompt_id, ? || '/'))"][not aggregation.direct]
-    values = [group.problem["problem_id"]] if aggregation.direct else [group.row["group_id"]] * 2
+    if aggregation.direct:
+        asked, values, shown = "problem_id = ?", [group.problem["problem_id"]], []
+    else:
+        asked, values = "(prompt_id = ? or starts_with(prompt_id, ? || '/'))", [group.row["group_id"]] * 2
+        shown = [summary or "" for summary in group.summaries]
     query = f"select * from read_parquet(?) where {asked} order by prompt_id, sample_index"
     refiner = run.experiment.models[aggregation.refiner] if aggregation.refiner else run.model
-    shown = [] if aggregation.direct else [summary or "" for summary in group.summaries]
     return [
         written(f"{row['prompt_id']}/{row['sample_index']}", row, refiner.thinking_end, shown)
         for row in index.records(query, [shards, *values])

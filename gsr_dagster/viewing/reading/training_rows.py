@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import duckdb
 
-from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rejection_sampling import ending, teaches
 from gsr_dagster.method.rows import Row
-from gsr_dagster.operations.provenance import sample_id, samples_of_prompt
+from gsr_dagster.operations.provenance import TaughtRow, sample_id
 from gsr_dagster.viewing.reading.shards import records, view
 from resources.store.artifacts import ArtifactStore
 
@@ -73,23 +72,19 @@ def training_row(store: ArtifactStore, student: str, row_id: str) -> TrainingRow
     return TrainingRow(found[0], json.loads(found[0]["messages"])) if found else None
 
 
-def siblings(experiment: Experiment, store: ArtifactStore, student: str, shown: TrainingRow) -> list[Sibling]:
+def siblings(shown: TaughtRow) -> list[Sibling]:
     """Return what else the teacher wrote to the prompt of a row, and which of it is in the training set too.
 
     Raises ArtifactError where the row's own sample is not there any more.
     """
-    samples = samples_of_prompt(experiment, store, student, shown.row)
     query = "select teacher_sample_id, row_id from learned where problem_id = ?"
-    taught = {
-        row["teacher_sample_id"]: row["row_id"]
-        for row in records(_opened(store, student), query, [shown.row["problem_id"]])
-    }
+    learned = records(_opened(shown.store, shown.student_name), query, [shown.row["problem_id"]])
+    row_of = {row["teacher_sample_id"]: row["row_id"] for row in learned}
+    others = {sample_id(sample): sample for sample in shown.samples}
+    del others[shown.row["teacher_sample_id"]]
     return [
-        Sibling(
-            sample_id(sample), sample, ending(sample["finish_reason"]), taught.get(sample_id(sample)), teaches(sample)
-        )
-        for sample in samples
-        if sample_id(sample) != shown.row["teacher_sample_id"]
+        Sibling(name, sample, ending(sample["finish_reason"]), row_of.get(name), teaches(sample))
+        for name, sample in others.items()
     ]
 
 

@@ -14,3 +14,10 @@ def requests(count: int, samples: int) -> list[Request]:
         )
         for number in range(count)
     ]
+
+
+def small_request(number: int, samples: int = 4) -> Request:
+    """Return a request for samples of a sum that the small model knows."""
+    problem = f"State the final answer to the following arithmetic problem: {number} + 3 ="
+    seeds = tuple(sample_seed("fingerprint", str(number), index) for index in range(samples))
+    return Request(str(number), direct_messages(problem), tuple(range(samples)), seeds)

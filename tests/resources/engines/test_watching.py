@@ -5,20 +5,14 @@ from dataclasses import replace
 import pytest
 
 from gsr_dagster.experiment.settings import RolloutSettings
-from gsr_dagster.method.prompting.prompts import direct_messages
-from resources.engines.base import Request, Sample, Watch, sample_seed
+from resources.engines.base import Sample, Watch
 from resources.engines.transformers import TransformersEngine
+from tests.resources.engines.asked import small_request as request
 
 
 @pytest.fixture(scope="module")
 def engine(small_model) -> TransformersEngine:
     return TransformersEngine(small_model, None, batch_size=64)
-
-
-def request(number: int, samples: int = 4) -> Request:
-    problem = f"State the final answer to the following arithmetic problem: {number} + 3 ="
-    seeds = tuple(sample_seed("fingerprint", str(number), index) for index in range(samples))
-    return Request(str(number), direct_messages(problem), tuple(range(samples)), seeds)
 
 
 def samples(engine, requests) -> list[Sample]:

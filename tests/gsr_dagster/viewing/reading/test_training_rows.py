@@ -4,6 +4,7 @@ import pytest
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rejection_sampling import teaches
+from gsr_dagster.operations.provenance import TaughtRow
 from gsr_dagster.viewing.reading.training_rows import siblings, training_row
 from tests.school import STUDENT
 
@@ -20,7 +21,7 @@ def test_every_other_sample_of_the_prompt_is_shown_with_its_row_or_without(schoo
     seen = set()
     for row in (row for row in taught if row["kind"] == kind):
         shown = training_row(school.store, STUDENT, row["row_id"])
-        beside = siblings(school.experiment, school.store, STUDENT, shown)
+        beside = siblings(TaughtRow(school.experiment, school.store, STUDENT, shown.row))
         own = row["teacher_sample_id"]
         assert {other.id for other in beside} == {
             name for name, prompt in prompts.items() if prompt == prompts[own] and name != own
