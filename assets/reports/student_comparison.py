@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from assets.grading import per_problem, scored
-from assets.teaching.training_sets import TrainingSetCounts
+from assets.teaching.chosen_rows import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.experiment.students import Student

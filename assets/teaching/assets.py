@@ -15,5 +15,6 @@ def teaching_assets(experiment: Experiment, round_number: int) -> list[dg.Assets
     """Return the assets of the group "teaching" that make the students of a round."""
     partitions = Partitions.of(experiment, round_number).student
     shared: dict[str, Any] = {"partitions_def": partitions, "group_name": "teaching", "round_number": round_number}
-    made = (teacher_sample_assets, training_set_assets, checkpoint_assets)
-    return [asset for assets in made for asset in assets(experiment, shared)]
+    drawn, *of_teachers = teacher_sample_assets(experiment, shared)
+    sampled = [drawn, *of_teachers] if experiment.has_teachers(round_number) else [drawn]
+    return [*sampled, *training_set_assets(experiment, shared), *checkpoint_assets(experiment, shared)]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from math import isfinite
 
 import dagster as dg
 
@@ -20,25 +19,29 @@ from assets.checking import (
     unmeasured,
     within,
 )
-from assets.evaluation.subjects import weights_of
 from assets.problems.fingerprints import TrainingProblems
 from assets.quality import Share
 from assets.sample_checks import DRAWN
-from assets.teaching.training_sets import TrainingSetCounts
+from assets.teaching.checkpoint_checks import REWARDS, differs_from_base, loss_fell, training_finite
+from assets.teaching.chosen_rows import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
-from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
+from gsr_dagster.experiment.keys import OF_TEACHERS, TRAINING_PROBLEMS
 from gsr_dagster.experiment.partitions import Partitions
+from gsr_dagster.experiment.training.reinforcement import Reinforcement
 from gsr_dagster.method.mixture import Kind, is_mixed
 from gsr_dagster.method.prompting.prompts import summarise
 from gsr_dagster.method.scoring.intervals import Interval, in_points
 from resources.store.lineage import walk
-from resources.training.weight_change import WeightChange, adapter_change, full_change
 
 MIXTURES: dict[Kind, str] = {
     "hybrid": "as many of each are wanted",
     "refinement": "none but refinements are wanted",
     "direct": "none but direct solutions are wanted",
 }
+
+
+# Of a student that learns from rewards.
+OF_REWARDS = judged(True, "a set of prompts, without a text to imitate", "nothing is asked of a teacher", "")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     student = experiment.students[artifact.key.partition]
     line = experiment.checks.least_gap_lead
     if not student.samples("teacher_refinements"):
-        return judged(True, "rows: direct, 0 refinements", "none is asked of a teacher", "")
+        return judged(True, "0 refinements of a teacher", "none is asked for", "")
     models = experiment.models
     unevaluated = [name for name in (student.refiner, student.base) if name in models and not models[name].evaluate]
     if unevaluated:
@@ -111,6 +114,8 @@ def teacher_gap_leads(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 def teacher_yields(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough of the teacher's refinements and of its solutions are right."""
+    if artifact.experiment.students[artifact.key.partition].by_rewards:
+        return OF_REWARDS
     counts = artifact.store.summary(artifact.key, TrainingSetCounts)
     refinements = Share(counts.correct_refinements, counts.teacher_refinements, of="refinements of the teacher")
     solutions = Share(counts.correct_solutions, counts.teacher_solutions, of="solutions of the teacher")
@@ -133,6 +138,8 @@ def teacher_graded_in_time(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 def all_wrong_kept(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Enough groups without a correct candidate have a row in the training set: only they teach to solve alone."""
+    if artifact.experiment.students[artifact.key.partition].by_rewards:
+        return OF_REWARDS
     groups = artifact.of_student("teacher_refinements", "prompt_id", "n_correct")
     share = quality.all_wrong_kept(groups, artifact.columns("kind", "teacher_sample_id"))
     advice = "give the teacher more refinements a group, or take a stronger one"
@@ -156,14 +163,16 @@ def mixed_as_wanted(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 
 def few_overlong(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """Few training rows are longer than the student's max_length: what is over it, the answer, would not be learned."""
+    training = artifact.experiment.students[artifact.key.partition].training
+    if isinstance(training, Reinforcement):
+        return OF_REWARDS
     tokens = {
         row[name]: quality.student_prompt_tokens(row) + row["generated_tokens"]
         for asset, name in (("teacher_refinements", "refinement_id"), ("teacher_solutions", "solution_id"))
         for row in artifact.of_student(asset, name, "prompt_tokens", "student_prompt_tokens", "generated_tokens")
     }
-    longest = artifact.experiment.students[artifact.key.partition].training.max_length
-    share = quality.overlong(artifact.columns("row_id", "teacher_sample_id"), tokens, longest)
-    what = f"are longer than the {longest:,} tokens that the student reads"
+    share = quality.overlong(artifact.columns("row_id", "teacher_sample_id"), tokens, training.max_length)
+    what = f"are longer than the {training.max_length:,} tokens that the student reads"
     result = within(artifact, "most_overlong", what, share, advice="raise training.max_length")
     dropped = artifact.store.summary(artifact.key, TrainingSetCounts).over_long_refinements
     return result._replace(metadata={**(result.metadata or {}), "left_out_with_their_prompt": dropped})
@@ -203,59 +212,6 @@ def no_gold_in_prompts(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     )
 
 
-def weight_change(artifact: CheckedArtifact) -> WeightChange:
-    """Return how a checkpoint changes its base."""
-    student = artifact.experiment.students[artifact.key.partition]
-    folder = artifact.store.local_files(artifact.key)
-    if student.lora:
-        return adapter_change(folder)
-    return full_change(folder, weights_of(artifact.experiment, artifact.store, student.base))
-
-
-def differs_from_base(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """The student is not its base: a layer of the adapter, or a tensor of all weights, changes it."""
-    change = artifact.once(weight_change)
-    return judged(
-        change.changed > 0,
-        f"{counted(change.changed, 'change')} of the base found in {counted(change.tensors, 'tensor')}",
-        "at least 1 should be, else the student is its base",
-        "raise the learning rate or the steps, and train again",
-        ERROR,
-        {"tensors": change.tensors, "changed": change.changed},
-    )
-
-
-def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """Every step's loss and every weight is finite."""
-    steps = [row["step"] for row in artifact.rows if not isfinite(row["loss"])]
-    change = artifact.once(weight_change)
-    tensors = list(change.not_finite)
-    return judged(
-        not steps and not tensors,
-        f"{len(steps):,} of {counted(len(artifact.rows), 'step')} have a loss that is not finite, "
-        f"{len(tensors):,} of {counted(change.tensors, 'tensor')} a value",
-        "all should be finite",
-        "lower the learning rate, and train again",
-        ERROR,
-        {"steps": steps[: quality.WORST], "tensors": tensors[: quality.WORST]},
-    )
-
-
-def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
-    """The mean loss of the last fifth of the steps, two at least, is below that of the first fifth."""
-    losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
-    # A step is the loss of a few rows: one alone says little.
-    part = max(len(losses) // 5, min(2, len(losses) // 2), 1)
-    first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
-    return judged(
-        last < first,
-        f"the mean loss of the first {part} of {counted(len(losses), 'step')} is {first:.4g}, of the last {part} {last:.4g}",
-        "the last should be below the first",
-        "train longer, or change the learning rate",
-        metadata={"first_fifth": first, "last_fifth": last},
-    )
-
-
 def lineage_intact(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The checkpoint's training set, teacher samples, candidates and problems are still those it was made from."""
     student, links = artifact.key.partition, list(walk(artifact.store, artifact.key.asset, artifact.key.partition))
@@ -283,11 +239,16 @@ TEACHING: dict[str, list[Check]] = {
         few_overlong,
         teacher_graded_in_time,
     ],
-    "lora_checkpoints": [lineage_intact, differs_from_base, training_finite, loss_fell],
+    "lora_checkpoints": [lineage_intact, differs_from_base, training_finite, loss_fell, *REWARDS],
 }
 
 
 def teaching_checks(experiment: Experiment, round_number: int) -> list[dg.AssetChecksDefinition]:
     """Return the checks of all that makes the students of a round."""
     partitions = Partitions.of(experiment, round_number).student
-    return [asset_checks(experiment, partitions, name, checks, round_number) for name, checks in TEACHING.items()]
+    taught = experiment.has_teachers(round_number)
+    return [
+        asset_checks(experiment, partitions, name, checks, round_number)
+        for name, checks in TEACHING.items()
+        if taught or name not in OF_TEACHERS
+    ]

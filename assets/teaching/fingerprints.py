@@ -92,7 +92,15 @@ class TrainingCandidates(TeachingSamples):
         return student.sampler
 
 
-class TeacherRefinements(TeachingSamples):
+class TeacherSamples(TeachingSamples):
+    """Samples of a teacher: there are none in a round whose students all learn from rewards."""
+
+    @property
+    def partitions(self) -> list[str]:
+        return [name for name in super().partitions if self.experiment.has_teachers(self.experiment.round(name))]
+
+
+class TeacherRefinements(TeacherSamples):
     asset = "teacher_refinements"
 
     def rollouts(self, student: Student) -> Rollouts:
@@ -120,7 +128,7 @@ class TeacherRefinements(TeachingSamples):
         }
 
 
-class TeacherSolutions(TeachingSamples):
+class TeacherSolutions(TeacherSamples):
     asset = "teacher_solutions"
     gates = (CONTAMINATION.asset,)
 
@@ -135,6 +143,8 @@ class TrainingSets(TeachingStep):
     asset = "training_sets"
 
     def upstream(self, partition: str) -> tuple[ArtifactKey, ...]:
+        if self.student(partition).by_rewards:
+            return (TRAINING_PROBLEMS, ArtifactKey(TrainingCandidates.asset, partition))
         samples = (TeacherRefinements.asset, TeacherSolutions.asset)
         hard = self.student(partition).hard_share is not None  # the candidates' answers say what their vote is
         candidates = [ArtifactKey(TrainingCandidates.asset, partition)] if hard else []
@@ -142,9 +152,12 @@ class TrainingSets(TeachingStep):
 
     def settings(self, store: ArtifactStore, partition: str) -> dict[str, Any]:
         student = self.student(partition)
-        return {
+        how = {
             "samples": [student.refinements.samples, student.solutions.samples],
             "keep_when_all_correct": student.keep_when_all_correct,
+        }
+        return {
+            **(self._prompts(student) if student.by_rewards else how),
             "prompt_tokens": student.prompt_tokens,
             "rows": student.rows,
             "most_rows": student.most_rows,
@@ -152,6 +165,20 @@ class TrainingSets(TeachingStep):
             "grader": grader_version(self.experiment.evaluation.grader),
             "seed": self.experiment.seed,
             "upstream": [store.content(key) for key in self.upstream(partition)],
+        }
+
+    def _prompts(self, student: Student) -> dict[str, Any]:
+        """Return what shapes the prompts of a student that learns from rewards: no teacher was asked them before."""
+        experiment, problem_set = self.experiment, TrainingProblems(self.experiment).problem_set
+        return {
+            "tokenizer": sampled_weights(experiment.subject_model(student.base)),
+            **direct_prompt_settings(experiment, problem_set, True),
+            **refinement_prompt_settings(problem_set, True),
+            "refinement_prompt": experiment.prompts.version("refinement"),
+            "candidate_tokens": experiment.evaluation.candidate_tokens,
+            "answer_tokens": student.refinements.max_new_tokens,
+            "k": experiment.k,
+            "groups": student.groups,
         }
 
 
@@ -174,11 +201,20 @@ class LoraCheckpoints(TeachingStep):
             "base": sampled_weights(base),
             **({"earlier_checkpoints": earlier} if earlier else {}),
             **template,
+            **(self._rewards(partition) if student.by_rewards else {}),
             "lora": student.lora and student.lora.model_dump(),
             "training": student.training.learned,
             "tokens": TARGET_VERSION,
             "seed": self.experiment.seed,
             "training_set": rows,
+        }
+
+    def _rewards(self, partition: str) -> dict[str, Any]:
+        """Return what decides the rewards."""
+        evaluation, thinking_end = self.experiment.evaluation, self.experiment.thinking_end(partition)
+        return {
+            "grader": grader_version(evaluation.grader),
+            **({"thinking_end": thinking_end} if thinking_end else {}),
         }
 
 

@@ -104,14 +104,16 @@ def graded_candidates(run: TeachingRun, label: str, grader: Grader, problems: Se
     return graded_by_problem(grader, label, problems, samples, total, sampler)
 
 
-def direct_prompts(run: TeachingRun, model: str, samples: int, load: Callable[[], Engine]) -> list[Prompt]:
-    """Return the direct prompts of the training problems; their rows carry the chat that the student sees."""
+def direct_prompts(
+    run: TeachingRun, model: str, samples: int, load: Callable[[], Engine], problems: Sequence[Row] | None = None
+) -> list[Prompt]:
+    """Return the direct prompts of the training problems, or of these; their rows carry the chat that the student sees."""
     if not samples:
         return []
     shown, of_student = run.problem_set.examples(model in run.experiment.students), run.problem_set.examples(True)
     ask = run.experiment.prompts.ask_direct
     prompts = []
-    for row in run.problems():
+    for row in run.problems() if problems is None else problems:
         messages = direct_messages(row["problem"], shown, ask)
         plain = direct_messages(row["problem"], of_student, ask)
         columns = {"problem_id": row["problem_id"], **student_tokens(plain, messages, load)}
@@ -128,7 +130,7 @@ def refinement_prompts(
     """
     experiment, student = run.experiment, run.student
     texts = {row["problem_id"]: row["problem"] for row in problems}
-    worked = run.problem_set.refinements(student.refiner in experiment.students)
+    worked = run.problem_set.refinements(student.by_rewards or student.refiner in experiment.students)
     before = refinement_turns(worked, experiment.prompts.ask_refinement)
     prompts, shortened, all_wrong = [], 0, 0
     for rows in filter(None, map(scored, graded)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from assets.evaluation.subjects import loader_of
 from assets.materializing import ArtifactContents
@@ -36,6 +37,11 @@ class TeachingRun:
     @property
     def problem_set(self) -> ProblemSet:
         return TrainingProblems(self.experiment).problem_set
+
+    @property
+    def problem_set_summary(self) -> dict[str, Any]:
+        """What was counted while the training problems were read."""
+        return self.store.existing(TRAINING_PROBLEMS).summary
 
     def key(self, asset: str) -> ArtifactKey:
         return ArtifactKey(asset, self.name)

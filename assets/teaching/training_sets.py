@@ -2,9 +2,7 @@
 
 import dataclasses
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,49 +12,25 @@ import pyarrow as pa
 from assets.grading import scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
+from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts
 from assets.teaching.fingerprints import TrainingSets
 from assets.teaching.judged_samples import judged_refinements, judged_solutions
+from assets.teaching.prompt_sets import choose_prompts
 from assets.teaching.teacher_samples import graded_candidates
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.candidate_pool import in_order
-from gsr_dagster.method.mixture import mixed_rows, refinements_taken
+from gsr_dagster.method.mixture import mixed_rows
 from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
-from gsr_dagster.method.row_selection import at_most_a_problem, distinct, is_hard, with_hard_share
+from gsr_dagster.method.row_selection import is_hard
 from gsr_dagster.method.rows import Row, batches
+from resources.engines.loading import Engines
 from resources.grading.grader import Grader
 from resources.grading.worker import GAVE_UP
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 from resources.store.ordering import sorted_rows
-
-SHARD_ROWS = 4096
-
-
-@dataclass(frozen=True)
-class TrainingSetCounts:
-    """What a training set was chosen from; ``timed_out`` is None in sets that were made before it was counted.
-
-    What a student does not ask for is None too: rows left out since another has their text, since
-    their problem has enough, or as of easy groups; and the rows of hard groups.
-    """
-
-    teacher_refinements: int
-    correct_refinements: int
-    over_long_refinements: int
-    kept_refinements: int
-    kept_from_all_wrong_groups: int
-    teacher_solutions: int
-    correct_solutions: int
-    kept_solutions: int
-    refinement_rows: int
-    direct_rows: int
-    timed_out: int | None = None
-    left_out_identical: int | None = None
-    left_out_of_a_problem: int | None = None
-    left_out_easy: int | None = None
-    hard_rows: int | None = None
 
 
 def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -64,10 +38,17 @@ def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[
     step = TrainingSets(experiment)
 
     @asset_of(step, kinds={"python"}, **shared)
-    def training_sets(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
-        """The training rows: correct refinements and correct direct solutions, one to one unless told otherwise."""
+    def training_sets(
+        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
+    ) -> dg.MaterializeResult:
+        """The training rows: correct refinements and correct direct solutions, one to one unless told otherwise.
+
+        Of a student that learns from rewards they are the prompts of its rollouts.
+        """
         run = TeachingRun(experiment, store, context.partition_key)
         recipe = step.recipe(store, run.name)
+        if run.student.by_rewards:
+            return materialize(context, store, recipe, lambda: choose_prompts(run, recipe, engines, grader))
         return materialize(context, store, recipe, lambda: choose_rows(run, recipe, grader))
 
     return [training_sets]
@@ -169,40 +150,6 @@ def training_rows(
         hard_rows=None if hard is None else sum(row["kind"] == "refinement" and choice.is_hard(row) for row in rows),
     )
     return rows, counts
-
-
-class Choice:
-    """The kept rows that a student asks for, and how many were left out for which reason."""
-
-    def __init__(
-        self,
-        student: Student,
-        seed: int,
-        refinements: list[Row],
-        direct: list[Row],
-        hard: Collection[str] | None,
-    ):
-        self.hard = hard
-        self.refinements, self.direct = refinements, direct
-        self.left_out = dict[str, int]()
-        if student.identical_rows == "once":
-            self._choose("left_out_identical", distinct)
-        if most := student.rows_a_problem:
-            self._choose("left_out_of_a_problem", partial(at_most_a_problem, most=most, seed=seed))
-        if student.hard_share is not None:
-            share, size = student.hard_share, refinements_taken(len(self.direct), student.rows, student.most_rows)
-            before = sum(not self.is_hard(row) for row in self.refinements)
-            self.refinements = with_hard_share(self.refinements, self.is_hard, share, size, seed)
-            self.left_out["left_out_easy"] = before - sum(not self.is_hard(row) for row in self.refinements)
-
-    def is_hard(self, row: Row) -> bool:
-        """Return whether the group of a refinement is hard."""
-        return row["teacher_sample_id"].rpartition("/")[0] in (self.hard or ())
-
-    def _choose(self, reason: str, choose: Callable[[list[Row]], list[Row]]) -> None:
-        before = len(self.refinements) + len(self.direct)
-        self.refinements, self.direct = choose(self.refinements), choose(self.direct)
-        self.left_out[reason] = before - len(self.refinements) - len(self.direct)
 
 
 def by_prompt(samples: Sequence[Row]) -> list[list[Row]]:

@@ -236,6 +236,10 @@ class Experiment(Section):
             found.setdefault(self.round(student), []).append(student)
         return dict(sorted(found.items()))
 
+    def has_teachers(self, round_number: int) -> bool:
+        """Return whether a student of a round learns from a teacher."""
+        return any(not self.students[name].by_rewards for name in self.rounds.get(round_number, ()))
+
     def aggregations_of(self, lane: LaneName) -> dict[str, AnyAggregation]:
         """Return the named aggregations that a lane has: those of a base's groups are of students."""
         return {name: kind for name, kind in self.aggregations.items() if lane == "student" or not kind.of_base}

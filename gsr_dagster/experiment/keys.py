@@ -80,6 +80,7 @@ TRAINING_PROBLEMS = ArtifactKey("training_problems")
 CONTAMINATION = ArtifactKey("contamination")
 JUDGE_SAMPLES = "judge_samples"
 # The assets whose partitions are the students.
+OF_TEACHERS = ("teacher_refinements", "teacher_solutions")
 TEACHING = ("training_candidates", "teacher_refinements", "teacher_solutions", "training_sets", "lora_checkpoints")
 
 

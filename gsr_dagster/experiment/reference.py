@@ -18,7 +18,8 @@ from gsr_dagster.experiment.settings import MOST, Checks, Judge, Rollouts, Rollo
 from gsr_dagster.experiment.students import Student, Teachers
 from gsr_dagster.experiment.tracking import MLflow, WandB
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
-from gsr_dagster.experiment.training.trainer_settings import TrainerSettings
+from gsr_dagster.experiment.training.reinforcement import Reinforcement, VLLMRollouts
+from gsr_dagster.experiment.training.trainer_settings import GRPOTrainerSettings, TrainerSettings
 
 SECTIONS: dict[str, Sequence[type[Section]]] = {
     "The file": [Experiment],
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Sequence[type[Section]]] = {
     "Evaluation and sampling": [Evaluation, Prompts, RolloutSettings, Judge],
     "Aggregations": aggregation_kinds(),
     "Students": [Student, Teachers, Rollouts, Lora, Training, TrainerSettings],
+    "Students by reinforcement": [Reinforcement, VLLMRollouts, GRPOTrainerSettings],
     "Lines of the checks": [Checks],
     "Tracking": [MLflow, WandB],
 }

@@ -120,7 +120,7 @@ class Checks(Section):
     that their problem has already, without an answer, timed out in the grader, never asked
     since their prompt is over the context or was refused; of a judge's verdicts those that cannot be read. Of the
     teacher: right refinements, right solutions, all-wrong groups with a row in the training
-    set, rows longer than the student reads. ``least_gap_lead`` is of the teacher's gap to
+    set, rows longer than the student reads. Of a training by rewards: groups with equal rewards. ``least_gap_lead`` is of the teacher's gap to
     the student's base's; the last two are of a student to its base, where the whole
     interval must say so.
     """
@@ -135,6 +135,7 @@ class Checks(Section):
     least_teacher_yield: Fraction = 0.1
     least_all_wrong_kept: Fraction = 0.1
     most_overlong: Fraction = 0.0
+    most_without_gradient: Fraction = 0.9
     least_gap_lead: Fraction = 0.0
     most_pass_at_1_lost: Fraction = 0.0
     least_gap_gained: Fraction = 0.0

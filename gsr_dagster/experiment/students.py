@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from gsr_dagster.experiment.settings import Count, Fraction, Rollouts, Section
 from gsr_dagster.experiment.training.fine_tuning import Lora, Training
+from gsr_dagster.experiment.training.reinforcement import Reinforcement
 from gsr_dagster.method.mixture import Kind
 
 
@@ -19,6 +20,16 @@ class Teachers(Section):
 def _form(teacher: Any) -> str:
     """Return which of the two forms a teacher has in the file: a name, or one for each kind of row."""
     return "section" if isinstance(teacher, dict | Teachers) else "text"
+
+
+def _with_method(training: Any) -> Any:
+    """Return the settings of a training with their method: by imitation unless told otherwise."""
+    return {"method": "sft", **training} if isinstance(training, dict) else training
+
+
+AnyTraining = Annotated[Training | Reinforcement, Field(discriminator="method"), BeforeValidator(_with_method)]
+# Of imitation: who writes what a student learns, and how its rows are chosen.
+OF_IMITATION = ("teacher", "refinements", "solutions", "keep_when_all_correct", "identical_rows")
 
 
 class Student(Section):
@@ -35,6 +46,10 @@ class Student(Section):
     ``rows_a_problem`` so many rows of each kind a problem. ``hard_share`` leaves out refinements
     of easy groups until so large a share are of hard ones, in which the vote is wrong.
     ``lora: null`` trains all weights.
+
+    With ``training: {method: grpo, rollouts: …}`` a student learns from rewards (Reinforcement). It has no
+    teacher, no ``refinements`` and no ``solutions``: it writes both itself, while it is trained, to prompts of its
+    own candidates. ``identical_rows`` and ``keep_when_all_correct`` are of imitation alone.
     """
 
     base: str
@@ -52,7 +67,30 @@ class Student(Section):
     rows_a_problem: Count | None = None
     hard_share: Fraction | None = None
     lora: Lora | None = Lora()
-    training: Training = Training()
+    training: AnyTraining = Training()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _writes_its_own_rollouts(cls, data: Any) -> Any:
+        """Let a student that learns from rewards be its own teacher. Raises ValueError where another one is named."""
+        training = data.get("training") if isinstance(data, dict) else None
+        if not isinstance(training, dict) or training.get("method") != "grpo":
+            return data
+        if of_imitation := [name for name in OF_IMITATION if name in data]:
+            raise ValueError(
+                f"{', '.join(of_imitation)}: with training: {{method: grpo}} a student learns from rewards, and has no "
+                "teacher and no rows to imitate: leave it out"
+            )
+        try:
+            rollouts = Rollouts.model_validate(training.get("rollouts"))
+        except ValidationError:  # told of training.rollouts
+            rollouts = Rollouts(samples=2, temperature=1, max_new_tokens=1)
+        return {"teacher": data.get("base", ""), "refinements": rollouts, "solutions": rollouts, **data}
+
+    @property
+    def by_rewards(self) -> bool:
+        """Whether it learns from rewards, and so from no teacher."""
+        return isinstance(self.training, Reinforcement)
 
     @property
     def sampler(self) -> str:
@@ -71,23 +109,27 @@ class Student(Section):
 
     @property
     def teachers(self) -> tuple[str, ...]:
-        """The teachers whose texts it learns from, each once."""
+        """The teachers whose texts it learns from, each once; none where it learns from rewards."""
+        if self.by_rewards:
+            return ()
         of_kind = {"refinement": (self.refiner,), "direct": (self.solver,)}
         return of_kind.get(self.rows, tuple(dict.fromkeys((self.refiner, self.solver))))
 
     @property
     def teachers_in_words(self) -> str:
+        if self.by_rewards:
+            return "none: rewards"
         return (
             self.refiner if self.refiner == self.solver else f"{self.refiner} (refinements), {self.solver} (solutions)"
         )
 
     def samples(self, asset: str) -> int:
         """Return how many samples a prompt are drawn for an asset of its teaching; none for rows that it does not learn."""
-        refined = 0 if self.rows == "direct" else 1
+        refined, taught = self.rows != "direct", not self.by_rewards
         wanted = {
             "training_candidates": refined * self.candidates.samples,
-            "teacher_refinements": refined * self.refinements.samples,
-            "teacher_solutions": 0 if self.rows == "refinement" else self.solutions.samples,
+            "teacher_refinements": (refined and taught) * self.refinements.samples,
+            "teacher_solutions": (self.rows != "refinement" and taught) * self.solutions.samples,
         }
         return wanted[asset]
 
@@ -95,7 +137,9 @@ class Student(Section):
     def models(self) -> dict[str, str]:
         """The models or students that it is made with, by their place within the student."""
         found = {"base": self.base}
-        if isinstance(self.teacher, str):
+        if self.by_rewards:
+            pass
+        elif isinstance(self.teacher, str):
             found["teacher"] = self.teacher
         else:
             found |= {"teacher.refinements": self.teacher.refinements, "teacher.solutions": self.teacher.solutions}

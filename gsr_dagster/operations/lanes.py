@@ -70,7 +70,8 @@ def all_steps(experiment: Experiment) -> dict[str, Step]:
 
 def _of_round(experiment: Experiment, round_number: int) -> list[Lane]:
     """Return the lanes of the students of a round: their teaching and their evaluation."""
-    steps = [step.of_round(round_number) for step in teaching_steps(experiment)]
+    every = [step.of_round(round_number) for step in teaching_steps(experiment)]
+    steps = [step for step in every if step.partitions]  # no teacher, where all learn from rewards
     name = "teaching" if round_number == 1 else f"teaching_round_{round_number}"
     taught = Lane(name, tuple(steps), tuple(experiment.rounds[round_number]), round_number)
     return [taught, _evaluation_lane(experiment, "student", round_number)]

@@ -142,6 +142,13 @@ class ArtifactStore(dg.ConfigurableResource):
         self.objects.write(f"{artifact_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
 
+    def put_table(self, recipe: Recipe, table: str, rows: Sequence[Row]) -> StoredFile:
+        """Write rows of another table than the asset's own as one shard of it, in a folder named by the table."""
+        content = encode(table_of(table, rows))
+        name = f"{table}/{shard_name(content)}"
+        self.objects.write(f"{artifact_folder(recipe.key, recipe.fingerprint)}/{name}", content)
+        return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
+
     def stored_shard(self, recipe: Recipe, name: str, *columns: str) -> tuple[StoredFile, pa.Table]:
         """Return the entry of a shard that stands in the recipe's folder, and some of its columns."""
         content = self._shard(recipe.key, recipe.fingerprint, name).read_bytes()
@@ -168,9 +175,10 @@ class ArtifactStore(dg.ConfigurableResource):
         return [StoredFile(name=f"{place}/{name}", sha256=digest) for name, digest in hashes.items()]
 
     def local_files(self, key: ArtifactKey) -> Path:
-        """Return a local folder with the artifact's files. Raises ArtifactError where a hash does not match."""
+        """Return a local folder with the artifact's files, without tables. Raises ArtifactError where a hash does not match."""
         manifest = self.existing(key)
-        paths = [self._file(key, manifest.fingerprint, stored) for stored in manifest.files]
+        files = [stored for stored in manifest.files if not stored.rows]
+        paths = [self._file(key, manifest.fingerprint, stored) for stored in files]
         if isinstance(self.objects, LocalObjects) or not paths:
             return paths[0].parent if paths else Path(self.root, artifact_folder(key, manifest.fingerprint))
         # Files of one artifact lie apart in the cache: they are brought together by links.
@@ -188,6 +196,14 @@ class ArtifactStore(dg.ConfigurableResource):
         """Return local files with the artifact's shards. Raises ArtifactError where one is missing."""
         manifest = self.existing(key)
         return [self._file(key, manifest.fingerprint, shard) for shard in manifest.shards]
+
+    def local_tables(self, key: ArtifactKey) -> dict[str, list[Path]]:
+        """Return local files with the shards of an artifact's further tables, by the table."""
+        manifest, found = self.existing(key), dict[str, list[Path]]()
+        for stored in (stored for stored in manifest.files if stored.rows):
+            table = stored.name.partition("/")[0]
+            found.setdefault(table, []).append(self._file(key, manifest.fingerprint, stored))
+        return found
 
     def address(self, recipe: Recipe, name: str) -> str:
         """Return where a file of the recipe's artifact lies, for people."""

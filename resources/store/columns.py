@@ -66,6 +66,11 @@ def columns_of(of: Any) -> dict[str, pa.DataType]:
     return {field.name: type_of(hints[field.name], NAMES.get(field.name, ())) for field in fields(of)}
 
 
+# Of a step that learns from rewards: means over its rollouts, shares 0..1 but for entropy, kl and generated_tokens.
+OF_REWARDS = (
+    *("reward", "groups_without_gradient", "generated_tokens", "truncated", "no_answer", "timed_out"),
+    *("entropy", "kl", "clip_ratio"),
+)
 INTERVAL = type_of(Interval)
 CHANGE = pa.struct({**columns_of(Interval), "base": NUMBER, "student": NUMBER})
 PROBLEM = {"problem_id": TEXT, "problem": TEXT, "answer": TEXT, "domain": TEXT}
@@ -177,6 +182,7 @@ COLUMNS: dict[str, Columns] = {
         "candidate_ids": TEXTS,
         "messages": TEXT,
         "completion": TEXT,
+        "n_correct": WHOLE,
     },
     "lora_checkpoints": {
         "step": WHOLE,
@@ -186,6 +192,23 @@ COLUMNS: dict[str, Columns] = {
         "learning_rate": NUMBER,
         "grad_norm": NUMBER,
         "validation_loss": NUMBER,
+        **dict.fromkeys(OF_REWARDS, NUMBER),
+    },
+    # What a student that learns from rewards wrote while it was trained: a table beside its checkpoint.
+    "training_rollouts": {
+        "rollout_id": TEXT,
+        "step": WHOLE,
+        "row_id": TEXT,
+        "kind": TEXT,
+        "problem_id": TEXT,
+        "messages": TEXT,
+        "text": TEXT,
+        "finish_reason": TEXT,
+        "generated_tokens": WHOLE,
+        "answer": TEXT,
+        "verdict": TEXT,
+        "reward": NUMBER,
+        "advantage": NUMBER,
     },
     "refinement_gap_scaling": {
         "benchmark": TEXT,

@@ -61,6 +61,7 @@ def _walk(
             tables = (store.read_shard(key, manifest.fingerprint, shard.name) for shard in manifest.shards)
             rows = sum(table.num_rows for table in tables)
             store.local_files(key)
+            store.local_tables(key)
             read[key] = rows
     except ArtifactError as error:
         yield Link(depth, f"{key}: BROKEN, {error}", False, isinstance(error, DamageError))
@@ -74,7 +75,9 @@ def _walk(
         if shown:  # of rounds of students each is made from many things that are made from it
             yield Link(depth, f"{key} {version[:12]} (shown above)", True)
             return
-        facts = ", ".join([f"{read[key]} rows", *(f"{Path(f.name).name} {f.sha256[:12]}" for f in manifest.files)])
+        facts = ", ".join(
+            [f"{read[key]} rows", *(f"{Path(f.name).name} {f.sha256[:12]}" for f in manifest.files if not f.rows)]
+        )
         yield Link(depth, f"{key} {version[:12]} ({facts})", True)
     for name, version_read in sorted(manifest.upstream.items()):
         yield from _walk(store, ArtifactKey.parse(name), version_read, depth + 1, read, walked)

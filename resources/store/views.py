@@ -28,7 +28,8 @@ def view_names(store: ArtifactStore) -> list[str]:
     """Return the names of all views."""
     manifests = list(map(store.existing, store.verified.published()))
     gaps = [GAP_SUMMARIES] if any(_is_gap_report(manifest.key) for manifest in manifests) else []
-    return sorted({*gaps, *(_view(manifest.key) for manifest in manifests if manifest.shards)})
+    tables = {table for manifest in manifests for table in _tables(manifest)}
+    return sorted({*gaps, *tables, *(_view(manifest.key) for manifest in manifests if manifest.shards)})
 
 
 def session(store: ArtifactStore, query: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -36,15 +37,21 @@ def session(store: ArtifactStore, query: str | None = None) -> duckdb.DuckDBPyCo
 
     A view holds the shards that the manifests of its partitions name, and no others; its
     first column is the partition. `gap_summaries` holds a row a gap report: the scores, as
-    fractions, and the gap with its interval. Every shard of a view is held against its hash: with a
+    fractions, and the gap with its interval. `training_rollouts` holds what students wrote while they learned from
+    rewards. Every shard of a view is held against its hash: with a
     ``query`` only the views that it names are there.
     """
     published = store.verified.published()
-    names = _named({GAP_SUMMARIES, *map(_view, published)}, query)
+    beside = {key: tables for key in published if (tables := _tables(store.existing(key)))}
+    names = _named({GAP_SUMMARIES, *map(_view, published), *(t for of_key in beside.values() for t in of_key)}, query)
     shards: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for key in published:
         if _view(key) in names:
             shards[_view(key)][key.partition] = [str(path) for path in store.local_shards(key)]
+    for key, tables in beside.items():
+        if tables & names:
+            for table, paths in store.local_tables(key).items():
+                shards[table][key.partition] = [str(path) for path in paths]
     connection = duckdb.connect()
     for name, of_partition in shards.items():
         if view := " union all by name ".join(_select(*part) for part in of_partition.items() if part[1]):
@@ -65,6 +72,11 @@ def _named(names: set[str], query: str | None) -> set[str]:
 
 def _view(key: ArtifactKey) -> str:
     return key.asset.replace("/", "_")
+
+
+def _tables(manifest: Manifest) -> set[str]:
+    """Return the further tables of an artifact."""
+    return {stored.name.partition("/")[0] for stored in manifest.files if stored.rows}
 
 
 def _is_gap_report(key: ArtifactKey) -> bool:

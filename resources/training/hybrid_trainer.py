@@ -24,9 +24,10 @@ from resources.training.saves import Saves
 from resources.training.states import load_state, random_state, save_state, set_random_state
 
 if TYPE_CHECKING:
+    from transformers import Trainer as AnyTrainer
     from trl.trainer.sft_trainer import SFTTrainer as Base
 else:
-    Base = object
+    AnyTrainer = Base = object
 
 HOW = "how.json"
 # A save takes no more than this share of the time, however large the model is.
@@ -72,7 +73,7 @@ class TwoPartLoss(Base):
         return (loss, outputs) if return_outputs else loss
 
 
-class SavedSteps(Base):
+class SavedSteps(AnyTrainer):
     """Saves a step as Trainer does, whole or not at all."""
 
     saves: Saves
@@ -168,8 +169,11 @@ class SavedSteps(Base):
             set_random_state(load_state(Path(checkpoint), name))
 
 
-def save_by_the_clock(trainer: SavedSteps, minutes: float) -> Any:
-    """Return the callback that has a step saved every so many minutes, 0 for every step; the first process says when."""
+def save_by_the_clock(trainer: SavedSteps, minutes: float, every: int = 1) -> Any:
+    """Return the callback that has a step saved every so many minutes, 0 for every step; the first process says when.
+
+    Of steps that share their rollouts only the last of ``every`` so many is.
+    """
     import torch
     from accelerate.utils import broadcast
     from transformers import TrainerCallback
@@ -179,7 +183,9 @@ def save_by_the_clock(trainer: SavedSteps, minutes: float) -> Any:
             self.last = time.monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step >= state.max_steps:  # the checkpoint is written next
+            if (
+                state.global_step >= state.max_steps or state.global_step % every
+            ):  # at the end the checkpoint is written
                 return
             wait = minutes and max(minutes * 60, trainer.seconds_of_a_save / MOST_OF_THE_TIME)
             due = torch.tensor([time.monotonic() - self.last >= wait], device=args.device, dtype=torch.int32)

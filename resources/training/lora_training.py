@@ -12,8 +12,9 @@ import shutil
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from resources.engines.cpu import keep_freed_memory, native_dtype
@@ -45,7 +46,6 @@ def train(job: dict[str, Any]) -> None:
 
     import torch
     from datasets import disable_progress_bars
-    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -88,13 +88,7 @@ def train(job: dict[str, Any]) -> None:
         if held_out
         else None,
         processing_class=tokenizer,
-        peft_config=adapter
-        and LoraConfig(
-            r=adapter["rank"],
-            lora_alpha=adapter["alpha"],
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora_config(adapter),
     )
     trainer.weigh_tokens()
     trainer.saves = Saves(Path(job["saves"]))
@@ -183,8 +177,24 @@ def sft_config(job: dict[str, Any]) -> Any:
     )
 
 
-def write_history(path: Path) -> Any:
-    """Return the callback that writes each step's loss to the history file, and stops at one that is not finite."""
+def lora_config(adapter: dict[str, int] | None) -> Any:
+    """Return peft's config of an adapter of every linear layer, None where all weights are trained."""
+    from peft import LoraConfig
+
+    if adapter is None:
+        return None
+    return LoraConfig(
+        r=adapter["rank"], lora_alpha=adapter["alpha"], target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+def write_history(
+    path: Path, further: Mapping[str, str] = MappingProxyType({}), tokens: str = "num_input_tokens_seen"
+) -> Any:
+    """Return the callback that writes each step's loss to the history file, and stops at one that is not finite.
+
+    ``further`` columns are read from the trainer's logs by its names, and ``tokens`` is its name of those seen.
+    """
     from transformers import TrainerCallback
 
     def row(logs: dict[str, Any], state: Any) -> str:
@@ -192,7 +202,8 @@ def write_history(path: Path) -> Any:
         if "eval_loss" in logs:
             return json.dumps({**step, "validation_loss": logs["eval_loss"]}) + "\n"
         named = {name: logs[name] for name in ("loss", "learning_rate", "epoch")}
-        counted = {"grad_norm": logs.get("grad_norm"), "tokens": logs.get("num_input_tokens_seen")}
+        counted = {"grad_norm": logs.get("grad_norm"), "tokens": logs.get(tokens)}
+        counted |= {column: logs.get(name) for column, name in further.items()}
         return json.dumps({**named, **counted, **step, "steps": state.max_steps}) + "\n"
 
     def is_told(logs: dict[str, Any]) -> bool:

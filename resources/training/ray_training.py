@@ -10,10 +10,11 @@ machines there are is Ray's to say.
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from resources.training.launching import environment_of_config
+from resources.training.launching import PROCESSES, environment_of_config
 from resources.training.lora_training import end_with_stdin
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -53,9 +54,7 @@ def main(job_path: str) -> None:
 
 def train_on_a_worker(job: dict[str, Any]) -> None:
     """Run one of the training processes."""
-    from resources.training.lora_training import train
-
-    train(job)
+    import_module(PROCESSES[job["training"]["method"]]).train(job)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ from resources.training.saves import Saves, reserved, step_of
 from resources.training.targets import TemplateError, targets_of
 
 PACKAGES = Path(__file__).resolve().parents[2]
+# What a training reads of its rows: to imitate them, or to write rollouts to them.
+OF_A_ROW = ("kind", "messages", "completion")
+OF_A_PROMPT = ("row_id", "kind", "problem_id", "messages", "gold", "domain")
+ROLLOUTS = "rollouts"
 SECONDS_BETWEEN_LOOKS = 0.5
 LINES_SHOWN_OF_A_FAILURE = 15
 # Where torch's launcher begins to tell of a failure, after what the process that failed wrote.
@@ -46,15 +50,26 @@ class TrainingDiedError(TrainingError):
 
 
 class Trained(NamedTuple):
-    """A training that ended: the folder of its checkpoint, its loss curve, and what was counted and measured."""
+    """A training that ended: the folder of its checkpoint, its loss curve, what was counted and measured, its rollouts.
+
+    These are of a training by rewards, and lie beside its saved steps.
+    """
 
     folder: Path
     history: list[Row]
     facts: dict[str, float]
+    rollouts: Path
+
+
+class Rewarded(NamedTuple):
+    """What decides the rewards of a student that learns from them."""
+
+    grader: str
+    thinking_end: str | None
 
 
 class Trainer(dg.ConfigurableResource):
-    """Trains a student, an adapter or all of its weights, with TRL's SFTTrainer."""
+    """Trains a student, an adapter or all of its weights, with TRL's SFTTrainer, or with its GRPOTrainer by rewards."""
 
     def train(
         self,
@@ -69,10 +84,12 @@ class Trainer(dg.ConfigurableResource):
         saves: Saves | None = None,
         address: str | None = None,
         folder: Path | None = None,
+        rewarded: Rewarded | None = None,
     ) -> Trained:
         """Return the folder of the checkpoint, the history (a row a step), the facts.
 
-        ``rows`` are training rows (assets/teaching/training_sets.py), read once. It goes on from the newest
+        ``rows`` are training rows (assets/teaching/training_sets.py), read once; with ``rewarded`` prompts, with the
+        ``gold`` and the ``domain`` of their problem. It goes on from the newest
         of the ``saves``, and leaves its own there. ``address`` is of a Ray cluster. ``folder``
         holds the weights where ``source`` only names them, as those of an earlier student. Raises
         TrainingError where the template cannot be trained on, where the process fails or the
@@ -102,15 +119,19 @@ class Trainer(dg.ConfigurableResource):
                 "chat_template_kwargs": dict(template_kwargs or {}),
                 "seed": seed,
                 "address": address,
+                "prompt_tokens": student.prompt_tokens,
+                "rollouts": str(own.folder / ROLLOUTS),
+                **(rewarded._asdict() if rewarded else {}),
             }
             path = scratch / "job.json"
             with explain_full_disk(scratch):
-                write_rows(Path(job["rows"]), rows)
+                write_rows(Path(job["rows"]), rows, OF_A_PROMPT if rewarded else OF_A_ROW)
                 path.write_text(json.dumps(job))
             if others := elsewhere(job["training"], path):
                 log.warning("%s: %s", label, others)
             history = self._run(label, scratch, command(job["training"], path), lock)
-        return Trained(Path(job["checkpoint"]), history, json.loads(Path(job["facts"]).read_text()))
+        facts = json.loads(Path(job["facts"]).read_text())
+        return Trained(Path(job["checkpoint"]), history, facts, Path(job["rollouts"]))
 
     def _run(self, label: str, scratch: Path, command: list[str], lock: int | None) -> list[Row]:
         # Its modules are these, whatever packages stand in the working directory.
@@ -140,7 +161,8 @@ class Trainer(dg.ConfigurableResource):
                             continue
                         if "loss" in row:
                             progress.total_is(row["steps"])
-                            progress.advance(1, note=f"loss {row['loss']:.3f}, lr {row['learning_rate']:.1e}")
+                            told = f"reward {row['reward']:.2f}" if "reward" in row else f"loss {row['loss']:.3f}"
+                            progress.advance(1, note=f"{told}, lr {row['learning_rate']:.1e}")
                     time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
             finally:
                 process.kill()
@@ -154,9 +176,9 @@ class Trainer(dg.ConfigurableResource):
         return steps_of(history.rows)
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def write_rows(path: Path, rows: Iterable[Row], columns: Sequence[str] = OF_A_ROW) -> None:
     """Write what a training reads of its rows, with few of them in memory."""
-    schema = pa.schema({name: pa.string() for name in ("kind", "messages", "completion")})
+    schema = pa.schema({name: pa.string() for name in columns})
     with pq.ParquetWriter(path, schema) as file:
         for part in batches(rows, ROWS_AT_ONCE):
             file.write_table(pa.table({name: [row[name] for row in part] for name in schema.names}, schema))
@@ -166,7 +188,7 @@ def steps_of(history: Sequence[Row]) -> list[Row]:
     """Return a row a step of what a training wrote; ``validation_loss`` is None at a step after which it was not taken."""
     validated = {row["step"]: row["validation_loss"] for row in history if "validation_loss" in row}
     return [
-        {name: row[name] for name in ("step", "epoch", "tokens", "loss", "learning_rate", "grad_norm")}
+        {name: value for name, value in row.items() if name != "steps"}
         | {"validation_loss": validated.get(row["step"])}
         for row in history
         if "loss" in row

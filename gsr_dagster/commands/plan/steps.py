@@ -19,6 +19,7 @@ from gsr_dagster.experiment.problems.datasets import REGISTRY
 from gsr_dagster.experiment.problems.problem_sets import ProblemSet
 from gsr_dagster.experiment.settings import MOST
 from gsr_dagster.experiment.students import Student
+from gsr_dagster.experiment.training.fine_tuning import Training
 from gsr_dagster.method.judging import judge_messages
 from gsr_dagster.method.prompting.prompts import direct_messages, refinement_messages, refinement_turns
 from resources.problems.sources import load_problems
@@ -207,19 +208,33 @@ class Planned:
             prompts = problems * (student.groups if what == "teacher_refinements" else 1)
             asked = [(prompts, prompts * rollouts.samples, length)]
             yield self.step(what, model, model, asked, rollouts.max_new_tokens)
-        most = student.rows_a_problem or MOST
-        solved = min(student.solutions.samples, most)
-        refined = min(student.refinements.samples * student.groups, most)
+        yield from self.training(name, student)
+
+    def training(self, name: str, student: Student) -> Iterator[Step]:
+        """Yield the training of a student, and by rewards the rollouts that are sampled for it."""
+        problems, candidate = self.problems["training_problems"], student.candidates.max_new_tokens
+        training, most = student.training, student.rows_a_problem or MOST
+        solved = min(1 if student.by_rewards else student.solutions.samples, most)
+        refined = min((1 if student.by_rewards else student.refinements.samples) * student.groups, most)
         rows = problems * {"direct": solved, "refinement": refined, "hybrid": 2 * min(solved, refined)}[student.rows]
         rows = min(rows, student.most_rows or rows)
         direct = self.direct("training_problems", name) + student.solutions.max_new_tokens
         shown = min(self.refinement("training_problems", name, candidate), student.prompt_tokens)
         longest = {"direct": direct, "refinement": shown + student.refinements.max_new_tokens}
         kinds = [student.rows] if student.rows in longest else [*longest]
-        length = sum(min(longest[kind], student.training.max_length) for kind in kinds) / len(kinds)
+        most_tokens = training.max_length if isinstance(training, Training) else MOST
+        length = sum(min(longest[kind], most_tokens) for kind in kinds) / len(kinds)
         parameters = self.experiment.subject_model(student.base).parameters
-        tokens = int(rows * student.training.epochs * length)
-        yield Step("lora_checkpoints", name, student.base, parameters, rows, rows, tokens)
+        if isinstance(training, Training):
+            yield Step(
+                "lora_checkpoints", name, student.base, parameters, rows, rows, int(rows * training.epochs * length)
+            )
+            return
+        prompts, rollouts = int(rows * training.epochs), training.rollouts
+        asked = [(prompts, prompts * rollouts.samples, int(length) - rollouts.max_new_tokens)]
+        yield self.step("training_rollouts", name, student.base, asked, rollouts.max_new_tokens)
+        learned = prompts * rollouts.samples * training.num_iterations
+        yield Step("lora_checkpoints", name, student.base, parameters, rows, learned, int(learned * length))
 
     def step(self, what: str, subject: str, sampler: str, asked: list[tuple[int, int, int]], limit: int) -> Step:
         """Return a step that asks for so many (prompts, samples), with so many tokens a prompt."""

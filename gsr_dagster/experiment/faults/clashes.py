@@ -7,6 +7,7 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.likeness import which
 from gsr_dagster.experiment.line_numbers import Fault, Place
 from gsr_dagster.experiment.settings import RolloutSettings
+from gsr_dagster.experiment.training.fine_tuning import Training
 
 DIRECT: Place = ("evaluation", "direct")
 
@@ -152,8 +153,9 @@ def _of_students(experiment: Experiment) -> Iterator[tuple[Place, str]]:
         if base and not name.startswith(f"{experiment.family(root)}-"):
             yield place, f"must start with its base's family, as in {experiment.family(root)}-{name}"
         training = student.training
-        if {"direct": 1, "refinement": 0}.get(student.rows) == training.refine_weight:
-            what = f"a weight of {training.refine_weight} gives rows: {student.rows} no weight at all"
+        weight = training.refine_weight if isinstance(training, Training) else None
+        if weight is not None and {"direct": 1, "refinement": 0}.get(student.rows) == weight:
+            what = f"a weight of {weight} gives rows: {student.rows} no weight at all"
             yield (*place, "training", "refine_weight"), what
         if training.batch_size % (training.processes * training.rows_in_a_process):
             yield (
@@ -213,8 +215,9 @@ def _sampled(experiment: Experiment) -> Iterator[tuple[Place, RolloutSettings, l
         yield ("judge",), experiment.judge, [experiment.judge.model]
     for name, student in experiment.students.items():
         yield ("students", name, "candidates"), student.candidates, [student.sampler]
-        yield ("students", name, "refinements"), student.refinements, [student.refiner]
-        yield ("students", name, "solutions"), student.solutions, [student.solver]
+        if not student.by_rewards:
+            yield ("students", name, "refinements"), student.refinements, [student.refiner]
+            yield ("students", name, "solutions"), student.solutions, [student.solver]
 
 
 def _of_recorded(experiment: Experiment) -> Iterator[tuple[Place, str]]:

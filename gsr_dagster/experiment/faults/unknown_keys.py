@@ -8,7 +8,7 @@ from gsr_dagster.experiment.faults.wanted import Spot, homes, kind_of, listed
 from gsr_dagster.experiment.likeness import nearest
 from gsr_dagster.experiment.line_numbers import dotted, on_one_line
 from gsr_dagster.experiment.settings import Section
-from gsr_dagster.experiment.training.trainer_settings import TrainerSettings, instead_of
+from gsr_dagster.experiment.training.trainer_settings import KNOWN, instead_of
 
 # What other programs call a key.
 OTHER_NAMES = {
@@ -35,6 +35,7 @@ OTHER_NAMES = {
     "num_train_epochs": "epochs",
     "num_epochs": "epochs",
     "lora_alpha": "alpha",
+    "init": "base",
     "r": "rank",
     "lora_r": "rank",
     "question": "problem",
@@ -58,7 +59,7 @@ def unknown_key(key: str, spot: Spot, value: Any) -> str:
     no = f"{parent} has no key {key!r}"
     if inner := _one_level_too_deep(section, value):
         return f"{no}, and {inner} under it is a level too deep: write it straight under {parent}"
-    if section is TrainerSettings and (instead := instead_of(key)):
+    if section in KNOWN and (instead := instead_of(key, section)):
         return instead
     if known := meant_here(key, here):
         sure = SequenceMatcher(None, _plain(key), known).ratio() >= LIKELY or OTHER_NAMES.get(_plain(key)) == known

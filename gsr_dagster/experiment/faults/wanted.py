@@ -104,7 +104,8 @@ def spots_of_truth_values(data: Any, spot: Spot | None = None) -> Iterator[Spot]
             yield spot
     elif isinstance(data, dict):
         members = sections_of(annotation)
-        section = next((one for one in members if kind_of(one) == data.get("kind")), members[0] if members else None)
+        named = (one for one in members if kind_of(one) == data.get(tag_of(one)))
+        section = next(named, members[0] if members else None)
         for key, value in data.items():
             if section and str(key) in section.model_fields:
                 field = section.model_fields[str(key)]
@@ -150,9 +151,14 @@ def sections_of(annotation: Any) -> tuple[type[Section], ...]:
     return ()
 
 
+def tag_of(section: type[Section]) -> str:
+    """Return the key by whose value a section is told from others that may stand in its place."""
+    return "method" if "method" in section.model_fields else "kind"
+
+
 def kind_of(section: type[Section]) -> str | None:
-    """Return the ``kind`` that names a section, None where it has none."""
-    field = section.model_fields.get("kind")
+    """Return the ``kind``, or the ``method`` of a training, that names a section; None where it has none."""
+    field = section.model_fields.get(tag_of(section))
     return get_args(field.annotation)[0] if field and get_origin(field.annotation) is Literal else None
 
 
@@ -161,7 +167,7 @@ def in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     annotation, metadata = plain(annotation, metadata)
     if kinds := sections_of(annotation):
         names = [kind for kind in map(kind_of, kinds) if kind]
-        return f"a section with the kind {listed(names, 'or')}" if len(kinds) > 1 else "a section"
+        return f"a section with the {tag_of(kinds[0])} {listed(names, 'or')}" if len(kinds) > 1 else "a section"
     if get_origin(annotation) is Literal:
         return listed([str(value) for value in get_args(annotation)], "or")
     if get_origin(annotation) is tuple:

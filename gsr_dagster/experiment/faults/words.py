@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from gsr_dagster.experiment.faults.levels import missing_names
 from gsr_dagster.experiment.faults.unknown_keys import kinds_with, meant_here, unknown_key
-from gsr_dagster.experiment.faults.wanted import Spot, is_union, kind_of, listed, spot_of, spots_of_truth_values
+from gsr_dagster.experiment.faults.wanted import Spot, is_union, kind_of, listed, spot_of, spots_of_truth_values, tag_of
 from gsr_dagster.experiment.likeness import did_you_mean, which
 from gsr_dagster.experiment.line_numbers import Fault, found_at, on_one_line
 from gsr_dagster.experiment.settings import MOST
@@ -73,10 +73,10 @@ def in_plain_words(error: ErrorDetails, spot: Spot, node: yaml.Node | None, valu
 
 def _of_kinds(spot: Spot, value: Any) -> str:
     """Return what is wrong with the kind of a section."""
-    kinds = [kind for kind in map(kind_of, spot.sections) if kind]
-    given = value.get("kind") if isinstance(value, Mapping) else None
+    kinds, tag = [kind for kind in map(kind_of, spot.sections) if kind], tag_of(spot.sections[0])
+    given = value.get(tag) if isinstance(value, Mapping) else None
     if given is not None:
-        return f"there is no kind {_short(given)!r}{which(str(given), kinds)}"
+        return f"there is no {tag} {_short(given)!r}{which(str(given), kinds)}"
     keys = [str(key) for key in value] if isinstance(value, Mapping) else []
     like = kinds_with(keys, spot.sections) if keys else []
     hint = f". Its keys are those of {listed(like, 'or')}" if 0 < len(like) < len(kinds) else ""
@@ -157,7 +157,7 @@ def _hint(spot: Spot, node: yaml.Node | None, value: Any) -> str:
         )
         return f"write [{', '.join(items)}]"
     if spot.sections and isinstance(value, str) and value in map(kind_of, spot.sections):
-        return f"write {spot.key}: {{kind: {value}}}"
+        return f"write {spot.key}: {{{tag_of(spot.sections[0])}: {value}}}"
     if wanted.startswith("a section") and isinstance(value, list):
         return "leave the '- ' at the beginning of its lines out"
     if wanted.startswith("a section") and value is None:

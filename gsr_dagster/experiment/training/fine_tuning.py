@@ -19,20 +19,8 @@ class Lora(Section):
     alpha: Count = 32
 
 
-class Training(Section):
-    """Fine-tuning. ``refine_weight`` is the λ of docs/method.md; ``batch_size`` is in rows an optimiser step.
-
-    ``processes`` share each step's rows, ``rows_at_once`` a process: neither changes what
-    is learned. ``accelerate`` names a config of ``accelerate config``, which says how many
-    processes there are and how they share the model (FSDP, DeepSpeed, several machines).
-    ``launch: ray`` starts them on the Ray cluster of the student's base or teacher.
-
-    ``validation_rows`` of the training set are not trained on: their loss stands in the training
-    curve, ten times at most.
-
-    All that a training that is killed needs to go on is saved every ``save_minutes``, 0 for
-    every step. ``trainer`` goes to TRL's SFTConfig.
-    """
+class Steps(Section):
+    """What every training has, whatever it learns from: its steps, and how they are computed."""
 
     epochs: float = Field(default=3, gt=0, le=1e6)
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -43,10 +31,6 @@ class Training(Section):
     processes: Count = 1
     launch: Literal["ray"] | None = None
     save_minutes: float = Field(default=10, ge=0)
-    max_length: Count = 24_576
-    refine_weight: float = Field(default=0.5, ge=0, le=1)
-    validation_rows: Count | None = None
-    trainer: TrainerSettings = TrainerSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -75,11 +59,34 @@ class Training(Section):
         """How many GPUs of one machine it asks for, one a process, where there are any."""
         return self.processes if self.accelerate is None else ceil(self.processes / machines_of(self.accelerate))
 
+
+class Training(Steps):
+    """Fine-tuning. ``refine_weight`` is the λ of docs/method.md; ``batch_size`` is in rows an optimiser step.
+
+    ``processes`` share each step's rows, ``rows_at_once`` a process: neither changes what
+    is learned. ``accelerate`` names a config of ``accelerate config``, which says how many
+    processes there are and how they share the model (FSDP, DeepSpeed, several machines).
+    ``launch: ray`` starts them on the Ray cluster of the student's base or teacher.
+
+    ``validation_rows`` of the training set are not trained on: their loss stands in the training
+    curve, ten times at most.
+
+    All that a training that is killed needs to go on is saved every ``save_minutes``, 0 for
+    every step. ``trainer`` goes to TRL's SFTConfig. With ``method: grpo`` a student learns from rewards
+    instead: see Reinforcement.
+    """
+
+    method: Literal["sft"] = "sft"
+    max_length: Count = 24_576
+    refine_weight: float = Field(default=0.5, ge=0, le=1)
+    validation_rows: Count | None = None
+    trainer: TrainerSettings = TrainerSettings()
+
     @property
     def learned(self) -> dict[str, Any]:
         """What of it shapes what is learned, for the fingerprint. Some settings stand there only where they are set."""
         where_set = {"trainer": self.trainer.learned, "validation_rows": self.validation_rows}
-        learned = self.model_dump(exclude={*NOT_LEARNED, *where_set})
+        learned = self.model_dump(exclude={"method", *NOT_LEARNED, *where_set})
         return learned | {name: value for name, value in where_set.items() if value}
 
 

@@ -1,10 +1,10 @@
-"""What `training: {trainer: {…}}` of the experiment file passes on to TRL's SFTConfig, by SFTConfig's own names.
+"""What `training: {trainer: {…}}` of the experiment file passes on to TRL's SFTConfig or GRPOConfig, by their own names.
 
 The names are written down here, so that an experiment is checked without loading TRL. A test
-holds them to the fields that SFTConfig has.
+holds them to the fields that SFTConfig and GRPOConfig have.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
@@ -84,11 +84,10 @@ NOT_LEARNED_FROM = (
 )
 
 
-class TrainerSettings(Section):
-    """Settings of TRL's SFTConfig, by its own names; what is not set stays as this project has it.
+class SharedTrainerSettings(Section):
+    """Settings that SFTConfig and GRPOConfig share; what is not set stays as this project has it.
 
-    ``packing`` puts whole rows one after another up to ``max_length``; ``batch_size`` then counts
-    such packs. ``model_init_kwargs`` go to ``from_pretrained``, as in ``{attn_implementation:
+    ``model_init_kwargs`` go to ``from_pretrained``, as in ``{attn_implementation:
     flash_attention_2}``. ``report_to`` names where the training is shown, as in ``wandb``; its key
     is read from the environment.
     """
@@ -96,7 +95,6 @@ class TrainerSettings(Section):
     adam_beta1: float | None = Field(default=None, ge=0, lt=1)
     adam_beta2: float | None = Field(default=None, ge=0, lt=1)
     adam_epsilon: float | None = Field(default=None, ge=0)
-    activation_offloading: bool | None = None
     bf16: bool | None = None
     dataloader_in_order: bool | None = None
     dataloader_multiprocessing_context: str | None = None
@@ -123,7 +121,6 @@ class TrainerSettings(Section):
     optim: str | None = None
     optim_args: str | None = None
     optim_target_modules: str | tuple[str, ...] | None = None
-    packing: bool | None = None
     pad_to_multiple_of: Count | None = None
     project: str | None = None
     report_to: str | tuple[str, ...] | None = None
@@ -154,12 +151,100 @@ class TrainerSettings(Section):
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_LEARNED_FROM}
 
 
-def instead_of(name: str) -> str:
-    """Return where a field of SFTConfig is set that is none of these settings, or which name is near; "" for others."""
-    if name in ELSEWHERE:
-        return f"{name} is not set here: {ELSEWHERE[name]}"
-    near = nearest(name, [*TrainerSettings.model_fields, *ELSEWHERE])
+class TrainerSettings(SharedTrainerSettings):
+    """Settings of TRL's SFTConfig, by its own names; what is not set stays as this project has it.
+
+    ``packing`` puts whole rows one after another up to ``max_length``; ``batch_size`` then counts
+    such packs. ``model_init_kwargs`` go to ``from_pretrained``, as in ``{attn_implementation:
+    flash_attention_2}``. ``report_to`` names where the training is shown, as in ``wandb``; its key
+    is read from the environment.
+    """
+
+    activation_offloading: bool | None = None
+    packing: bool | None = None
+
+
+class GRPOTrainerSettings(SharedTrainerSettings):
+    """Settings of TRL's GRPOConfig, by its own names; what is not set stays as TRL has it."""
+
+    cast_lm_head_to_fp32: bool | None = None
+    delta: float | None = Field(default=None, gt=1)
+    disable_dropout: bool | None = None
+    entropy_coef: float | None = Field(default=None, ge=0)
+    importance_sampling_level: Literal["token", "sequence"] | None = None
+    mask_truncated_completions: bool | None = None
+    off_policy_mask_threshold: float | None = Field(default=None, gt=0)
+    scale_rewards: Literal["group", "batch", "none"] | None = None
+    top_entropy_quantile: float | None = Field(default=None, gt=0, le=1)
+    use_bias_correction_kl: bool | None = None
+    vllm_enable_sleep_mode: bool | None = None
+    vllm_importance_sampling_correction: bool | None = None
+    vllm_importance_sampling_mode: (
+        Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] | None
+    ) = None
+    vllm_importance_sampling_clip_max: float | None = Field(default=None, gt=0)
+    vllm_importance_sampling_clip_min: float | None = Field(default=None, ge=0)
+    vllm_model_impl: Literal["vllm", "transformers"] | None = None
+
+
+# What else of GRPOConfig is set elsewhere, or not at all, and what to do instead.
+_ELSEWHERE_OF_GRPO = (
+    ("beta epsilon epsilon_high loss_type num_iterations", "set it in training itself"),
+    ("num_generations num_generations_eval", "set training.rollouts.samples, the size of a group"),
+    ("max_completion_length", "set training.rollouts.max_new_tokens"),
+    ("temperature top_p top_k min_p repetition_penalty", "set it in training.rollouts"),
+    ("generation_batch_size steps_per_generation", "set training.batch_size, the rollouts of a step"),
+    (
+        "use_vllm vllm_mode vllm_server_base_url vllm_server_host vllm_server_port vllm_group_port "
+        "vllm_gpu_memory_utilization vllm_max_model_length vllm_tensor_parallel_size vllm_server_timeout "
+        "vllm_structured_outputs_regex vllm_importance_sampling_cap",
+        "set training.vllm",
+    ),
+    ("reward_weights multi_objective_aggregation", "there is one reward, the grader's"),
+    ("chat_template_kwargs", "set it at the model"),
+    (
+        "generation_kwargs cache_implementation use_transformers_paged use_transformers_continuous_batching "
+        "transformers_continuous_batching_config ds3_gather_for_generation max_tool_calling_iterations",
+        "rollouts are sampled as training.rollouts says",
+    ),
+    (
+        "log_completions log_completions_hub_repo log_multimodal log_unique_prompts num_completions_to_print",
+        "every rollout is kept: `gsr sql` shows training_rollouts",
+    ),
+    (
+        "sync_ref_model ref_model_mixup_alpha ref_model_sync_steps",
+        "the reference is what the student starts as, with an adapter or without",
+    ),
+    (
+        "use_adaptive_entropy entropy_coef_delta entropy_coef_max entropy_coef_min entropy_target",
+        "set entropy_coef, which stays as it is",
+    ),
+    (
+        "sapo_temperature_neg sapo_temperature_pos vespo_k_neg vespo_k_pos vespo_lambda_neg vespo_lambda_pos",
+        "the variants of the loss have TRL's own values",
+    ),
+)
+OF_SFT_ALONE = (
+    *("max_length", "activation_offloading", "packing", "packing_strategy", "padding_free", "eval_packing"),
+    *("completion_only_loss", "assistant_only_loss", "dataset_text_field", "dataset_kwargs", "dataset_num_proc"),
+    *("eos_token", "pad_token", "chat_template_path", "truncation_mode", "loss_type"),
+)
+ELSEWHERE_OF_GRPO = {name: why for name, why in ELSEWHERE.items() if name not in OF_SFT_ALONE} | {
+    name: why for names, why in _ELSEWHERE_OF_GRPO for name in names.split()
+}
+KNOWN: dict[type[Section], tuple[str, dict[str, str]]] = {
+    TrainerSettings: ("SFTConfig", ELSEWHERE),
+    GRPOTrainerSettings: ("GRPOConfig", ELSEWHERE_OF_GRPO),
+}
+
+
+def instead_of(name: str, section: type[Section]) -> str:
+    """Return where a field of TRL's config is set that is none of a section's, or which name is near; "" for others."""
+    config, elsewhere = KNOWN[section]
+    if name in elsewhere:
+        return f"{name} is not set here: {elsewhere[name]}"
+    near = nearest(name, [*section.model_fields, *elsewhere])
     if not near:
         return ""
-    instead = f" It is not set here: {ELSEWHERE[near]}" if near in ELSEWHERE else ""
-    return f"{name} is no setting of TRL's SFTConfig: did you mean {near}?{instead}"
+    instead = f" It is not set here: {elsewhere[near]}" if near in elsewhere else ""
+    return f"{name} is no setting of TRL's {config}: did you mean {near}?{instead}"

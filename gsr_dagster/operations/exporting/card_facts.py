@@ -4,9 +4,9 @@ import dataclasses
 
 from assets.evaluation.fingerprints import SelfRefinements, checkpoint_key
 from assets.reports.collecting import reported_gap
+from assets.teaching.chosen_rows import TrainingSetCounts
 from assets.teaching.lora_checkpoints import lineage_rows
 from assets.teaching.teaching_run import TeachingRun
-from assets.teaching.training_sets import TrainingSetCounts
 from resources.reporting.cards.model_card import StudentCard
 from resources.reporting.report_rows import ReportedGap
 

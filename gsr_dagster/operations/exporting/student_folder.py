@@ -8,7 +8,7 @@ from assets.evaluation.subjects import ADAPTER, weights_of
 from assets.refusals import refuse_broken_chain
 from assets.teaching.fingerprints import LoraCheckpoints, TrainingCandidates
 from assets.teaching.teaching_run import TeachingRun
-from gsr_dagster.experiment.keys import TEACHING, TRAINING_PROBLEMS
+from gsr_dagster.experiment.keys import OF_TEACHERS, TEACHING, TRAINING_PROBLEMS
 from gsr_dagster.method.prompting.prompts import PROMPT_VERSION
 from gsr_dagster.operations.exporting.card_facts import student_card
 from gsr_dagster.operations.exporting.new_folder import ExportError, new_folder, refuse_occupied
@@ -52,15 +52,18 @@ def export_student(run: TeachingRun, folder: Path, merged: bool) -> StudentCard:
 def refuse_another_student(run: TeachingRun) -> None:
     """Raise ExportError where the experiment file says another student now than was trained: its card would be of that one."""
     experiment, student = run.experiment, run.student
-    made = {asset: run.store.existing(run.key(asset)).settings for asset in TEACHING}
+    assets = [asset for asset in TEACHING if not (student.by_rewards and asset in OF_TEACHERS)]
+    made = {asset: run.store.existing(run.key(asset)).settings for asset in assets}
     trained, now = made["lora_checkpoints"], LoraCheckpoints(experiment).settings(run.store, run.name)
-    refined, drawn = made["teacher_refinements"], made["training_candidates"]
+    refined = made["training_sets" if student.by_rewards else "teacher_refinements"]
+    drawn = made["training_candidates"]
     asked = TrainingCandidates(experiment).prompt_settings(student.sampler)
     writers = {
         "sampler": ("training_candidates", student.sampler),
         "teacher of refinements": ("teacher_refinements", student.refiner),
         "teacher of solutions": ("teacher_solutions", student.solver),
     }
+    writers = {part: writer for part, writer in writers.items() if writer[0] in made}
     differs = {
         "base": any(trained.get(name) != now.get(name) for name in ("base", "earlier_checkpoints")),
         "chat_template_kwargs": trained.get("chat_template_kwargs") != now.get("chat_template_kwargs"),

@@ -1,0 +1,101 @@
+"""The rollouts of a training, kept while it goes on: a file a step and process, beside its saved steps.
+
+    <saves>/rollouts/step-<number>-of-<process>.parquet
+
+A killed training goes on from its last saved step: the rollouts of later ones go, and are drawn again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gsr_dagster.method.rows import Row, batches
+from resources.store.files import scratch_folder
+from resources.store.tables import encode
+from resources.training.reinforcement.rewards import Rewards
+from resources.training.targets import Targets
+
+if TYPE_CHECKING:
+    from trl.trainer.grpo_trainer import GRPOTrainer as Base
+else:
+    Base = object
+
+NAME = re.compile(r"step-(\d+)-of-(\d+)\.parquet")
+SEEDS = 2**32
+
+
+class Rollouts:
+    """The rollouts of one training, in a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def begin(self, step: int) -> None:
+        """Remove the rollouts of all steps from this one on, which are drawn again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            found = NAME.fullmatch(path.name)
+            if found is None or int(found[1]) >= step:
+                path.unlink()
+
+    def keep(self, step: int, process: int, rows: Sequence[Row]) -> None:
+        """Write the rollouts of a step, whole or not at all."""
+        from resources.store.columns import table_of
+
+        with scratch_folder(self.folder) as scratch:
+            written = scratch / "rows.parquet"
+            written.write_bytes(encode(table_of("training_rollouts", rows)))
+            written.rename(self.folder / f"step-{step:06}-of-{process}.parquet")
+
+    def shards(self, rows_at_once: int) -> Iterator[list[Row]]:
+        """Yield all rollouts by step, so many rows at once."""
+        import pyarrow.parquet as pq
+
+        paths = sorted(path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name))
+        return batches((row for path in paths for row in pq.read_table(path).to_pylist()), rows_at_once)
+
+
+class KeptRollouts(Base):
+    """Asks for rollouts with the tokens that every engine prompts with, by a seed of the step, and keeps them.
+
+    The seed makes a training that goes on from a saved step draw what it would have drawn. vLLM's own
+    sampling does not read it.
+    """
+
+    targets: Targets
+    rewards: Rewards
+    rollouts: Rollouts
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        import json
+
+        return [self.targets.prompt(json.loads(prompt)) for prompt in prompts], None, {}
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        place = self.state.global_step * self.accelerator.num_processes + self.accelerator.process_index
+        with torch.random.fork_rng():
+            torch.manual_seed((self.args.seed * 1_000_003 + place) % SEEDS)
+            return super()._generate_single_turn(*args, **kwargs)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        step, process = self.state.global_step, self.accelerator.process_index
+        advantages = output["advantages"].tolist()
+        rows = [
+            {
+                "rollout_id": f"{step}/{process}/{place}",
+                "step": step + 1,
+                **{name: row[name] for name in ("row_id", "kind", "problem_id")},
+                "messages": row["prompt"],
+                **graded,
+                "advantage": advantage,
+            }
+            for place, (row, graded, advantage) in enumerate(zip(inputs, self.rewards.graded, advantages, strict=True))
+        ]
+        self.rollouts.keep(step, process, rows)
+        return output
