@@ -22,7 +22,7 @@ from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
 from resources.reporting.drawing import markdown_image
 from resources.reporting.report_page import Report, render_report
-from resources.reporting.report_rows import ReportedStudent, stored_gaps, stored_student
+from resources.reporting.report_rows import SIDE_BY_SIDE, ReportedStudent, stored_gaps, stored_student
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.manifests import Recipe
@@ -72,12 +72,14 @@ def report_scaling(experiment: Experiment, store: ArtifactStore) -> ArtifactCont
 def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe) -> ArtifactContents:
     """Return every student beside its base, and report.html."""
     scaling = store.summary(RefinementGapScaling(experiment).key(), ScalingSummary)
+    comparison = compared_students(experiment, store)
     report = Report(
         experiment,
         gaps=by_benchmark(experiment, [gap for lane in LANES for gap in reported_gaps(experiment, store, lane)]),
         curves=[point for lane in LANES for point in reported_curves(experiment, store, lane)],
         correlations=scaling.correlations,
-        comparison=compared_students(experiment, store),
+        comparison=[row for row in comparison if row.relation != SIDE_BY_SIDE],
+        side_by_side=[row for row in comparison if row.relation == SIDE_BY_SIDE],
         facts=student_facts(experiment, store),
         ablations=ablations(experiment),
         aggregations=reported_aggregations(experiment, store),
@@ -91,7 +93,7 @@ def report_students(experiment: Experiment, store: ArtifactStore, recipe: Recipe
         # A browser opens no file of another machine from a page: it is copied there.
         "report_file": dg.MetadataValue.path(store.address(recipe, files[0].name)),
     }
-    return ArtifactContents([stored_student(row) for row in report.comparison], files=files, metadata=metadata)
+    return ArtifactContents([stored_student(row) for row in comparison], files=files, metadata=metadata)
 
 
 def _opening_with(shown: dict[str, dg.MetadataValue], made: dg.MaterializeResult) -> dg.MaterializeResult:

@@ -12,6 +12,8 @@ from gsr_dagster.experiment.keys import ArtifactKey, LaneName
 from gsr_dagster.experiment.students import Student
 from resources.store.artifacts import ArtifactStore
 
+# 1 had neither pass@k nor distinct answers.
+COMPARED_VERSION = 2
 ROLES = {"base", "teacher", "candidates_from", "rows", "most_rows"}
 
 
@@ -59,6 +61,7 @@ class StudentComparison(ReportStep):
                 name: benchmark.out_of_distribution for name, benchmark in self.experiment.benchmarks.items()
             },
             "report": REPORT_VERSION,
+            "compared": COMPARED_VERSION,
             **({"prices": prices} if prices else {}),
         }
 
@@ -72,4 +75,5 @@ def _all_of(steps: list) -> tuple[ArtifactKey, ...]:
 
 
 def _roles(student: Student) -> dict[str, Any]:
-    return student.model_dump(include=ROLES) | student.model_dump(include=CHOSEN, exclude_defaults=True)
+    method = {"method": student.training.method} if student.by_rewards else {}
+    return student.model_dump(include=ROLES) | student.model_dump(include=CHOSEN, exclude_defaults=True) | method

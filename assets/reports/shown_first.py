@@ -6,12 +6,13 @@ import dagster as dg
 
 from gsr_dagster.method.scoring.intervals import in_points
 from resources.reporting.numbers import NOTHING, percent
-from resources.reporting.report_rows import ReportedGap, ReportedStudent
+from resources.reporting.report_rows import SIDE_BY_SIDE, ReportedGap, ReportedStudent
 from resources.reporting.small_picture import MOST_UNASKED, small_intervals
 
 
 def shown_students(comparison: Sequence[ReportedStudent]) -> dict[str, dg.MetadataValue]:
     """Return every student's gap and pass@1 minus its base's, as a table in points, and the gaps as a picture."""
+    comparison = [row for row in comparison if row.relation != SIDE_BY_SIDE]
     gaps = [(f"{row.benchmark}, {row.student}", row.refinement_gap) for row in comparison]
     rows = [
         f"| {row.benchmark}, {row.student} | {in_points(row.refinement_gap)} | {in_points(row.pass_at_1)} |"

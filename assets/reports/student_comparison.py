@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from assets.grading import per_problem, scored
+from assets.grading import scored
 from assets.teaching.chosen_rows import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
@@ -11,45 +11,83 @@ from gsr_dagster.experiment.students import Student
 from gsr_dagster.experiment.training.fine_tuning import NOT_LEARNED
 from gsr_dagster.method.rows import Row
 from gsr_dagster.method.scoring.intervals import paired_difference
-from resources.reporting.report_rows import Change, ReportedStudent, StudentFacts
+from gsr_dagster.method.scoring.scores import pass_at_k
+from resources.reporting.report_rows import SIDE_BY_SIDE, Change, ReportedStudent, StudentFacts
 from resources.store.artifacts import ArtifactStore
 
-# The scores compared: the asset that holds them for each problem, and how to read them there.
-COMPARED: dict[str, tuple[str, Callable[[Row], float]]] = {
-    "pass_at_1": ("graded_candidates", lambda row: float(row["correct"])),
-    "maj_at_k": ("gap_reports", lambda row: row["vote"]),
-    "self_ref_at_k": ("gap_reports", lambda row: float(row["refined"])),
-    "refinement_gap": ("gap_reports", lambda row: row["refined"] - row["vote"]),
+Of = Callable[[Sequence[Row], int], Sequence[float]]
+
+
+def _each(value: Callable[[Row], float]) -> Of:
+    """Return a score that every row of a problem has."""
+    return lambda rows, k: [value(row) for row in rows]
+
+
+def _pass_at_k(rows: Sequence[Row], k: int) -> Sequence[float]:
+    return [float(pass_at_k(len(rows), sum(row["correct"] for row in rows))[min(k, len(rows)) - 1])]
+
+
+def _distinct_answers(rows: Sequence[Row], k: int) -> Sequence[float]:
+    return [float(len({row["answer_class"] for row in rows} - {None}))]
+
+
+# The scores compared: the asset that holds them, and how to read them from the rows of a problem there.
+COMPARED: dict[str, tuple[str, Of]] = {
+    "pass_at_1": ("graded_candidates", _each(lambda row: float(row["correct"]))),
+    "maj_at_k": ("gap_reports", _each(lambda row: row["vote"])),
+    "self_ref_at_k": ("gap_reports", _each(lambda row: float(row["refined"]))),
+    "refinement_gap": ("gap_reports", _each(lambda row: row["refined"] - row["vote"])),
+    "pass_at_k": ("graded_candidates", _pass_at_k),
+    "distinct_answers": ("graded_candidates", _distinct_answers),
 }
 
 
 def compared_students(experiment: Experiment, store: ArtifactStore) -> list[ReportedStudent]:
-    """Return every benchmark and student: what it is, and each score of base and student.
+    """Return every benchmark and student, with each score of base and student; then the students side by side.
 
     Scores are fractions, means over problems; differences are paired over the problems of both.
     """
-    rows = []
-    for evaluation in experiment.evaluations("student"):
-        student = experiment.students[evaluation.subject]
-        base = experiment.evaluation_of(evaluation.benchmark, student.base)
-        changes, problems = {}, 0
-        for score, (asset, value) in COMPARED.items():
-            after, before = (values_by_problem(store, key.artifact(asset), value) for key in (evaluation, base))
-            difference = paired_difference(after, before, experiment.seed)
-            changes[score] = Change(**vars(difference), base=_mean(before), student=_mean(after))
-            problems = len(before)
-        rows.append(
-            ReportedStudent(
-                benchmark=evaluation.benchmark,
-                out_of_distribution=experiment.benchmarks[evaluation.benchmark].out_of_distribution,
-                student=evaluation.subject,
-                base=student.base,
-                relation=relation(experiment, student),
-                problems=problems,
-                **changes,
-            )
+    pairs = [(name, student.base, relation(experiment, student)) for name, student in experiment.students.items()]
+    pairs += [(later, earlier, SIDE_BY_SIDE) for later, earlier in side_by_side(experiment)]
+    return [compared(experiment, store, benchmark, *pair) for benchmark in experiment.benchmarks for pair in pairs]
+
+
+def side_by_side(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return the pairs of students of one model of which one learned from rewards, and neither is the other's base."""
+    students = experiment.students
+    return [
+        (later, earlier)
+        for place, later in enumerate(students)
+        for earlier in list(students)[:place]
+        if experiment.root(later) == experiment.root(earlier)
+        and (students[later].by_rewards or students[earlier].by_rewards)
+        and students[later].base != earlier
+        and students[earlier].base != later
+    ]
+
+
+def compared(
+    experiment: Experiment, store: ArtifactStore, benchmark: str, student: str, other: str, how: str
+) -> ReportedStudent:
+    """Return the scores of a student beside those of its base, or of another one, on a benchmark."""
+    after_key, before_key = (experiment.evaluation_of(benchmark, subject) for subject in (student, other))
+    changes, problems = {}, 0
+    for score, (asset, value) in COMPARED.items():
+        after, before = (
+            values_by_problem(store, key.artifact(asset), value, experiment.k) for key in (after_key, before_key)
         )
-    return rows
+        difference = paired_difference(after, before, experiment.seed)
+        changes[score] = Change(**vars(difference), base=_mean(before), student=_mean(after))
+        problems = len(before)
+    return ReportedStudent(
+        benchmark=benchmark,
+        out_of_distribution=experiment.benchmarks[benchmark].out_of_distribution,
+        student=student,
+        base=other,
+        relation=how,
+        problems=problems,
+        **changes,
+    )
 
 
 def relation(experiment: Experiment, student: Student) -> str:
@@ -92,10 +130,12 @@ def student_facts(experiment: Experiment, store: ArtifactStore) -> list[StudentF
     return facts
 
 
-def values_by_problem(store: ArtifactStore, key: ArtifactKey, value: Callable[[Row], float]) -> dict[str, list[float]]:
-    """Return a value of each row of an artifact, of the problems that can be scored."""
-    rows = store.read(key)
-    return per_problem(scored(rows) if key.name == "graded_candidates" else rows, value)
+def values_by_problem(store: ArtifactStore, key: ArtifactKey, value: Of, k: int) -> dict[str, list[float]]:
+    """Return a score of each problem of an artifact that can be scored, one value or several."""
+    rows, by_problem = store.read(key), dict[str, list[Row]]()
+    for row in scored(rows) if key.name == "graded_candidates" else rows:
+        by_problem.setdefault(row["problem_id"], []).append(row)
+    return {problem_id: list(value(of_problem, k)) for problem_id, of_problem in by_problem.items()}
 
 
 def _mean(values: Mapping[str, Sequence[float]]) -> float:

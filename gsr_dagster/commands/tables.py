@@ -11,8 +11,14 @@ from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.judged_scores import DECIDERS
 from resources.reporting.numbers import NOTHING, agreement_text, between, percent, points, vote_and_refinement
 from resources.reporting.pools import pool_points
-from resources.reporting.report_page import COMPARED, SCORES
-from resources.reporting.report_rows import ReportedAggregations, ReportedGap, ReportedJudgements, ReportedStudent
+from resources.reporting.report_page import COMPARED, SCORES, SIDE_BY_SIDE_TOO
+from resources.reporting.report_rows import (
+    SIDE_BY_SIDE,
+    ReportedAggregations,
+    ReportedGap,
+    ReportedJudgements,
+    ReportedStudent,
+)
 
 POOL_SCORES = ("pass@k", "maj@k")
 
@@ -145,15 +151,27 @@ def label_table(rows: Sequence[ReportedGap]) -> Table:
     return table
 
 
+SIDE_BY_SIDE_LABELS = {**SCORES, "refinement_gap": "gap"}
+
+
 def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -> Iterator[Table]:
-    """Yield the differences of each student to its base, paired over problems."""
-    for name, student in experiment.students.items():
-        table = new_table(f"{name} minus {student.base}, in points [95 % interval]", "benchmark")
-        for score in COMPARED:
-            table.add_column(SCORES[score].format(k=experiment.k), justify="right", no_wrap=True)
-        for row in rows:
-            if row.student == name:
-                table.add_row(row.benchmark, *(difference(getattr(row, score)) for score in COMPARED))
+    """Yield the differences of each student to its base, and of students side by side, paired over problems."""
+    for name, base in dict.fromkeys((row.student, row.base) for row in rows):
+        of_pair = [row for row in rows if (row.student, row.base) == (name, base)]
+        beside = of_pair[0].relation == SIDE_BY_SIDE
+        scores = (*COMPARED, *SIDE_BY_SIDE_TOO) if beside else COMPARED
+        table = new_table(f"{name} minus {base}, in points [95 % interval]", "benchmark")
+        for score in scores:
+            table.add_column(SIDE_BY_SIDE_LABELS[score].format(k=experiment.k), justify="right", no_wrap=True)
+        if beside:
+            table.add_column("distinct answers", justify="right", no_wrap=True)
+        for row in of_pair:
+            answers = (
+                [f"{row.distinct_answers.base:.2f} → {row.distinct_answers.student:.2f}"]
+                if row.distinct_answers and beside
+                else []
+            )
+            table.add_row(row.benchmark, *(difference(getattr(row, score)) for score in scores), *answers)
         yield table
 
 

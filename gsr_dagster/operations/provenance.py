@@ -10,9 +10,12 @@ its group, 1 of 4 candidates correct:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from assets.grading import graded_rows
-from assets.teaching.training_sets import TrainingSetCounts
+from assets.teaching.chosen_rows import TrainingSetCounts
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS, ArtifactKey
 from gsr_dagster.experiment.students import Student
@@ -79,14 +82,43 @@ class TaughtRow:
         manifest = self.store.existing(key)
         yield f"{row['row_id']} is one of {manifest.rows:,} rows of {key} {manifest.data_version[:12]}"
         yield problem_line(self.problem)
+        yield from self._why_by_rewards() if self.student.by_rewards else self._why_taught(key)
+        for upstream, read in manifest.upstream.items():
+            now = self.store.data_version(ArtifactKey.parse(upstream))
+            if now != read:
+                yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
+
+    def rollouts(self) -> list[Row]:
+        """Return what the student wrote to the row's prompt while it was trained, by step; nothing before it is trained."""
+        key = ArtifactKey("lora_checkpoints", self.student_name)
+        if self.store.manifest(key) is None:
+            return []
+        files = self.store.local_tables(key).get("training_rollouts", [])
+        rows = [row for file in files for row in _rows_of(file, self.row["row_id"])]
+        return sorted(rows, key=lambda row: (row["step"], row["rollout_id"]))
+
+    def _group(self, n_correct: int) -> Iterator[str]:
+        pool = ArtifactKey("training_candidates", self.student_name)
+        candidates = {c["candidate_id"]: c for c in self.graded(pool, self.student.sampler)}
+        yield f"its group, {n_correct} of {len(self.row['candidate_ids'])} candidates correct:"
+        for number, candidate_id in enumerate(self.row["candidate_ids"], start=1):
+            found = candidates.get(candidate_id)
+            yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
+
+    def _why_by_rewards(self) -> Iterator[str]:
+        if self.refined:
+            yield from self._group(self.row["n_correct"])
+        written = self.rollouts()
+        yield (
+            f"a prompt, and no text to imitate: {self.student_name} wrote {len(written):,} rollouts to it while it was "
+            f"trained, {sum(row['reward'] > 0 for row in written):,} of them right"
+        )
+
+    def _why_taught(self, key: ArtifactKey) -> Iterator[str]:
+        row = self.row
         (sample,) = [s for s in self.samples if sample_id(s) == row["teacher_sample_id"]]
         if self.refined:
-            pool = ArtifactKey("training_candidates", self.student_name)
-            candidates = {c["candidate_id"]: c for c in self.graded(pool, self.student.sampler)}
-            yield f"its group, {sample['n_correct']} of {len(row['candidate_ids'])} candidates correct:"
-            for number, candidate_id in enumerate(row["candidate_ids"], start=1):
-                found = candidates.get(candidate_id)
-                yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
+            yield from self._group(sample["n_correct"])
         yield (
             f"the teacher {self.teacher} wrote {row['teacher_sample_id']}: {_verdict(sample)} against the gold "
             f"{self.problem['answer']}, {ending(sample['finish_reason'])} after {sample['generated_tokens']} tokens"
@@ -96,10 +128,6 @@ class TaughtRow:
         rule = _rule(self.student, good, of, self.refined)
         yield f"kept because it is right and ended by itself, as {good} of {of} {what}: {rule}"
         yield _mixture(self.student, self.store.summary(key, TrainingSetCounts))
-        for upstream, read in manifest.upstream.items():
-            now = self.store.data_version(ArtifactKey.parse(upstream))
-            if now != read:
-                yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
 
 
 def sample_id(sample: Row) -> str:
@@ -138,3 +166,7 @@ def problem_line(row: Row) -> str:
 
 def _verdict(row: Row) -> str:
     return row["verdict"] if row["answer"] is None else f"{row['verdict']}, answer {row['answer']}"
+
+
+def _rows_of(file: Path, row_id: str) -> list[Row]:
+    return pq.read_table(file, filters=[("row_id", "=", row_id)]).to_pylist()

@@ -58,6 +58,8 @@ SCORES = {
 }
 # The scores in which a student is held against its base.
 COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
+# And in which students of one model are held against each other, beside their distinct answers.
+SIDE_BY_SIDE_TOO = ("refinement_gap", "pass_at_k")
 # What gap_diagnostics counts, as the report names it.
 DIAGNOSTICS = {
     "copies": "copies a candidate",
@@ -79,6 +81,7 @@ class Report:
     curves: Sequence[ReportedCurvePoint] = ()
     correlations: Mapping[str, Mapping[str, Correlation | None]] = field(default_factory=dict)
     comparison: Sequence[ReportedStudent] = ()
+    side_by_side: Sequence[ReportedStudent] = ()
     facts: Sequence[StudentFacts] = ()
     ablations: Sequence[Sequence[str]] = ()
     aggregations: Sequence[ReportedAggregations] = ()
@@ -216,5 +219,6 @@ def render_report(report: Report) -> str:
         deciders=DECIDERS,
         diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),
+        side_by_side_too=(*COMPARED, *SIDE_BY_SIDE_TOO),
         labels={**SCORES, "refinement_gap": "gap"},
     )

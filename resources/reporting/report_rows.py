@@ -61,6 +61,10 @@ class ReportedJudgements(JudgedSummary):
     subject: str
 
 
+# The relation of two students of one model, of which one learned from rewards.
+SIDE_BY_SIDE = "side by side"
+
+
 @dataclass(frozen=True)
 class Change(Interval):
     """A score of base and student, as fractions, and their difference with its interval, paired over problems."""
@@ -71,7 +75,12 @@ class Change(Interval):
 
 @dataclass(frozen=True)
 class ReportedStudent:
-    """A student beside its base on one benchmark. ``relation`` says whose candidates it learned from."""
+    """A student beside its base on one benchmark. ``relation`` says whose candidates it learned from.
+
+    SIDE_BY_SIDE with another student of the same model, which stands in the place of the base. ``distinct_answers`` is
+    the mean number of different answers among a problem's candidates. A comparison that was made before there were
+    any has no ``pass_at_k`` and no ``distinct_answers``.
+    """
 
     benchmark: str
     out_of_distribution: bool
@@ -83,6 +92,8 @@ class ReportedStudent:
     maj_at_k: Change
     self_ref_at_k: Change
     refinement_gap: Change
+    pass_at_k: Change | None = None
+    distinct_answers: Change | None = None
 
     @staticmethod
     def parse(rows: Sequence[Row]) -> "list[ReportedStudent]":

@@ -17,8 +17,10 @@ def training_curve(history: Sequence[Row]) -> Figure:
     """Return loss, learning rate and, below, the gradient's norm and the tokens learned from, by optimiser step.
 
     ``history`` rows: step, loss, learning_rate, grad_norm, validation_loss and tokens; checkpoints
-    from before have none of the last three.
+    from before have none of the last three. Of a training by rewards see ``reward_curves``.
     """
+    if any(row.get("reward") is not None for row in history):
+        return reward_curves(history)
     normed = [row for row in history if row.get("grad_norm") is not None]
     figure, (axes, *further) = panels(2 if normed else 1, 6, 3 if not normed else 2.5, columns=1)
     history = sorted(history, key=lambda row: row["step"])
@@ -38,6 +40,32 @@ def training_curve(history: Sequence[Row]) -> Figure:
         counted = [row for row in normed if row.get("tokens") is not None]
         if counted:
             _dashed_on_the_right(below, counted, "tokens", "tokens so far (dashed)")
+    return figure
+
+
+# What a training by rewards shows, a panel each: on the left, and dashed on the right.
+PANELS = (
+    (("reward", "mean reward"), ("groups_without_gradient", "groups without a gradient (dashed)")),
+    (("generated_tokens", "mean tokens"), ("truncated", "share cut off (dashed)")),
+    (("entropy", "entropy (nats a token)"), ("kl", "KL to the start (dashed)")),
+    (("grad_norm", "norm of the gradient"), ("clip_ratio", "share of clipped tokens (dashed)")),
+)
+
+
+def reward_curves(history: Sequence[Row]) -> Figure:
+    """Return what a training by rewards logs, by optimiser step: its rewards, lengths, entropy and gradient.
+
+    ``history`` rows: step and the columns of ``PANELS``; what was not logged, as the KL divergence where beta is 0, is
+    left out.
+    """
+    history = sorted(history, key=lambda row: row["step"])
+    figure, every = panels(len(PANELS), 6, 2.2, columns=1)
+    for axes, ((left, left_label), (right, right_label)) in zip(every, PANELS, strict=True):
+        told = [row for row in history if row.get(left) is not None]
+        axes.plot([row["step"] for row in told], [row[left] for row in told], color="#2b5876")
+        axes.set(xlabel="optimiser step", ylabel=left_label)
+        if also := [row for row in history if row.get(right) is not None]:
+            _dashed_on_the_right(axes, also, right, right_label)
     return figure
 
 

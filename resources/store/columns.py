@@ -229,6 +229,8 @@ COLUMNS: dict[str, Columns] = {
         "maj_at_k": CHANGE,
         "self_ref_at_k": CHANGE,
         "refinement_gap": CHANGE,
+        "pass_at_k": CHANGE,
+        "distinct_answers": CHANGE,
     },
 }
 # An aggregation's own rows are a model's answers, or scores, whatever its name in the experiment file.

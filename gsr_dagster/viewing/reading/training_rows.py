@@ -36,24 +36,17 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class Sibling:
-    """Another text of the teacher to the same prompt, graded.
+    """Another text of the teacher to the same prompt, graded, or a rollout of a student that learned from rewards.
 
-    ``row_id`` is its row of the training set, None where it has none; ``could_teach`` says whether it is right and
-    ended by itself.
+    ``row_id`` is its row of the training set, None where it has none; ``why`` says whether it was kept, or what it
+    was worth.
     """
 
     id: str
     row: Row
     ended: str
     row_id: str | None
-    could_teach: bool
-
-    @property
-    def why(self) -> str:
-        """Whether it was kept, in words."""
-        if self.row_id:
-            return "in the training set too"
-        return "right, and not chosen" if self.could_teach else "not kept"
+    why: str
 
 
 def training_page(store: ArtifactStore, student: str, kind: str | None, page: int) -> TrainingPage:
@@ -77,15 +70,28 @@ def siblings(shown: TaughtRow) -> list[Sibling]:
 
     Raises ArtifactError where the row's own sample is not there any more.
     """
+    if shown.student.by_rewards:
+        return [_rollout(row) for row in shown.rollouts()]
     query = "select teacher_sample_id, row_id from learned where problem_id = ?"
     learned = records(_opened(shown.store, shown.student_name), query, [shown.row["problem_id"]])
     row_of = {row["teacher_sample_id"]: row["row_id"] for row in learned}
     others = {sample_id(sample): sample for sample in shown.samples}
     del others[shown.row["teacher_sample_id"]]
     return [
-        Sibling(name, sample, ending(sample["finish_reason"]), row_of.get(name), teaches(sample))
+        Sibling(name, sample, ending(sample["finish_reason"]), row_of.get(name), _kept(row_of.get(name), sample))
         for name, sample in others.items()
     ]
+
+
+def _kept(row_id: str | None, sample: Row) -> str:
+    if row_id:
+        return "in the training set too"
+    return "right, and not chosen" if teaches(sample) else "not kept"
+
+
+def _rollout(row: Row) -> Sibling:
+    why = f"step {row['step']}, reward {row['reward']:g}, advantage {row['advantage']:+.2f}".replace("-", "−")
+    return Sibling(row["rollout_id"], {**row, "correct": row["reward"] > 0}, ending(row["finish_reason"]), None, why)
 
 
 def _opened(store: ArtifactStore, student: str) -> duckdb.DuckDBPyConnection:

@@ -50,6 +50,15 @@ COUNTS = {
     "hard_rows": "of these of groups whose vote is wrong",
     "direct_rows": "direct solutions in the training set",
 }
+# What the prompts of a student that learned from rewards were chosen from.
+COUNTS_OF_PROMPTS = {
+    "over_long_refinements": "refinement prompts left out, since the student does not read so long a prompt",
+    "left_out_of_a_problem": COUNTS["left_out_of_a_problem"],
+    "left_out_easy": COUNTS["left_out_easy"],
+    "refinement_rows": "refinement prompts in the training set",
+    "hard_rows": COUNTS["hard_rows"],
+    "direct_rows": "direct prompts in the training set",
+}
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,7 @@ class StudentCard:
 
 def render_card(card: StudentCard) -> str:
     """Return the card as README.md holds it: metadata in YAML, and Markdown in which every stranger's text is escaped."""
+    labels = COUNTS_OF_PROMPTS if card.student.by_rewards else COUNTS
     return rendered(
         "model_card.md.j2",
         card=card,
@@ -145,7 +155,7 @@ def render_card(card: StudentCard) -> str:
         k=card.experiment.k,
         metadata=card_data(card).to_yaml(),
         scores=[label.format(k=card.experiment.k) for label in SCORES.values()],
-        counts=[(COUNTS[name], count) for name in COUNTS if (count := card.counts.get(name)) is not None],
+        counts=[(labels[name], count) for name in labels if (count := card.counts.get(name)) is not None],
         cut_mark=CUT_MARK.strip(),
         no_answer=NO_ANSWER,
         score_cells=score_cells,

@@ -97,7 +97,9 @@ def _choose_training_sets(chosen: Chosen, asked: Asked, problems: ProblemSet) ->
     if not students or not _may_be_shown(chosen, str(TRAINING_PROBLEMS), problems):
         return
     for run in (TeachingRun(chosen.experiment, chosen.store, name) for name in students):
-        if _is_there(chosen, *map(run.key, ("teacher_refinements", "teacher_solutions", "training_sets"))):
+        if run.student.by_rewards:
+            chosen.left_out[str(run.key("training_sets"))] = "prompts alone, without a text of a teacher"
+        elif _is_there(chosen, *map(run.key, ("teacher_refinements", "teacher_solutions", "training_sets"))):
             chosen.taught.append(run)
 
 

@@ -20,6 +20,7 @@ from gsr_dagster.experiment.faults.wanted import (
     kind_of,
     plain,
     sections_of,
+    tag_of,
 )
 from gsr_dagster.experiment.settings import Section
 from tests.gsr_dagster.experiment.faults.refused import RIGHT, said
@@ -32,6 +33,7 @@ ENGINES: dict[str, dict[str, Any]] = {
     "recorded": {"kind": "recorded", "path": "samples"},
 }
 TRACKING = ("mlflow", "wandb")
+TAGS = ("kind", "method")
 WRONG: list[Any] = [
     None, True, False, -1, 0, 3, 1.5, 1e300, 10**30, float("nan"), float("inf"), "", "x", "5e5", "95%", "a b/c", "[", "\0",
     [], [1], [None], ["x", True], {}, {"x": 1}, {1: 2}, {None: None}, date(2026, 1, 1), "hf:", "file:", "http://", "{0}",
@@ -66,6 +68,13 @@ def whole(tracking: str = "mlflow") -> dict[str, Any]:
     document["students"]["qwen-gsr"]["training"]["trainer"] = {"packing": True}
     two = {"refinements": "qwen-openai", "solutions": "qwen-vllm"}
     document["students"]["qwen-two"] = {**copy.deepcopy(document["students"]["qwen-gsr"]), "teacher": two}
+    by_rewards = {"method": "grpo", "rollouts": {"samples": 2, "temperature": 1, "max_new_tokens": 8}, "vllm": {}}
+    candidates = copy.deepcopy(document["students"]["qwen-gsr"]["candidates"])
+    document["students"]["qwen-rewards"] = {
+        "base": "qwen-vllm",
+        "candidates": candidates,
+        "training": {**by_rewards, "trainer": {"scale_rewards": "none"}},
+    }
     document["checks"] = {}
     document["judge"] = {"model": "qwen-openai"}
     document["prompts"] = {"refinement": "rsa"}
@@ -83,7 +92,7 @@ def sections(data: Any, annotation: Any) -> Iterator[tuple[dict[str, Any], type[
         for one in data:
             yield from sections(one, get_args(annotation)[0])
     elif isinstance(data, dict) and members:
-        section = next((one for one in members if kind_of(one) == data.get("kind")), members[0])
+        section = next((one for one in members if kind_of(one) == data.get(tag_of(one))), members[0])
         yield data, section
         for key, field in section.model_fields.items():
             if isinstance(data.get(key), dict | list):
@@ -117,7 +126,7 @@ def test_a_wrong_value_everywhere_at_once_is_told_in_plain_words(tmp_path, wrong
     for data, section in list(sections(document, experiment())):
         for key, field in section.model_fields.items():
             inner = sections_of(field.annotation) or isinstance(data.get(key), dict | list)
-            if key != "kind" and not inner:
+            if key not in TAGS and not inner:
                 data[key] = copy.deepcopy(wrong)
     held(said(tmp_path, yaml.safe_dump(document, sort_keys=False)))
 
@@ -137,7 +146,7 @@ def test_every_key_that_must_be_given_is_asked_for_with_an_example(tmp_path):
     document = whole()
     for data, section in list(sections(document, experiment())):
         for key, field in section.model_fields.items():
-            if field.is_required() and key != "kind" and not isinstance(data.get(key), dict | list):
+            if field.is_required() and key not in TAGS and not isinstance(data.get(key), dict | list):
                 data.pop(key, None)
     lines = said(tmp_path, yaml.safe_dump(document, sort_keys=False))
     held(lines)

@@ -28,7 +28,7 @@ def test_every_other_sample_of_the_prompt_is_shown_with_its_row_or_without(schoo
         }
         for other in beside:
             assert other.row_id == row_of.get(other.id)
-            assert other.could_teach == teaches(other.row)
-            assert other.could_teach or other.row_id is None
+            assert (other.why == "not kept") == (not teaches(other.row))
+            assert other.row_id is None or other.why == "in the training set too"
             seen.add(other.why)
     assert "not kept" in seen
