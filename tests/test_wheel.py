@@ -75,6 +75,7 @@ def test_a_plan_needs_no_checkout_and_no_torch(installed):
     assert not list(installed.bin.parent.glob("lib/*/site-packages/torch"))
     assert "lora_checkpoints" in installed.gsr("plan")
     assert "qwen2.5-7b" in installed.gsr("plan", "-e", "paper")
+    assert "training_rollouts" in installed.gsr("plan", "-e", "agglm")
     assert "--family" in installed.gsr("backfill", "--help")
 
 

@@ -230,7 +230,9 @@ class Planned:
                 "lora_checkpoints", name, student.base, parameters, rows, rows, int(rows * training.epochs * length)
             )
             return
-        prompts, rollouts = int(rows * training.epochs), training.rollouts
+        rollouts = training.rollouts
+        a_step = training.batch_size // rollouts.samples
+        prompts = max(round(training.epochs * rows / a_step), 1) * a_step  # whole steps, one at least
         asked = [(prompts, prompts * rollouts.samples, int(length) - rollouts.max_new_tokens)]
         yield self.step("training_rollouts", name, student.base, asked, rollouts.max_new_tokens)
         learned = prompts * rollouts.samples * training.num_iterations
