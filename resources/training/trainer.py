@@ -58,7 +58,7 @@ class Trained(NamedTuple):
     folder: Path
     history: list[Row]
     facts: dict[str, float]
-    rollouts: Path
+    rollouts: Path = Path()
 
 
 class Rewarded(NamedTuple):

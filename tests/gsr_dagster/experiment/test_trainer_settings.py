@@ -1,8 +1,9 @@
-"""`training: {trainer: {…}}` by the names of TRL's SFTConfig, and configs of `accelerate config`."""
+"""`training: {trainer: {…}}` by the names of TRL's SFTConfig and GRPOConfig, and configs of `accelerate config`."""
 
 import dataclasses
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ from assets.teaching.fingerprints import LoraCheckpoints
 from gsr_dagster.experiment.faults.wanted import example_of
 from gsr_dagster.experiment.loading import SHIPPED, ExperimentError, load_experiment
 from gsr_dagster.experiment.training.fine_tuning import NOT_LEARNED
-from gsr_dagster.experiment.training.trainer_settings import ELSEWHERE, NOT_LEARNED_FROM, TrainerSettings
+from gsr_dagster.experiment.training.trainer_settings import (
+    ELSEWHERE,
+    ELSEWHERE_OF_GRPO,
+    NOT_LEARNED_FROM,
+    GRPOTrainerSettings,
+    TrainerSettings,
+)
 from resources.store.artifacts import ArtifactStore
 
 ACCELERATE = {"distributed_type": "FSDP", "num_processes": 4, "num_machines": 1}
@@ -37,15 +44,23 @@ def refusal(training: dict, folder: Path) -> str:
     return str(error.value)
 
 
-def test_every_field_of_sftconfig_is_a_setting_or_says_where_it_is_set():
-    from trl.trainer.sft_config import SFTConfig
+OF_USERS_HABIT = {"attn_implementation", "use_kernels", "warmup_ratio"}
 
-    fields = {field.name for field in dataclasses.fields(SFTConfig)}
-    ours = set(TrainerSettings.model_fields)
+
+@pytest.mark.parametrize(
+    ("module", "config", "section", "elsewhere"),
+    [
+        ("trl.trainer.sft_config", "SFTConfig", TrainerSettings, ELSEWHERE),
+        ("trl.trainer.grpo_config", "GRPOConfig", GRPOTrainerSettings, ELSEWHERE_OF_GRPO),
+    ],
+)
+def test_every_field_of_trls_config_is_a_setting_or_says_where_it_is_set(module, config, section, elsewhere):
+    fields = {field.name for field in dataclasses.fields(getattr(import_module(module), config))}
+    ours = set(section.model_fields)
     assert ours <= fields
-    assert fields - ours <= set(ELSEWHERE)
-    assert not ours & set(ELSEWHERE)
-    assert set(ELSEWHERE) - fields == {"attn_implementation", "use_kernels", "warmup_ratio"}  # of its users' habit
+    assert fields - ours <= set(elsewhere)
+    assert not ours & set(elsewhere)
+    assert set(elsewhere) - fields == OF_USERS_HABIT
     assert set(NOT_LEARNED_FROM) <= ours
 
 

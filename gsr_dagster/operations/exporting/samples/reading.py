@@ -9,8 +9,8 @@ from typing import Any
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.recorded_pools import recorded_id
+from assets.teaching.chosen_rows import TrainingSetCounts
 from assets.teaching.teaching_run import TeachingRun
-from assets.teaching.training_sets import TrainingSetCounts
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.method.candidate_pool import by_problem
 from gsr_dagster.method.prompting.prompts import Message
