@@ -31,8 +31,16 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole runs, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: "journeys" not in item.path.parts)
+    """Begin with whole runs, so that no worker is left with one of them at the end.
+
+    The first of them trains the small model; those that do not want it come next, so that no worker waits for it.
+    """
+    journeys = [item for item in items if "journeys" in item.path.parts]
+    wanting = {item.path: None for item in journeys if "small_model" in getattr(item, "fixturenames", ())}
+    first = next(iter(wanting), None)
+    items.sort(
+        key=lambda item: ("journeys" not in item.path.parts, item.path != first, item.path in wanting),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The files of a store that nothing refers to any more: shards, reports and checkpoints that newer ones replaced."""
 
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,7 +8,10 @@ from dataclasses import dataclass
 from gsr_dagster.experiment.keys import LANES
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import SECONDS_OF_A_DAY
+from resources.store.manifests import NAME_DIGITS
 from resources.store.verification import artifact_folder
+
+FINGERPRINT = re.compile(rf"[0-9a-f]{{{NAME_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ def superseded(store: ArtifactStore, in_use: Collection[tuple[str, str]], days: 
 
 
 def _of_artifact(folder: str) -> tuple[str, str, str]:
-    """Return an artifact's place and fingerprint of the folder of a shard, or of one with files in it."""
+    """Return an artifact's place and fingerprint of the folder of a shard, or of one with files or another table in it."""
     parent, _, last = folder.rpartition("/")
-    return (parent if last.startswith("files-") else folder).rpartition("/")
+    return (folder if FINGERPRINT.fullmatch(last) else parent).rpartition("/")
 
 
 def _asset(place: str) -> str:

@@ -78,7 +78,8 @@ class KeptRollouts(Base):
         import torch
 
         place = self.state.global_step * self.accelerator.num_processes + self.accelerator.process_index
-        with torch.random.fork_rng():
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices=devices):
             torch.manual_seed((self.args.seed * 1_000_003 + place) % SEEDS)
             return super()._generate_single_turn(*args, **kwargs)
 

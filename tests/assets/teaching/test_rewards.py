@@ -12,6 +12,7 @@ from gsr_dagster.operations.lanes import lanes
 from gsr_dagster.operations.provenance import TaughtRow
 from gsr_dagster.viewing.reading.training_rows import siblings
 from resources.store.lineage import walk
+from resources.store.pruning import superseded
 from resources.store.views import session, view_names
 from tests.assets.rewriting import WARN
 from tests.assets.teaching import rewarded
@@ -105,6 +106,17 @@ def test_a_damaged_rollout_breaks_the_lineage(copied):
     assert shard.name in broken[0]
 
 
+def test_rollouts_that_nothing_refers_to_any_more_are_pruned_as_a_part_of_their_checkpoint(copied):
+    fingerprint = copied.store.existing(CHECKPOINT).fingerprint
+    (Path(copied.store.root) / CHECKPOINT.path / "manifest.json").unlink()
+    found = superseded(copied.store, in_use=(), days=0).files
+    assert {(file.asset, "training_rollouts/" in file.name) for file in found} == {
+        ("lora_checkpoints", True),
+        ("lora_checkpoints", False),
+    }
+    assert not superseded(copied.store, in_use=[("lora_checkpoints", fingerprint)], days=0).files
+
+
 @pytest.mark.parametrize("kind", ["refinement", "direct"])
 def test_a_prompt_is_shown_with_what_was_written_to_it(alone, kind):
     row = next(row for row in alone.store.read(PROMPTS) if row["kind"] == kind)
@@ -132,6 +144,23 @@ def test_students_of_one_model_are_compared_with_each_other_too(beside):
     assert row["distinct_answers"]["student"] == pytest.approx(len(classes) / row["problems"])
     report = (beside.store.local_files(ArtifactKey("student_comparison")) / "report.html").read_text()
     assert "Students of one model side by side" in report
+
+
+def test_imitation_comes_first_where_the_base_is_a_student_that_was_taught(patched, monkeypatch, tmp_path):
+    monkeypatch.setattr("resources.engines.loading._loaded", {})
+    monkeypatch.setattr("resources.models.weights.merged", lambda base, adapter: Path(f"{base}+{adapter}"))
+    (tmp_path / "files").mkdir()
+    made = rewarded.finished(tmp_path / "files", tmp_path / "store", taught=True, base=STUDENT)
+    assert made.experiment.rounds == {1: [STUDENT], 2: [BY_REWARDS]}
+    graph = made.definitions.resolve_asset_graph()
+    second = {key.path[-1] for key in graph.get_all_asset_keys() if "round_2" in key.path}
+    assert "lora_checkpoints" in second
+    assert "teacher_refinements" not in second
+    links = [link.text for link in walk(made.store, "lora_checkpoints", BY_REWARDS)]
+    assert any(text.strip().startswith(f"lora_checkpoints[{STUDENT}]") for text in links)
+    assert any(text.strip().startswith(f"teacher_refinements[{STUDENT}]") for text in links)
+    rows = made.store.read(ArtifactKey("student_comparison"))
+    assert {(row["student"], row["base"]) for row in rows} == {(STUDENT, "llama-tiny"), (BY_REWARDS, STUDENT)}
 
 
 def test_nothing_is_made_twice_and_every_lane_is_current(alone, beside):
