@@ -161,7 +161,8 @@ class Trainer(dg.ConfigurableResource):
                             continue
                         if "loss" in row:
                             progress.total_is(row["steps"])
-                            told = f"reward {row['reward']:.2f}" if "reward" in row else f"loss {row['loss']:.3f}"
+                            reward = row.get("reward")  # None where a step shares the rollouts of the one before it
+                            told = f"loss {row['loss']:.3f}" if reward is None else f"reward {reward:.2f}"
                             progress.advance(1, note=f"{told}, lr {row['learning_rate']:.1e}")
                     time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
             finally:
