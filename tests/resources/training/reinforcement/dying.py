@@ -39,10 +39,13 @@ def dying(owner: Any, name: str, due: Callable[..., bool], after: bool = False) 
 
 def set_to_die(point: str, step: int) -> None:
     """Raises KeyError for a point that is not known."""
+    from transformers import Trainer
+
     points = {
+        "between two steps": (Trainer, "training_step", lambda own, *_: own.state.global_step == step),
         "while it samples": (KeptRollouts, "_generate_single_turn", lambda own, *_: own.state.global_step == step),
         "rollouts half-written": (os, "replace", lambda _, path: Path(path).name.startswith(f"step-{step:06}-of-")),
-        "a save not begun": (SavedSteps, "_save_checkpoint", lambda own, *_: own.state.global_step == step),
+        "before a save": (SavedSteps, "_save_checkpoint", lambda own, *_: own.state.global_step == step),
         "a save half-written": (Saves, "finish", lambda _, of, *__: of == step),
         "right after a save": (Saves, "finish", lambda _, of, *__: of == step, True),
         "the checkpoint half-written": (grpo_training, "write_checkpoint", lambda *_: True, True),

@@ -1,7 +1,7 @@
 """Students that learn from rewards: the reward rises, and a training that is killed ends as one that is not."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from statistics import fmean, pstdev, stdev
 
@@ -26,14 +26,17 @@ DYING = "tests.resources.training.reinforcement.dying"
 NAMES = [name for name in shipped() if not any(part in name for part in FOR_PARTS)]
 # Six steps, each two of which share their rollouts.
 SHARED = {"num_iterations": 2, "epochs": 1.5, "save_minutes": 0}
+# Where it is killed, one time after another: a point, its step, and the step from which that training had gone on.
 KILLS = [
     ("while it samples", 0, None),
+    ("before a save", 2, None),
     ("right after a save", 2, None),
     ("rollouts half-written", 2, 2),
+    ("between two steps", 3, 2),
     ("a save half-written", 4, 2),
     ("while it samples", 4, 2),
-    ("right after a save", 4, 2),
     ("rollouts half-written", 4, 4),
+    ("between two steps", 5, 4),
     ("the checkpoint half-written", 6, 4),
 ]
 slow = pytest.mark.skipif(not times(0, 1), reason="many trainings: GSR_RELIABILITY=1")
@@ -54,26 +57,18 @@ def whole(small_model, tmp_path_factory) -> Trained:
 
 
 def test_the_reward_rises(small_model, tmp_path):
-    """The mean of the last fifth of the steps is six standard errors of it above that of the first.
+    """It rises by 30 points and more. By noise alone it would rise by half as many once in thousands of times.
 
-    These are 128 rollouts each. Noise alone would cross the line once in many millions of times.
+    The first and the last fifth of the steps have 256 rollouts each: where nothing is learned, the difference of
+    their means has a standard error of 4.4 points.
     """
     direct = [row for row in prompts(16) if row["kind"] == "direct"]
-    settings = {"lora": None, "learning_rate": 3e-4, "num_iterations": 2, "epochs": 12, "batch_size": 64}
-    trained = train(small_model, tmp_path / "scratch", direct, rows_at_once=64, **settings)
+    group = {"rollouts": {**GROUP, "samples": 16}, "batch_size": 128, "rows_at_once": 128}
+    settings = {"lora": None, "learning_rate": 4e-4, "num_iterations": 2, "epochs": 10, "save_minutes": 60}
+    trained = train(small_model, tmp_path / "scratch", direct, **group, **settings)
     rewards = [row["reward"] for row in trained.history if row["reward"] is not None]
-    print(rewards)
-    assert len(rewards) == 12
-    part = len(rewards) // 5
-    of_step = defaultdict(list)
-    for row in rollouts_of(trained):
-        of_step[row["step"]].append(row["reward"])
-    steps = sorted(of_step)
-    assert [fmean(of_step[step]) for step in steps] == pytest.approx(rewards)
-    first, last = ([r for step in some for r in of_step[step]] for some in (steps[:part], steps[-part:]))
-    error = (stdev(first) ** 2 / len(first) + stdev(last) ** 2 / len(last)) ** 0.5
-    print(fmean(first), fmean(last), error)
-    assert fmean(last) - fmean(first) > 3 * error
+    assert len(rewards) == 10
+    assert fmean(rewards[-2:]) - fmean(rewards[:2]) > 0.15, rewards
 
 
 def test_a_step_that_shares_its_rollouts_has_a_loss_and_no_rewards_of_its_own(whole):
