@@ -163,6 +163,22 @@ def test_an_answer_counts_after_the_thinking_alone(worth_after_thinking):
     assert worth_after_thinking.of(f"<think></think>{right}</think>") == [0]
 
 
+def test_a_thinking_end_that_is_a_special_token_is_read_as_in_an_evaluation(tokenizer_folder):
+    """TRL's own texts are without it."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", THINKING_END]})
+    worth = Worth(tokenizer, THINKING_END)
+    assert worth.of(r"<think>\boxed{4}</think>\boxed{3}", r"<think>\boxed{3}</think>\boxed{4}", r"\boxed{3}") == [
+        1,
+        0,
+        0,
+    ]
+    assert worth.evaluated(["3"] * 3) == [1, 0, 0]
+    assert worth.rewards.graded[0]["text"] == r"\boxed{4}</think>\boxed{3}"
+
+
 def test_a_text_that_the_token_limit_cut_off_counts_as_far_as_it_goes(worth):
     assert worth.of(r"The answer is \boxed{3", r"The answer is \boxed{3}", ends=False) == [0, 1]
     assert {row["finish_reason"] for row in worth.rewards.graded} == {"length"}
