@@ -160,15 +160,16 @@ def resumed(scratch: Path) -> int | None:
     return save and step_of(Path(save))
 
 
-def test_a_training_that_is_killed_as_it_writes_rollouts_ends_as_one_that_was_not(
+def test_a_training_that_is_killed_between_steps_that_share_rollouts_ends_as_one_that_was_not(
     whole, small_model, tmp_path, monkeypatch
 ):
+    """Step 5 is not saved, since step 6 learns from the same rollouts: these are drawn once more, and kept once."""
     saves = Saves(tmp_path / "saves")
-    killed(monkeypatch, "rollouts half-written", 4, small_model, tmp_path / "killed", saves, **SHARED)
+    killed(monkeypatch, "between two steps", 5, small_model, tmp_path / "killed", saves, **SHARED)
     assert [path.name for path in saves.folder.glob("step-*")] == ["step-4"]
-    assert len([path for path in (saves.folder / "rollouts").iterdir() if path.name.startswith(".writing-")]) == 1
+    assert (saves.folder / "rollouts" / "step-000004-of-0.parquet").exists()
     again = train(small_model, tmp_path / "again", saves=saves, **SHARED)
-    assert resumed(tmp_path / "again") == 4  # step 5 shares its rollouts with step 6, and is not saved
+    assert resumed(tmp_path / "again") == 4
     saves.remove()  # as once the checkpoint is an artifact, by whichever run
     ends_as(again, whole)
 
