@@ -108,7 +108,8 @@ def scripted_training(self, label, student, source, rows, seed, scratch: Path, *
     (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "peft_type": "LORA"}))
     losses = [2.0, 1.5, 1.2, 1.1]
     history = [{"step": i, "epoch": 1.0, "loss": loss, "learning_rate": 1e-4} for i, loss in enumerate(losses, 1)]
-    return Trained(folder, history, {"cut_rows": 0, "dropped_rows": 0, "merged_kl": 0.01, "base_kl": 0.1})
+    facts = {"cut_rows": 0, "dropped_rows": 0, "merged_kl": 0.01, "base_kl": 0.1}
+    return Trained(folder, history, facts, scratch / "rollouts")
 
 
 def play(patch: pytest.MonkeyPatch) -> None:

@@ -140,10 +140,10 @@ def _share(artifact: CheckedArtifact, steps: Sequence[Row], column: str, line: s
 
 
 def _by_rewards(artifact: CheckedArtifact) -> list[Row]:
-    """Return the steps of a training by rewards, none of one by imitation."""
+    """Return the steps of a training by rewards that have rollouts of their own, none of one by imitation."""
     if not artifact.experiment.students[artifact.key.partition].by_rewards:
         return []
-    return sorted(artifact.rows, key=lambda row: row["step"])
+    return sorted((row for row in artifact.rows if row["reward"] is not None), key=lambda row: row["step"])
 
 
 def _of_imitation() -> dg.AssetCheckResult:

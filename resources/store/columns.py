@@ -67,6 +67,7 @@ def columns_of(of: Any) -> dict[str, pa.DataType]:
 
 
 # Of a step that learns from rewards: means over its rollouts, shares 0..1 but for entropy, kl and generated_tokens.
+# What is of the rollouts is None at a step that shares those of the step before it.
 OF_REWARDS = (
     *("reward", "groups_without_gradient", "generated_tokens", "truncated", "no_answer", "timed_out"),
     *("entropy", "kl", "clip_ratio"),

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +53,7 @@ class TrainingDiedError(TrainingError):
 class Trained(NamedTuple):
     """A training that ended: the folder of its checkpoint, its loss curve, what was counted and measured, its rollouts.
 
-    These are of a training by rewards, and lie beside its saved steps.
+    These are of a training by rewards. All lie in the scratch folder: the saves may be another run's by now.
     """
 
     folder: Path
@@ -130,8 +131,11 @@ class Trainer(dg.ConfigurableResource):
             if others := elsewhere(job["training"], path):
                 log.warning("%s: %s", label, others)
             history = self._run(label, scratch, command(job["training"], path), lock)
+            if rewarded:
+                with explain_full_disk(scratch):
+                    shutil.copytree(job["rollouts"], scratch / ROLLOUTS)
         facts = json.loads(Path(job["facts"]).read_text())
-        return Trained(Path(job["checkpoint"]), history, facts, Path(job["rollouts"]))
+        return Trained(Path(job["checkpoint"]), history, facts, scratch / ROLLOUTS)
 
     def _run(self, label: str, scratch: Path, command: list[str], lock: int | None) -> list[Row]:
         # Its modules are these, whatever packages stand in the working directory.
@@ -161,7 +165,8 @@ class Trainer(dg.ConfigurableResource):
                             continue
                         if "loss" in row:
                             progress.total_is(row["steps"])
-                            told = f"reward {row['reward']:.2f}" if "reward" in row else f"loss {row['loss']:.3f}"
+                            reward = row.get("reward")  # None where a step shares the rollouts of the one before it
+                            told = f"loss {row['loss']:.3f}" if reward is None else f"reward {reward:.2f}"
                             progress.advance(1, note=f"{told}, lr {row['learning_rate']:.1e}")
                     time.sleep(SECONDS_BETWEEN_LOOKS if running else 0)
             finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.rows import Row, batches
-from resources.store.files import scratch_folder
+from resources.store.files import write_atomically
 from resources.store.tables import encode
 from resources.training.reinforcement.rewards import Rewards
 from resources.training.targets import Targets
@@ -34,7 +34,7 @@ class Rollouts:
         self.folder = folder
 
     def begin(self, step: int) -> None:
-        """Remove the rollouts of all steps from this one on, which are drawn again."""
+        """Remove the rollouts of all steps from this one on, which are drawn again, and what was half-written."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.iterdir():
             found = NAME.fullmatch(path.name)
@@ -45,10 +45,8 @@ class Rollouts:
         """Write the rollouts of a step, whole or not at all."""
         from resources.store.columns import table_of
 
-        with scratch_folder(self.folder) as scratch:
-            written = scratch / "rows.parquet"
-            written.write_bytes(encode(table_of("training_rollouts", rows)))
-            written.rename(self.folder / f"step-{step:06}-of-{process}.parquet")
+        content = encode(table_of("training_rollouts", rows))
+        write_atomically(self.folder / f"step-{step:06}-of-{process}.parquet", content)
 
     def shards(self, rows_at_once: int) -> Iterator[list[Row]]:
         """Yield all rollouts by step, so many rows at once."""

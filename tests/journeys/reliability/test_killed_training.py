@@ -11,18 +11,23 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from resources.training.saves import Saves, step_of
-from resources.training.trainer import TrainingDiedError
+from resources.training.trainer import Trained, TrainingDiedError
 from tests.journeys.reliability.full_numbers import times
-from tests.resources.training.lessons import files_of, train
+from tests.resources.training import lessons
+from tests.resources.training.lessons import files_of
+from tests.resources.training.reinforcement import practice
 
 SETTINGS = {"epochs": 20, "save_minutes": 0}
 STEPS = 60
+# By rewards: as many steps, each two of which share their rollouts.
+BY_REWARDS = {"epochs": 15, "num_iterations": 2}
 DIED = 3  # how a run ends whose training process was killed
 PICKLED = {".pt", ".pth", ".bin", ".pkl"}
 
@@ -30,8 +35,8 @@ PICKLED = {".pt", ".pth", ".bin", ".pkl"}
 class Killed:
     """One training, killed over and over until it is done."""
 
-    def __init__(self, model: Path, folder: Path, settings: dict):
-        self.model, self.folder, self.settings = model, folder, {**SETTINGS, **settings}
+    def __init__(self, train: Callable[..., Trained], model: Path, folder: Path, settings: dict):
+        self.train, self.model, self.folder, self.settings = train, model, folder, {**SETTINGS, **settings}
         self.saves = Saves(folder / "saves")
         self.rng = random.Random(7)
         self.where: Counter[str] = Counter()
@@ -69,13 +74,12 @@ class Killed:
         self._check(scratch, newest)
         return run.exitcode == 0
 
-    @staticmethod
-    def _train(scratch: Path, arguments: dict) -> None:
+    def _train(self, scratch: Path, arguments: dict) -> None:
         try:
-            trained = train(**arguments)
+            trained = self.train(**arguments)
         except TrainingDiedError:
             os._exit(DIED)
-        done = {name: content.hex() for name, content in files_of(trained.folder).items()}
+        done = {name: content.hex() for name, content in result_of(trained).items()}
         (scratch / "done.json").write_text(json.dumps([done, trained.history, trained.facts]))
         os._exit(0)
 
@@ -112,16 +116,27 @@ class Killed:
             self.kept += newest
 
 
+def result_of(trained: Trained) -> dict[str, bytes]:
+    """Return the files of a checkpoint, and of its rollouts where it learned from rewards."""
+    return files_of(trained.folder) | (files_of(trained.rollouts) if trained.rollouts.exists() else {})
+
+
 @pytest.mark.skipif(not times(0, 1), reason="tests/resources/training/test_saves.py kills once: GSR_RELIABILITY=1")
 @pytest.mark.parametrize(
-    ("settings", "kills"), [({}, 80), ({"processes": 2}, 20)], ids=["one process", "two processes"]
+    ("train", "settings", "kills"),
+    [
+        (lessons.train, {}, 80),
+        (lessons.train, {"processes": 2}, 20),
+        (practice.train, BY_REWARDS, 20),
+    ],
+    ids=["one process", "two processes", "by rewards"],
 )
 def test_a_training_killed_over_and_over_ends_with_the_weights_of_one_that_was_not(
-    small_model, tmp_path, settings, kills
+    small_model, tmp_path, train, settings, kills
 ):
     whole = train(small_model, tmp_path / "whole", **{**SETTINGS, **settings})
     assert whole.history[-1]["step"] == STEPS
-    killed = Killed(small_model, tmp_path, settings)
+    killed = Killed(train, small_model, tmp_path, settings)
     number, done = 0, False
     while (left := kills - sum(killed.victims.values())) > 0 or not done:
         if done:  # it was too fast for so many: once more from the start
@@ -129,7 +144,7 @@ def test_a_training_killed_over_and_over_ends_with_the_weights_of_one_that_was_n
         done = killed.attempt(number, kill=left > 0)
         if done:
             files, history, facts = json.loads((tmp_path / f"attempt-{number}" / "done.json").read_text())
-            assert {name: bytes.fromhex(content) for name, content in files.items()} == files_of(whole.folder)
+            assert {name: bytes.fromhex(content) for name, content in files.items()} == result_of(whole)
             assert history == whole.history
             assert facts == whole.facts
         number += 1

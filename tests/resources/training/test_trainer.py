@@ -43,8 +43,8 @@ def test_a_checkpoint_holds_no_pickle(alone):
 
 
 def test_two_processes_learn_the_same_as_one(alone, small_model, tmp_path):
-    folder, history, _ = alone
-    shared, shared_history, _ = train(small_model, tmp_path / "two", processes=2)
+    folder, history, *_ = alone
+    shared, shared_history, *_ = train(small_model, tmp_path / "two", processes=2)
     assert [row["step"] for row in shared_history] == [row["step"] for row in history] == [1, 2, 3]
     assert [row["loss"] for row in shared_history] == pytest.approx([row["loss"] for row in history], rel=1e-3)
     assert [row["learning_rate"] for row in shared_history] == [row["learning_rate"] for row in history]
