@@ -14,6 +14,7 @@ from resources.reporting.pools import pool_points
 from resources.reporting.report_page import COMPARED, SCORES, SIDE_BY_SIDE_TOO
 from resources.reporting.report_rows import (
     SIDE_BY_SIDE,
+    Change,
     ReportedAggregations,
     ReportedGap,
     ReportedJudgements,
@@ -158,21 +159,26 @@ def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -
     """Yield the differences of each student to its base, and of students side by side, paired over problems."""
     for name, base in dict.fromkeys((row.student, row.base) for row in rows):
         of_pair = [row for row in rows if (row.student, row.base) == (name, base)]
-        beside = of_pair[0].relation == SIDE_BY_SIDE
-        scores = (*COMPARED, *SIDE_BY_SIDE_TOO) if beside else COMPARED
-        table = new_table(f"{name} minus {base}, in points [95 % interval]", "benchmark")
-        for score in scores:
-            table.add_column(SIDE_BY_SIDE_LABELS[score].format(k=experiment.k), justify="right", no_wrap=True)
-        if beside:
-            table.add_column("distinct answers", justify="right", no_wrap=True)
-        for row in of_pair:
-            answers = (
-                [f"{row.distinct_answers.base:.2f} → {row.distinct_answers.student:.2f}"]
-                if row.distinct_answers and beside
-                else []
-            )
-            table.add_row(row.benchmark, *(difference(getattr(row, score)) for score in scores), *answers)
-        yield table
+        yield _differences(experiment, f"{name} minus {base}", of_pair, COMPARED)
+        if of_pair[0].relation == SIDE_BY_SIDE:
+            yield _differences(experiment, f"{name} minus {base}, further", of_pair, SIDE_BY_SIDE_TOO)
+
+
+def _differences(experiment: Experiment, title: str, rows: Sequence[ReportedStudent], scores: Sequence[str]) -> Table:
+    table = new_table(f"{title}, in points [95 % interval]", "benchmark")
+    answers = scores == SIDE_BY_SIDE_TOO
+    for score in scores:
+        table.add_column(SIDE_BY_SIDE_LABELS[score].format(k=experiment.k), justify="right", no_wrap=True)
+    if answers:
+        table.add_column("distinct answers", justify="right", no_wrap=True)
+    for row in rows:
+        counted = [_answers(row.distinct_answers)] if answers else []
+        table.add_row(row.benchmark, *(difference(getattr(row, score)) for score in scores), *counted)
+    return table
+
+
+def _answers(change: Change | None) -> str:
+    return f"{change.base:.2f} → {change.student:.2f}" if change else NOTHING
 
 
 def new_table(title: str, *labels: str) -> Table:
