@@ -95,7 +95,7 @@ class TaughtRow:
             return []
         files = self.store.local_tables(key).get("training_rollouts", [])
         rows = [row for file in files for row in _rows_of(file, self.row["row_id"])]
-        return sorted(rows, key=lambda row: (row["step"], row["rollout_id"]))
+        return sorted(rows, key=lambda row: [*map(int, row["rollout_id"].split("/"))])
 
     def _group(self, n_correct: int) -> Iterator[str]:
         pool = ArtifactKey("training_candidates", self.student_name)

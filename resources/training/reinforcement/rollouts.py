@@ -87,7 +87,7 @@ class KeptRollouts(Base):
         advantages = output["advantages"].tolist()
         rows = [
             {
-                "rollout_id": f"{step}/{process}/{place}",
+                "rollout_id": f"{step + 1}/{process}/{place}",
                 "step": step + 1,
                 **{name: row[name] for name in ("row_id", "kind", "problem_id")},
                 "messages": row["prompt"],

@@ -38,7 +38,7 @@ def rewarded_training(self, label, student, source, rows, seed, scratch: Path, *
     for step in (0, 1):
         kept = [
             {
-                "rollout_id": f"{step}/0/{2 * place + wrong}",
+                "rollout_id": f"{step + 1}/0/{2 * place + wrong}",
                 "step": step + 1,
                 **{name: prompt[name] for name in ("row_id", "kind", "problem_id", "messages")},
                 "text": f"The answer is \\boxed{{{prompt['gold']}{'1' if wrong else ''}}}.",
