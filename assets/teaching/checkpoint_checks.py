@@ -56,7 +56,7 @@ def training_finite(artifact: CheckedArtifact) -> dg.AssetCheckResult:
 def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The mean loss of the last fifth of the steps, two at least, is below that of the first fifth."""
     if artifact.experiment.students[artifact.key.partition].by_rewards:
-        return judged(True, "training by rewards", "its loss says nothing; reward_kept looks at its rewards", "")
+        return judged(True, "0 losses compared, since it was trained by rewards", "none says what was learned", "")
     losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
     # A step is the loss of a few rows: one alone says little.
     part = max(len(losses) // 5, min(2, len(losses) // 2), 1)
@@ -147,7 +147,7 @@ def _by_rewards(artifact: CheckedArtifact) -> list[Row]:
 
 
 def _of_imitation() -> dg.AssetCheckResult:
-    return judged(True, "training by imitation", "no rollout is asked of it", "")
+    return judged(True, "0 rollouts, since it was trained by imitation", "none is asked for", "")
 
 
 def _ends(steps: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:

@@ -41,7 +41,7 @@ MIXTURES: dict[Kind, str] = {
 
 
 # Of a student that learns from rewards.
-OF_REWARDS = judged(True, "a set of prompts, without a text to imitate", "nothing is asked of a teacher", "")
+OF_REWARDS = judged(True, "0 texts to imitate, in a set of prompts", "none is asked of a teacher", "")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from assets.teaching.checkpoint_checks import REWARDS
 from gsr_dagster.experiment.keys import asset_of
 from gsr_dagster.experiment.settings import Checks
 from gsr_dagster.method.rows import Row
@@ -184,7 +185,9 @@ BREAKS = {
 
 
 def test_the_law_is_asked_of_every_check_of_the_graph(whole):
-    assert {name for names in checked_assets(whole).values() for name in names} == set(BREAKS)
+    # Those of rewards are broken in tests/assets/teaching/test_rewards.py, on a student that learns from them.
+    of_rewards = {check.__name__ for check in REWARDS}
+    assert {name for names in checked_assets(whole).values() for name in names} - of_rewards == set(BREAKS)
 
 
 @pytest.mark.parametrize(("name", "way"), [(name, way) for name, ways in BREAKS.items() for way in ways])

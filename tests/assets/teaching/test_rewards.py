@@ -17,6 +17,7 @@ from resources.store.views import session, view_names
 from tests.assets.rewriting import WARN
 from tests.assets.teaching import rewarded
 from tests.assets.teaching.rewarded import BY_REWARDS
+from tests.assets.test_check_texts import parts
 from tests.school import STUDENT, School
 
 PROMPTS, CHECKPOINT = ArtifactKey("training_sets", BY_REWARDS), ArtifactKey("lora_checkpoints", BY_REWARDS)
@@ -191,6 +192,8 @@ def test_a_training_that_collapses_is_a_warning(copied, change, check, says):
     assert {name for name, one in found.items() if not one.passed} == {check}
     assert found[check].severity is WARN
     assert says in found[check].description
+    for one in found.values():
+        assert (parts(one.description)["advice"] is None) == one.passed
 
 
 def test_a_reward_that_wavers_is_none_that_falls(copied):
@@ -202,8 +205,8 @@ def test_a_reward_that_wavers_is_none_that_falls(copied):
 
 def test_the_checks_of_rewards_ask_nothing_of_imitation_nor_the_others_of_rewards(beside):
     taught, by_rewards = (beside.checks("lora_checkpoints", name) for name in (STUDENT, BY_REWARDS))
-    assert taught["reward_kept"].description == "training by imitation: no rollout is asked of it"
-    assert by_rewards["loss_fell"].description.startswith("training by rewards")
+    assert taught["reward_kept"].description == "0 rollouts, since it was trained by imitation: none is asked for"
+    assert by_rewards["loss_fell"].description.startswith("0 losses compared")
     sets = beside.checks("training_sets", BY_REWARDS)
     assert all(check.passed for check in sets.values())
-    assert "nothing is asked of a teacher" in sets["teacher_yields"].description
+    assert "none is asked of a teacher" in sets["teacher_yields"].description
