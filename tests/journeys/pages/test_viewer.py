@@ -38,7 +38,8 @@ def test_one_reads_group_after_group(address, width, scheme, tmp_path):
         page.on("console", lambda message: said.append(message.text))
 
         def is_inside() -> bool:
-            return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            # Between two pages there is no element yet.
+            return bool(page.wait_for_function("document.documentElement?.scrollWidth <= innerWidth"))
 
         page.goto(address)
         page.get_by_role("link", name="viewed").click()
