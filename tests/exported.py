@@ -7,7 +7,7 @@ import pytest
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.exporting.student_folder import export_student
-from resources.training.lora_training import write_checkpoint
+from resources.training.process import write_checkpoint
 from resources.training.trainer import Trained
 from tests import school
 

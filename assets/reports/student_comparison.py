@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 
 from assets.grading import scored
 from assets.teaching.chosen_rows import TrainingSetCounts
@@ -49,7 +50,11 @@ def compared_students(experiment: Experiment, store: ArtifactStore) -> list[Repo
     """
     pairs = [(name, student.base, relation(experiment, student)) for name, student in experiment.students.items()]
     pairs += [(later, earlier, SIDE_BY_SIDE) for later, earlier in side_by_side(experiment)]
-    return [compared(experiment, store, benchmark, *pair) for benchmark in experiment.benchmarks for pair in pairs]
+    rows = []
+    for benchmark in experiment.benchmarks:
+        read = cache(partial(rows_by_problem, store))  # a subject's rows are read once a benchmark
+        rows += [compared(experiment, read, benchmark, *pair) for pair in pairs]
+    return rows
 
 
 def side_by_side(experiment: Experiment) -> list[tuple[str, str]]:
@@ -67,14 +72,20 @@ def side_by_side(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def compared(
-    experiment: Experiment, store: ArtifactStore, benchmark: str, student: str, other: str, how: str
+    experiment: Experiment,
+    read: Callable[[ArtifactKey], dict[str, list[Row]]],
+    benchmark: str,
+    student: str,
+    other: str,
+    how: str,
 ) -> ReportedStudent:
     """Return the scores of a student beside those of its base, or of another one, on a benchmark."""
     after_key, before_key = (experiment.evaluation_of(benchmark, subject) for subject in (student, other))
     changes, problems = {}, 0
     for score, (asset, value) in COMPARED.items():
         after, before = (
-            values_by_problem(store, key.artifact(asset), value, experiment.k) for key in (after_key, before_key)
+            {name: value(rows, experiment.k) for name, rows in read(key.artifact(asset)).items()}
+            for key in (after_key, before_key)
         )
         difference = paired_difference(after, before, experiment.seed)
         changes[score] = Change(**vars(difference), base=_mean(before), student=_mean(after))
@@ -130,12 +141,12 @@ def student_facts(experiment: Experiment, store: ArtifactStore) -> list[StudentF
     return facts
 
 
-def values_by_problem(store: ArtifactStore, key: ArtifactKey, value: Of, k: int) -> dict[str, list[float]]:
-    """Return a score of each problem of an artifact that can be scored, one value or several."""
+def rows_by_problem(store: ArtifactStore, key: ArtifactKey) -> dict[str, list[Row]]:
+    """Return the rows of each problem of an artifact that can be scored."""
     rows, by_problem = store.read(key), dict[str, list[Row]]()
     for row in scored(rows) if key.name == "graded_candidates" else rows:
         by_problem.setdefault(row["problem_id"], []).append(row)
-    return {problem_id: list(value(of_problem, k)) for problem_id, of_problem in by_problem.items()}
+    return by_problem
 
 
 def _mean(values: Mapping[str, Sequence[float]]) -> float:

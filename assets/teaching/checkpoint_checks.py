@@ -57,13 +57,12 @@ def loss_fell(artifact: CheckedArtifact) -> dg.AssetCheckResult:
     """The mean loss of the last fifth of the steps, two at least, is below that of the first fifth."""
     if artifact.experiment.students[artifact.key.partition].by_rewards:
         return judged(True, "0 losses compared, since it was trained by rewards", "none says what was learned", "")
-    losses = [row["loss"] for row in sorted(artifact.rows, key=lambda row: row["step"])]
-    # A step is the loss of a few rows: one alone says little.
-    part = max(len(losses) // 5, min(2, len(losses) // 2), 1)
-    first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
+    steps = sorted(artifact.rows, key=lambda row: row["step"])
+    begun, ended = _ends(steps)
+    part, first, last = len(begun), _mean(begun, "loss"), _mean(ended, "loss")
     return judged(
         last < first,
-        f"the mean loss of the first {part} of {counted(len(losses), 'step')} is {first:.4g}, of the last {part} {last:.4g}",
+        f"the mean loss of the first {part} of {counted(len(steps), 'step')} is {first:.4g}, of the last {part} {last:.4g}",
         "the last should be below the first",
         "train longer, or change the learning rate",
         metadata={"first_fifth": first, "last_fifth": last},
@@ -151,7 +150,7 @@ def _of_imitation() -> dg.AssetCheckResult:
 
 
 def _ends(steps: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Return the first and the last fifth of the steps, two at least where there are as many."""
+    """Return the first and the last fifth of the steps, two at least where there are as many: one alone says little."""
     part = max(len(steps) // 5, min(2, len(steps) // 2), 1)
     return steps[:part], steps[-part:]
 

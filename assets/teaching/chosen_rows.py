@@ -1,12 +1,12 @@
 """The rows that a training set takes of those that could teach, and what they were chosen from."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.mixture import refinements_taken
-from gsr_dagster.method.row_selection import at_most_a_problem, distinct, with_hard_share
+from gsr_dagster.method.row_selection import at_most_a_problem, distinct, is_hard, with_hard_share
 from gsr_dagster.method.rows import Row
 
 SHARD_ROWS = 4096
@@ -69,3 +69,19 @@ class Choice:
         before = len(self.refinements) + len(self.direct)
         self.refinements, self.direct = choose(self.refinements), choose(self.direct)
         self.left_out[reason] = before - len(self.refinements) - len(self.direct)
+
+
+class Votes:
+    """The votes of graded candidates, by their ids."""
+
+    def __init__(self) -> None:
+        self._of = dict[str, tuple[int | None, bool]]()
+
+    def add(self, graded: Iterable[Row]) -> None:
+        self._of |= {row["candidate_id"]: (row["answer_class"], row["correct"]) for row in graded}
+
+    def are_wrong(self, candidate_ids: Sequence[str]) -> bool:
+        """Return whether the group of these candidates is hard."""
+        shown = [self._of[name] for name in candidate_ids]
+        right = next((answer for answer, correct in shown if correct), None)
+        return is_hard([answer for answer, _ in shown], right)

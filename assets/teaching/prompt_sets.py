@@ -3,16 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from assets.grading import scored
 from assets.materializing import ArtifactContents
 from assets.refusals import refuse_incomplete
-from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts
+from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts, Votes
 from assets.teaching.teacher_samples import direct_prompts, graded_candidates, refinement_prompts
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.method.mixture import mixed_rows
-from gsr_dagster.method.row_selection import is_hard
 from gsr_dagster.method.rows import Row, batches
 from resources.engines.loading import Engines
 from resources.engines.sample_log import Prompt
@@ -30,7 +28,7 @@ def choose_prompts(run: TeachingRun, recipe: Recipe, engines: Engines, grader: G
     load = run.loader(engines, student.base)
     unscored = set(run.problem_set_summary.get("unreadable_golds", ()))
     problems = [row for row in run.problems() if row["problem_id"] not in unscored]
-    direct, refined, votes = list[Row](), list[Row](), dict[str, tuple[int | None, bool]]()
+    direct, refined, votes = list[Row](), list[Row](), Votes()
     if student.rows != "direct":
         refuse_incomplete(run.experiment, run.store, run.key("training_candidates"))
         graded = _voting(graded_candidates(run, f"{recipe.key}: candidates", grader, run.problems()), votes)
@@ -39,7 +37,9 @@ def choose_prompts(run: TeachingRun, recipe: Recipe, engines: Engines, grader: G
     if student.rows != "refinement":
         direct = [prompt_row("direct", prompt) for prompt in direct_prompts(run, student.base, 1, load, problems)]
     short = [row for row in refined if load().prompt_tokens(json.loads(row["messages"])) <= student.prompt_tokens]
-    hard = None if student.hard_share is None else {row["group"] for row in short if _is_hard(row, votes)}
+    hard = (
+        None if student.hard_share is None else {row["group"] for row in short if votes.are_wrong(row["candidate_ids"])}
+    )
     choice = Choice(student, seed, short, direct, hard)
     rows = mixed_rows(choice.refinements, choice.direct, student.rows, student.most_rows, seed)
     refinements = [row for row in rows if row["kind"] == "refinement"]
@@ -84,14 +84,8 @@ def prompt_row(kind: str, prompt: Prompt) -> Row:
     }
 
 
-def _voting(graded: Iterable[list[Row]], votes: dict[str, tuple[int | None, bool]]) -> Iterator[list[Row]]:
+def _voting(graded: Iterable[list[Row]], votes: Votes) -> Iterator[list[Row]]:
     """Yield graded candidates, and keep the class and the verdict of each for the vote."""
     for rows in graded:
-        votes |= {row["candidate_id"]: (row["answer_class"], row["correct"]) for row in scored(rows)}
+        votes.add(scored(rows))
         yield rows
-
-
-def _is_hard(row: Row, votes: dict[str, Any]) -> bool:
-    shown = [votes[name] for name in row["candidate_ids"]]
-    right = next((answer for answer, correct in shown if correct), None)
-    return is_hard([answer for answer, _ in shown], right)

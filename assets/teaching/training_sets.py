@@ -12,7 +12,7 @@ import pyarrow as pa
 from assets.grading import scored
 from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
-from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts
+from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts, Votes
 from assets.teaching.fingerprints import TrainingSets
 from assets.teaching.judged_samples import judged_refinements, judged_solutions
 from assets.teaching.prompt_sets import choose_prompts
@@ -23,7 +23,6 @@ from gsr_dagster.experiment.students import Student
 from gsr_dagster.method.candidate_pool import in_order
 from gsr_dagster.method.mixture import mixed_rows
 from gsr_dagster.method.rejection_sampling import keep_refinements, teaches
-from gsr_dagster.method.row_selection import is_hard
 from gsr_dagster.method.rows import Row, batches
 from resources.engines.loading import Engines
 from resources.grading.grader import Grader
@@ -70,18 +69,11 @@ def choose_rows(run: TeachingRun, recipe: Recipe, grader: Grader) -> ArtifactCon
 def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader) -> set[str]:
     """Return the prompts whose candidates vote for a wrong answer."""
     label, problems = f"{recipe.key}: candidates", run.problems()
-    of = {
-        row["candidate_id"]: (row["answer_class"], row["correct"])
-        for graded in graded_candidates(run, label, grader, problems)
-        for row in graded
-    }
-    found = set[str]()
-    for row in run.store.rows(run.key("teacher_refinements"), "prompt_id", "candidate_ids"):
-        shown = [of[name] for name in row["candidate_ids"]]
-        right = next((answer for answer, correct in shown if correct), None)
-        if is_hard([answer for answer, _ in shown], right):
-            found.add(row["prompt_id"])
-    return found
+    votes = Votes()
+    for graded in graded_candidates(run, label, grader, problems):
+        votes.add(graded)
+    refined = run.store.rows(run.key("teacher_refinements"), "prompt_id", "candidate_ids")
+    return {row["prompt_id"] for row in refined if votes.are_wrong(row["candidate_ids"])}
 
 
 def with_texts(run: TeachingRun, chosen: Sequence[Row]) -> Iterator[Row]:

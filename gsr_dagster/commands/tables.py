@@ -11,7 +11,7 @@ from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.judged_scores import DECIDERS
 from resources.reporting.numbers import NOTHING, agreement_text, between, percent, points, vote_and_refinement
 from resources.reporting.pools import pool_points
-from resources.reporting.report_page import COMPARED, SCORES, SIDE_BY_SIDE_TOO
+from resources.reporting.report_page import COMPARED, LABELS, SCORES, SIDE_BY_SIDE_TOO
 from resources.reporting.report_rows import (
     SIDE_BY_SIDE,
     Change,
@@ -152,9 +152,6 @@ def label_table(rows: Sequence[ReportedGap]) -> Table:
     return table
 
 
-SIDE_BY_SIDE_LABELS = {**SCORES, "refinement_gap": "gap"}
-
-
 def comparison_tables(experiment: Experiment, rows: Sequence[ReportedStudent]) -> Iterator[Table]:
     """Yield the differences of each student to its base, and of students side by side, paired over problems."""
     for name, base in dict.fromkeys((row.student, row.base) for row in rows):
@@ -168,7 +165,7 @@ def _differences(experiment: Experiment, title: str, rows: Sequence[ReportedStud
     table = new_table(f"{title}, in points [95 % interval]", "benchmark")
     answers = scores == SIDE_BY_SIDE_TOO
     for score in scores:
-        table.add_column(SIDE_BY_SIDE_LABELS[score].format(k=experiment.k), justify="right", no_wrap=True)
+        table.add_column(LABELS[score].format(k=experiment.k), justify="right", no_wrap=True)
     if answers:
         table.add_column("distinct answers", justify="right", no_wrap=True)
     for row in rows:

@@ -56,6 +56,7 @@ SCORES = {
     "self_ref_at_k": "selfRef@{k}",
     "pass_at_k": "pass@{k}",
 }
+LABELS = {**SCORES, "refinement_gap": "gap"}
 # The scores in which a student is held against its base.
 COMPARED = ("pass_at_1", "maj_at_k", "self_ref_at_k")
 # And in which students of one model are held against each other, beside their distinct answers.
@@ -220,5 +221,5 @@ def render_report(report: Report) -> str:
         diagnostics=DIAGNOSTICS,
         compared=(*COMPARED, "refinement_gap"),
         side_by_side_too=(*COMPARED, *SIDE_BY_SIDE_TOO),
-        labels={**SCORES, "refinement_gap": "gap"},
+        labels=LABELS,
     )

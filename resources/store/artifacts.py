@@ -137,15 +137,15 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def put_shard(self, recipe: Recipe, rows: Sequence[Row]) -> StoredFile:
         """Write rows as one shard, whole or not at all, with the columns of their asset."""
-        content = encode(table_of(recipe.key.asset, rows))
-        name = shard_name(content)
-        self.objects.write(f"{artifact_folder(recipe.key, recipe.fingerprint)}/{name}", content)
-        return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
+        return self._put_rows(recipe, recipe.key.asset, rows)
 
     def put_table(self, recipe: Recipe, table: str, rows: Sequence[Row]) -> StoredFile:
         """Write rows of another table than the asset's own as one shard of it, in a folder named by the table."""
+        return self._put_rows(recipe, table, rows, f"{table}/")
+
+    def _put_rows(self, recipe: Recipe, table: str, rows: Sequence[Row], folder: str = "") -> StoredFile:
         content = encode(table_of(table, rows))
-        name = f"{table}/{shard_name(content)}"
+        name = f"{folder}{shard_name(content)}"
         self.objects.write(f"{artifact_folder(recipe.key, recipe.fingerprint)}/{name}", content)
         return StoredFile(name=name, sha256=sha256(content), rows=len(rows))
 

@@ -4,34 +4,37 @@ Where an experiment asks for several processes, `accelerate launch` or Ray Train
 of it (launching.py). The trainer is hybrid_trainer.py, its rows are made in targets.py and rows.py.
 """
 
-import atexit
 import json
 import math
 import os
-import shutil
-import stat
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
-from resources.engines.cpu import keep_freed_memory, native_dtype
+from resources.engines.cpu import keep_freed_memory
 from resources.engines.loading import quiet_transformers
-from resources.models.generation_config import stop_tokens
 from resources.training.distance import ROWS, distances
 from resources.training.hybrid_trainer import SavedSteps, TwoPartLoss, save_by_the_clock
+from resources.training.process import (
+    RefusedError,
+    end_with_stdin,
+    leave,
+    load_model,
+    lora_config,
+    note,
+    read_tokenizer,
+    refuse_a_full_disk,
+    save_to_go_on_from,
+    write_trained,
+)
 from resources.training.rows import ROWS_AT_ONCE, Fitting, read_tokens, shortest, weighted, write_tokens
-from resources.training.saves import Saves, step_of
+from resources.training.saves import Saves
 from resources.training.targets import Target, Targets
 
 # Every so large a part of the steps the validation rows are looked at.
 VALIDATIONS = 0.1
-
-
-class RefusedError(RuntimeError):
-    """What keeps a training from being begun; the message says what would be right."""
 
 
 def main(job_path: str) -> None:
@@ -44,9 +47,7 @@ def train(job: dict[str, Any]) -> None:
     quiet_transformers()
     keep_freed_memory()
 
-    import torch
     from datasets import disable_progress_bars
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl.trainer.sft_trainer import SFTTrainer
 
     disable_progress_bars()
@@ -55,14 +56,10 @@ def train(job: dict[str, Any]) -> None:
         def note(self, text: str) -> None:
             note(job, text)
 
-    training, adapter, weights = job["training"], job["lora"], Path(job["weights"])
-    settings = training["trainer"]
+    training, adapter = job["training"], job["lora"]
     config = sft_config(job)
     main_process = config.process_index == 0
-    tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
-    targets = Targets(job["source"], tokenizer, stop_tokens(weights, tokenizer), job["chat_template_kwargs"])
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.decode([targets.stop])
+    tokenizer, targets, _ = read_tokenizer(job)
     fitting = Fitting(training["max_length"])
     with config.main_process_first(local=False):  # all machines see the job's folder
         if main_process:
@@ -75,13 +72,8 @@ def train(job: dict[str, Any]) -> None:
     if held_out >= len(tokens):
         raise RefusedError(f"validation_rows: {held_out} leaves nothing to train on of {len(tokens)} rows: write fewer")
     learned = tokens.select(range(len(tokens) - held_out))
-    # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
-    dtype = native_dtype() if adapter else torch.float32
-    own = settings.get("model_init_kwargs", {})
     trainer = HybridTrainer(
-        model=AutoModelForCausalLM.from_pretrained(
-            weights, dtype=dtype, use_safetensors=True, trust_remote_code=False, **own
-        ),
+        model=load_model(job),
         args=config,
         train_dataset=weighted(learned, training["refine_weight"], training["max_length"] if config.packing else None),
         eval_dataset=weighted(tokens.select(range(len(learned), len(tokens))), training["refine_weight"], None)
@@ -100,29 +92,15 @@ def train(job: dict[str, Any]) -> None:
         note(
             job, "its accelerate config asks for FSDP, which there is on GPUs only: each process holds the whole model"
         )
-    save = Path(job["resume"]) if job["resume"] else None
-    if save and not trainer.can_go_on_from(save):
-        if main_process:
-            note(
-                job,
-                f"step {step_of(save)} was saved by a training that shared its model in another way: it starts anew",
-            )
-        save = None
+    save = save_to_go_on_from(job, trainer)
     if main_process:
         trainer.saves.begin(save)
     trainer.train(resume_from_checkpoint=save and str(save))
-    shared = trainer.how()["shared_by"]
-    state = trainer.accelerator.get_state_dict(trainer.model) if shared else None
+    model = write_trained(job, trainer, tokenizer)
     if not main_process:
         return
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    if state is not None:  # a tied weight stands in it twice
-        tied = getattr(model, "all_tied_weights_keys", None) or {}
-        state = {name: weight for name, weight in state.items() if name not in tied}
-    write_checkpoint(model, state, tokenizer, job["source"], Path(job["checkpoint"]))
-    trainer.optimizer = trainer.lr_scheduler = None  # gives back their memory
     facts = {"cut_rows": fitting.cut, "dropped_rows": fitting.dropped}
-    if adapter and not shared:
+    if adapter and not trainer.how()["shared_by"]:
         facts |= distances(model, shortest(learned, ROWS))
     Path(job["facts"]).write_text(json.dumps(facts))
 
@@ -177,17 +155,6 @@ def sft_config(job: dict[str, Any]) -> Any:
     )
 
 
-def lora_config(adapter: dict[str, int] | None) -> Any:
-    """Return peft's config of an adapter of every linear layer, None where all weights are trained."""
-    from peft import LoraConfig
-
-    if adapter is None:
-        return None
-    return LoraConfig(
-        r=adapter["rank"], lora_alpha=adapter["alpha"], target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-
-
 def write_history(
     path: Path, further: Mapping[str, str] = MappingProxyType({}), tokens: str = "num_input_tokens_seen"
 ) -> Any:
@@ -224,68 +191,6 @@ def write_history(
                 file.write(row(logs, state))
 
     return WriteHistory()
-
-
-def note(job: dict[str, Any], text: str) -> None:
-    """Tell the run that started this process, in the history that it reads."""
-    with Path(job["history"]).open("a") as file:
-        file.write(json.dumps({"note": text}) + "\n")
-
-
-def refuse_a_full_disk(model: Any, folder: Path) -> None:
-    """Raise RefusedError, before hours of training, where its folder has no room for what will be saved."""
-    needed = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise RefusedError(
-            f"the checkpoint needs {needed / 1e6:,.1f} MB and {folder} has {free / 1e6:,.1f} MB: make room, or let "
-            "TMPDIR name a larger disk, and run again; what is finished stays"
-        )
-
-
-def write_checkpoint(model: Any, state: dict[str, Any] | None, tokenizer: Any, source: str, folder: Path) -> None:
-    """Write the trained weights as safetensors, with nothing in them that tells of this machine.
-
-    Trainer.save_model would add a pickle of its arguments, and peft a model card and
-    the path of the weights. ``state`` holds the weights where processes shared them.
-    """
-    for config in getattr(model, "peft_config", {}).values():
-        config.base_model_name_or_path = source
-        config.target_modules = sorted(config.target_modules)
-    model.save_pretrained(folder, state_dict=state)
-    tokenizer.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)
-
-
-def end_with_stdin() -> None:
-    """End this process once its standard input ends: the run that started it is gone, and the GPU is wanted again.
-
-    One that a person started on another machine has no run there: its input is no pipe.
-    """
-    if not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
-        return
-
-    def follow() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def leave() -> NoReturn:
-    """End this process as one that has done its part: what is to happen at the exit happens, and nothing after it.
-
-    A thread of torch's process group can abort a process that is going ("terminate called without an active
-    exception", seen once), and the launcher then ends the others, which may still be writing the checkpoint.
-    """
-    from accelerate import PartialState
-
-    PartialState().destroy_process_group()
-    atexit._run_exitfuncs()  # trackers send the rest of what they know
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 if __name__ == "__main__":

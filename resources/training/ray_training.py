@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.training.launching import PROCESSES, environment_of_config
-from resources.training.lora_training import end_with_stdin
+from resources.training.process import end_with_stdin
 
 PACKAGES = Path(__file__).resolve().parents[2]
 # What Ray Train says itself of a process.

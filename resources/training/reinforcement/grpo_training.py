@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from resources.engines.chat import Chat
-from resources.engines.cpu import keep_freed_memory, native_dtype
+from resources.engines.cpu import keep_freed_memory
 from resources.engines.loading import quiet_transformers
 from resources.grading.grader import Grader
-from resources.models.generation_config import stop_tokens
 from resources.training.distance import ROWS, distances
 from resources.training.hybrid_trainer import SavedSteps, save_by_the_clock
-from resources.training.lora_training import (
+from resources.training.lora_training import write_history
+from resources.training.process import (
     RefusedError,
     end_with_stdin,
     leave,
+    load_model,
     lora_config,
     note,
+    read_tokenizer,
     refuse_a_full_disk,
-    write_checkpoint,
-    write_history,
+    save_to_go_on_from,
+    write_trained,
 )
 from resources.training.reinforcement.rewards import Rewards
 from resources.training.reinforcement.rollouts import KeptRollouts, Rollouts
 from resources.training.rows import read_tokens
 from resources.training.saves import Saves, step_of
-from resources.training.targets import Target, Targets
+from resources.training.targets import Target
 
 # The columns of a step, by TRL's names of what it logs.
 LOGGED = {
@@ -51,9 +53,7 @@ def train(job: dict[str, Any]) -> None:
     quiet_transformers()
     keep_freed_memory()
 
-    import torch
     from datasets import disable_progress_bars
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     disable_progress_bars()
@@ -62,23 +62,15 @@ def train(job: dict[str, Any]) -> None:
         def note(self, text: str) -> None:
             note(job, text)
 
-    training, weights = job["training"], Path(job["weights"])
+    training = job["training"]
     config = grpo_config(job)
     main_process = config.process_index == 0
-    tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False, padding_side="left")
-    stops = stop_tokens(weights, tokenizer)
-    targets = Targets(job["source"], tokenizer, stops, job["chat_template_kwargs"])
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.decode([targets.stop])
+    tokenizer, targets, stops = read_tokenizer(job, padding_side="left")
     with config.main_process_first(local=False):  # all machines see the job's folder
         if main_process:
             write_prompts(Path(job["rows"]), Path(job["tokens"]))
     prompts = read_tokens(Path(job["tokens"]))
-    dtype = native_dtype() if job["lora"] else torch.float32
-    own = training["trainer"].get("model_init_kwargs", {})
-    model = AutoModelForCausalLM.from_pretrained(
-        weights, dtype=dtype, use_safetensors=True, trust_remote_code=False, **own
-    )
+    model = load_model(job)
     model.generation_config.eos_token_id = sorted(stops)
     chat = Chat(tokenizer, job["chat_template_kwargs"], job["thinking_end"], stops)
     rewards = Rewards(Grader(name=job["grader"]), chat, "rewards")
@@ -96,27 +88,16 @@ def train(job: dict[str, Any]) -> None:
     trainer.add_callback(save_by_the_clock(trainer, training["save_minutes"], training["num_iterations"]))
     if main_process:
         refuse_a_full_disk(trainer.model, Path(job["checkpoint"]).parent)
-    save = Path(job["resume"]) if job["resume"] else None
-    if save and not trainer.can_go_on_from(save):
-        if main_process:
-            note(
-                job,
-                f"step {step_of(save)} was saved by a training that shared its model in another way: it starts anew",
-            )
-        save = None
+    save = save_to_go_on_from(job, trainer)
     if main_process:
         trainer.saves.begin(save)
         trainer.rollouts.begin(step_of(save) if save else 0)
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=save and str(save))
-    shared = trainer.how()["shared_by"]
-    state = trainer.accelerator.get_state_dict(trainer.model) if shared else None
+    model = write_trained(job, trainer, tokenizer)
     if not main_process:
         return
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    write_checkpoint(model, state, tokenizer, job["source"], Path(job["checkpoint"]))
-    trainer.optimizer = trainer.lr_scheduler = None  # gives back their memory
-    facts = distances(model, last_rollouts(trainer)) if job["lora"] and not shared else {}
+    facts = distances(model, last_rollouts(trainer)) if job["lora"] and not trainer.how()["shared_by"] else {}
     Path(job["facts"]).write_text(json.dumps(facts))
 
 

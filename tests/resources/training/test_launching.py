@@ -91,7 +91,7 @@ def test_one_process_needs_no_launcher():
 def test_a_process_that_has_done_its_part_cannot_fail_any_more():
     code = """
 import atexit, os
-from resources.training.lora_training import leave
+from resources.training.process import leave
 
 class Late:
     __del__ = lambda self: os.abort()

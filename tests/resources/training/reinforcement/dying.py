@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.training.hybrid_trainer import SavedSteps
-from resources.training.lora_training import end_with_stdin, leave
+from resources.training.process import end_with_stdin, leave
 from resources.training.reinforcement import grpo_training
 from resources.training.reinforcement.rollouts import KeptRollouts
 from resources.training.saves import Saves

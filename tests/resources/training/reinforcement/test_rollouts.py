@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.store.columns import COLUMNS
-from resources.training.lora_training import RefusedError
+from resources.training.process import RefusedError
 from resources.training.reinforcement.grpo_training import order_of_prompts, write_prompts
 from resources.training.reinforcement.rollouts import Rollouts
 from resources.training.rows import read_tokens
