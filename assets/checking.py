@@ -208,7 +208,9 @@ def asset_checks(
     ]
 
     @dg.multi_asset_check(name=f"{of_round}{re.sub('[^A-Za-z0-9_]', '_', asset)}_checks", specs=specs, can_subset=True)
-    def run_checks(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> Iterator[dg.AssetCheckResult]:
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[ArtifactStore]
+    ) -> Iterator[dg.AssetCheckResult]:
         artifact = CheckedArtifact(experiment, store, ArtifactKey(asset, context.partition_key))
         selected = {key.name for key in context.selected_asset_check_keys}
         for name, check in named.items():

@@ -30,7 +30,9 @@ def aggregation_assets(experiment: Experiment, lane: LaneName, round_number: int
     table = Aggregations(experiment, lane)
 
     @asset_of(table, kinds={"python"}, **shared)
-    def aggregations(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
+    def aggregations(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
+    ) -> dg.MaterializeResult:
         """Every aggregation of the same groups beside the vote: score, cost, and the difference with its interval."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
         recipe = table.recipe(store, context.partition_key)
@@ -44,7 +46,9 @@ def named_asset(step: NamedAggregation, shared: dict[str, Any]) -> dg.AssetsDefi
     experiment, aggregation = step.experiment, step.aggregation
 
     @asset_of(step, description=type(aggregation).__doc__, kinds={"transformers"}, pool=experiment.pool, **shared)
-    def aggregated(context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines) -> dg.MaterializeResult:
+    def aggregated(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
+    ) -> dg.MaterializeResult:
         run = EvaluationRun(experiment, store, EvaluationKey.parse(step.lane, context.partition_key))
         recipe = step.recipe(store, context.partition_key)
         return materialize(context, store, recipe, lambda: AggregationRun(run, recipe, aggregation, engines).make())

@@ -33,7 +33,7 @@ def candidate_assets(experiment: Experiment, lane: LaneName, shared: dict[str, A
 
     @asset_of(drawing, kinds={"transformers"}, pool=experiment.pool, **shared)
     def candidate_pools(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """N direct samples of every problem of a benchmark: the candidates."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
@@ -42,7 +42,7 @@ def candidate_assets(experiment: Experiment, lane: LaneName, shared: dict[str, A
 
     @asset_of(grading, kinds={"python"}, **shared)
     def graded_candidates(
-        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
     ) -> dg.MaterializeResult:
         """Every candidate's answer, whether it is right, and which answers are equal."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))

@@ -33,7 +33,7 @@ def curve_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any])
 
     @asset_of(refining, kinds={"transformers"}, pool=experiment.pool, **shared)
     def curve_refinements(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """One refinement of every group of each further size; a pool is grouped anew for each."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
@@ -41,7 +41,9 @@ def curve_assets(experiment: Experiment, lane: LaneName, shared: dict[str, Any])
         return materialize(context, store, recipe, lambda: refine_further_groups(run, recipe, engines))
 
     @asset_of(scoring, kinds={"python"}, **shared)
-    def gap_curves(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
+    def gap_curves(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
+    ) -> dg.MaterializeResult:
         """Voting against refining at every further group size, a row each."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
         recipe = scoring.recipe(store, context.partition_key)

@@ -38,7 +38,10 @@ def gap_report_assets(experiment: Experiment, lane: LaneName, shared: dict[str, 
 
     @asset_of(step, kinds={"python"}, **shared)
     def gap_reports(
-        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader, tracker: dg.ResourceParam[Tracker]
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[ArtifactStore],
+        grader: Grader,
+        tracker: dg.ResourceParam[Tracker],
     ) -> dg.MaterializeResult:
         """Voting against refining on the same groups: the Refinement Gap, with its interval."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))

@@ -26,7 +26,7 @@ def refinement_assets(experiment: Experiment, lane: LaneName, shared: dict[str, 
 
     @asset_of(step, kinds={"transformers"}, pool=experiment.pool, **shared)
     def self_refinements(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """One refinement of every group of k candidates, by the model that sampled them."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))

@@ -32,7 +32,7 @@ def _assets(experiment: Experiment, lane: LaneName, judge: Judge, shared: dict[s
 
     @asset_of(asking, kinds={"transformers"}, pool=experiment.pool, **shared)
     def judge_samples(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """What the judge wrote about every distinct answer of the candidates and refinements."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
@@ -40,7 +40,9 @@ def _assets(experiment: Experiment, lane: LaneName, judge: Judge, shared: dict[s
         return materialize(context, store, recipe, lambda: ask_judge(run, recipe, judge, engines))
 
     @asset_of(reading, kinds={"python"}, **shared)
-    def judge_verdicts(context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader) -> dg.MaterializeResult:
+    def judge_verdicts(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
+    ) -> dg.MaterializeResult:
         """The judge's verdicts beside the grader's, how far they agree, and the gap by who decides."""
         run = EvaluationRun(experiment, store, EvaluationKey.parse(lane, context.partition_key))
         recipe = reading.recipe(store, context.partition_key)

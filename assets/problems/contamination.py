@@ -27,12 +27,14 @@ def contamination_assets(experiment: Experiment) -> list[dg.AssetsDefinition | d
     step = Contamination(experiment)
 
     @asset_of(step, group_name="problems", kinds={"numpy"})
-    def contamination(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
+    def contamination(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore]
+    ) -> dg.MaterializeResult:
         """Every pair of a training and a benchmark problem that overlap, the worst first. No row is best."""
         return materialize(context, store, step.recipe(store), lambda: find_overlaps(experiment, store))
 
     @dg.asset_check(asset=contamination, blocking=True)
-    def no_overlap_with_benchmarks(store: ArtifactStore) -> dg.AssetCheckResult:
+    def no_overlap_with_benchmarks(store: dg.ResourceParam[ArtifactStore]) -> dg.AssetCheckResult:
         """No training problem overlaps with a benchmark's. Blocks, unless the experiment file says `contamination: report`."""
         overlaps = store.summary(CONTAMINATION, Overlaps)
         blocks = experiment.contamination == "block"

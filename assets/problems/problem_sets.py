@@ -39,7 +39,7 @@ def problem_assets(
 
     @asset_of(step, partitions_def=partitions.benchmark, group_name="problems", kinds={"parquet"})
     def benchmark_problems(
-        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
     ) -> dg.MaterializeResult:
         """The problems of a benchmark, each with its answer."""
         name = context.partition_key
@@ -48,7 +48,9 @@ def problem_assets(
         return materialize(context, store, recipe, lambda: with_counts(grader, load_problems(name, problem_set)))
 
     @dg.asset_check(asset=benchmark_problems, partitions_def=partitions.benchmark)
-    def problems_sound(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+    def problems_sound(
+        context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[ArtifactStore]
+    ) -> dg.AssetCheckResult:
         """There are as many problems as were asked for, none of the source was left out, and every gold can be read."""
         key = step.key(context.partition_key)
         return soundness(store.existing(key), store.summary(key, ProblemCounts))
@@ -62,14 +64,14 @@ def _training_assets(experiment: Experiment) -> list[dg.AssetsDefinition | dg.As
 
     @asset_of(step, group_name="problems", kinds={"parquet"})
     def training_problems(
-        context: dg.AssetExecutionContext, store: ArtifactStore, grader: Grader
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], grader: Grader
     ) -> dg.MaterializeResult:
         """The problems students learn from. A text that stands in any benchmark is left out."""
         recipe = step.recipe(store)
         return materialize(context, store, recipe, lambda: load_training_problems(step, store, recipe, grader))
 
     @dg.asset_check(asset=training_problems)
-    def training_problems_sound(store: ArtifactStore) -> dg.AssetCheckResult:
+    def training_problems_sound(store: dg.ResourceParam[ArtifactStore]) -> dg.AssetCheckResult:
         """There are as many problems as were asked for, none of the source was left out, and every gold can be read."""
         return soundness(store.existing(TRAINING_PROBLEMS), store.summary(TRAINING_PROBLEMS, ProblemCounts))
 

@@ -40,13 +40,17 @@ def report_assets(experiment: Experiment) -> list[dg.AssetsDefinition]:
     scaling, comparison = RefinementGapScaling(experiment), StudentComparison(experiment)
 
     @asset_of(scaling, group_name="reports", kinds={"matplotlib"})
-    def refinement_gap_scaling(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
+    def refinement_gap_scaling(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore]
+    ) -> dg.MaterializeResult:
         """The Refinement Gap of every base model against its parameters, its pass@1 and the group size."""
         made = materialize(context, store, scaling.recipe(store), lambda: report_scaling(experiment, store))
         return _opening_with(shown_models(reported_gaps(experiment, store, "base")), made)
 
     @asset_of(comparison, group_name="reports", kinds={"matplotlib"})
-    def student_comparison(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult:
+    def student_comparison(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore]
+    ) -> dg.MaterializeResult:
         """Every student beside its base, paired on the same problems; and report.html with all of it."""
         recipe = comparison.recipe(store)
         made = materialize(context, store, recipe, lambda: report_students(experiment, store, recipe))

@@ -40,7 +40,7 @@ def checkpoint_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg
     @asset_of(step, kinds={"peft"}, pool=experiment.pool, **shared)
     def lora_checkpoints(
         context: dg.AssetExecutionContext,
-        store: ArtifactStore,
+        store: dg.ResourceParam[ArtifactStore],
         engines: Engines,
         trainer: Trainer,
         tracker: dg.ResourceParam[Tracker],

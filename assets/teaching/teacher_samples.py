@@ -35,7 +35,7 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
     @asset_of(drawing, **sampled)
     def training_candidates(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """Samples of the student's base, or of the model it is told to learn from, on the training problems."""
         refuse_contaminated(experiment, store)
@@ -45,7 +45,7 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
     @asset_of(refining, **sampled)
     def teacher_refinements(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines, grader: Grader
     ) -> dg.MaterializeResult:
         """The teacher's refinements of k candidates a group: correct ones first, all-wrong groups kept."""
         run = TeachingRun(experiment, store, context.partition_key)
@@ -54,7 +54,7 @@ def teacher_sample_assets(experiment: Experiment, shared: dict[str, Any]) -> lis
 
     @asset_of(solving, **sampled)
     def teacher_solutions(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines
     ) -> dg.MaterializeResult:
         """The teacher's direct solutions of the training problems."""
         refuse_contaminated(experiment, store)

@@ -38,7 +38,7 @@ def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[
 
     @asset_of(step, kinds={"python"}, **shared)
     def training_sets(
-        context: dg.AssetExecutionContext, store: ArtifactStore, engines: Engines, grader: Grader
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[ArtifactStore], engines: Engines, grader: Grader
     ) -> dg.MaterializeResult:
         """The training rows: correct refinements and correct direct solutions, one to one unless told otherwise.
 

@@ -24,8 +24,6 @@ import os
 from importlib import import_module
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
-from sqlalchemy.exc import OperationalError
 
 from gsr_dagster.experiment.errors import UserError
 from resources.texts import printable
@@ -71,13 +69,26 @@ class Commands(click.Group):
             said = error.message
         except (UserError, OSError) as error:  # an OSError is of a disk, a folder or a connection
             said = str(error)
-        except (BotoCoreError, ClientError) as error:
-            said = f"{os.environ.get('GSR_ARTIFACTS')}: {error}"
-        except OperationalError as error:
-            from gsr_dagster.operations.failures import records_failed
-
-            said = records_failed(error.orig)
+        except Exception as error:
+            said = _said_by_a_library(error)
+            if said is None:
+                raise
         raise click.ClickException(printable(said))
+
+
+def _said_by_a_library(error: Exception) -> str | None:
+    """Return what to tell of an error of a bucket or of Dagster's records, None for any other.
+
+    Only a library that was loaded raises, so none is loaded to ask.
+    """
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    if kinds & {"botocore.exceptions.BotoCoreError", "botocore.exceptions.ClientError"}:
+        return f"{os.environ.get('GSR_ARTIFACTS')}: {error}"
+    if "sqlalchemy.exc.OperationalError" in kinds:
+        from gsr_dagster.operations.failures import records_failed
+
+        return records_failed(getattr(error, "orig", None))
+    return None
 
 
 @click.group(cls=Commands)

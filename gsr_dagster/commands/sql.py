@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import redirect_stdout
+from typing import Any
 
 import click
 import duckdb
@@ -32,17 +33,17 @@ def command(experiment: Experiment, query: str | None) -> None:
         connection = session(store, query) if query else duckdb.connect()
         answer = connection.sql(query) if query else connection.from_arrow(pa.table({"name": view_names(store)}))
         if answer is not None:
-            print(printable(table(connection, answer)))
+            print(printable(table(answer)))
     except duckdb.Error as error:
         raise click.ClickException(str(error)) from None
 
 
-def table(connection: duckdb.DuckDBPyConnection, answer: duckdb.DuckDBPyRelation) -> str:
+def table(answer: duckdb.DuckDBPyRelation) -> str:
     """Return an answer as a table of text, with all its columns. Ids are whole; other texts are cut."""
     places = [f"c{place}" for place in range(len(answer.columns))]
     named = zip(answer.columns, answer.types, places, strict=True)
     chosen = ", ".join(f"{_shown(name, str(kind), place)} as {quoted(name)}" for name, kind, place in named)
-    cut = connection.sql(f"select {chosen} from answer as shown({', '.join(places)})")
+    cut: Any = answer.query("answer", f"select {chosen} from answer as shown({', '.join(places)})")
     text = io.StringIO()
     with redirect_stdout(text):
         cut.show(max_width=NO_LIMIT, max_col_width=NO_LIMIT, max_rows=MOST_ROWS)

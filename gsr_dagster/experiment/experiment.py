@@ -14,9 +14,8 @@ Every other key is a partition key as it stands. experiments/demo.yaml shows all
 """
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from gsr_dagster.experiment.aggregations import ALWAYS_AGGREGATED, AnyAggregation
@@ -36,6 +35,9 @@ from gsr_dagster.experiment.settings import (
 )
 from gsr_dagster.experiment.students import Student
 from gsr_dagster.experiment.tracking import Tracking
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 GraderName = Literal["math-verify", "exact"]
 Stage = Literal["direct", "refinement"]
@@ -252,7 +254,7 @@ class Experiment(Section):
         """Return the evaluation, on the same benchmark, of what a student is trained from."""
         return self.evaluation_of(key.benchmark, self.students[key.subject].base)
 
-    def page_key(self, key: ArtifactKey) -> dg.AssetKey:
+    def page_key(self, key: ArtifactKey) -> "dg.AssetKey":
         """Return the key in Dagster of the asset that an artifact is of."""
         of_student = key.lane == "student" or key.asset in TEACHING
         return page_key(self.name, key.asset, self.round(subject_of(key.partition)) if of_student else 1)

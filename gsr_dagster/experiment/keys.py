@@ -7,11 +7,14 @@
 True
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import dagster as dg
+if TYPE_CHECKING:
+    import dagster as dg
 
 LaneName = Literal["base", "student"]
 LANES: tuple[LaneName, ...] = ("base", "student")
@@ -40,7 +43,7 @@ class ArtifactKey:
         return self.asset.rpartition("/")[2]
 
     @classmethod
-    def parse(cls, text: str) -> "ArtifactKey":
+    def parse(cls, text: str) -> ArtifactKey:
         """Return the key that a text names: ASSET or ASSET[PARTITION]."""
         asset, _, rest = text.partition("[")
         return cls(asset, rest.removesuffix("]"))
@@ -60,6 +63,8 @@ def page_key(experiment: str, asset: str, round_number: int = 1) -> dg.AssetKey:
     >>> page_key("demo", "lora_checkpoints", 2).path
     ['demo', 'round_2', 'lora_checkpoints']
     """
+    import dagster as dg
+
     return dg.AssetKey([experiment, *([f"round_{round_number}"] if round_number > 1 else []), *asset.split("/")])
 
 
@@ -93,13 +98,13 @@ class EvaluationKey:
     subject: str
 
     @classmethod
-    def parse(cls, lane: LaneName, partition: str) -> "EvaluationKey":
+    def parse(cls, lane: LaneName, partition: str) -> EvaluationKey:
         """Return the key of a partition BENCHMARK|SUBJECT of a lane."""
         benchmark, subject = partition.split("|")
         return cls(lane, benchmark, subject)
 
     @classmethod
-    def of(cls, key: ArtifactKey) -> "EvaluationKey":
+    def of(cls, key: ArtifactKey) -> EvaluationKey:
         """Return what an artifact of a lane evaluates. Raises ValueError for any other artifact."""
         if key.lane is None:
             raise ValueError(f"{key} belongs to no evaluation lane")

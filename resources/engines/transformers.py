@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,107 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig
 
 
+class TokenSampler:
+    """Draws texts, as tokens, from a causal language model that is in memory: for the engine, and for rollouts in training.
+
+    The model's own generation_config must be empty but for its stop tokens: `generate` would merge with it.
+    """
+
+    def __init__(self, model: Any, chat: Chat):
+        self.model = model
+        self.chat = chat
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether what all prompts begin with stands once in the cache: on a CPU, where the model reads it there."""
+        return self.model.device.type == "cpu" and reads_shared(self.model)
+
+    def draw(
+        self,
+        prompts: Sequence[list[int]],
+        rows: Sequence[int],
+        seeds: Sequence[int],
+        settings: RolloutSettings,
+        waited: Sequence[Request] = (),
+    ) -> list[tuple[list[int], list[float] | None]]:
+        """Return of each row the tokens that were generated, and how sure the model was of each where settings ask.
+
+        A row is a text: the place of its prompt, and its seed. What follows a stop token is
+        not cut off. ``waited`` are the requests of the rows, where somebody may wait for them.
+        """
+        import torch
+
+        ids, mask, cache = self._prefill(prompts, rows, room=settings.max_new_tokens + 1)
+        length = ids.shape[1]
+        processors: list[Any] = [NucleusSampler(settings, seeds, length, self.model.device)]
+        row_places = torch.tensor(rows, device=self.model.device)
+        if settings.repetition_penalty:
+            processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[row_places]))
+        confidence = [TokenConfidence(settings.logprobs, len(rows), length)] if settings.logprobs else []
+        if budget := self.chat.thinking_budget(settings):
+            processors.append(ThinkingBudget(self.chat, budget, length))
+        stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
+        watched = [Watched(self.chat, waited, settings.stop, length)] if any(r.watch for r in waited) else []
+        decoded = dict(
+            decode(
+                self.model,
+                Batch(ids[row_places], mask[row_places], cache),
+                [*confidence, *processors],  # confidence sees the model's own logits
+                [*stops, *watched],
+                self._decoding(settings.max_new_tokens),
+            )
+        )
+        lengths = stops[0].lengths if stops else [None] * len(rows)
+        sure = confidence[0].by_row if confidence else [None] * len(rows)
+        return [(decoded[row][: lengths[row]], sure[row]) for row in range(len(rows))]
+
+    def _decoding(self, most: int) -> GenerationConfig:
+        """Return the settings of `generate`: it takes the token that the processors left, up to a stop token."""
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            max_new_tokens=most,
+            do_sample=False,
+            pad_token_id=self.chat.tokenizer.pad_token_id,
+            eos_token_id=sorted(self.chat.stop_tokens) or None,
+        )
+
+    def _prefill(self, prompts: Sequence[list[int]], rows: Sequence[int], room: int) -> tuple[Any, Any, Any]:
+        """Return ids and mask, (prompts, length), and the cache of all but their last token, one row a sample.
+
+        What all prompts begin with is computed once. It stands at the left, and the
+        padding between it and the rest of each prompt: the mask hides it, and positions
+        are counted by the mask.
+        """
+        import torch
+        from transformers import DynamicCache
+
+        # The rest keeps two tokens, one to prefill and one to decode from.
+        heads = [prompt[:-2] for prompt in prompts]
+        first_and_last = zip(min(heads), max(heads), strict=False)
+        prefix = [token for token, other in takewhile(lambda pair: pair[0] == pair[1], first_and_last)]
+        rest = self.chat.tokenizer.pad({"input_ids": [p[len(prefix) :] for p in prompts]}, return_tensors="pt")
+        shared = torch.tensor([prefix], dtype=torch.long).expand(len(prompts), -1)
+        ids = torch.cat([shared, rest["input_ids"]], dim=1).to(self.model.device)
+        mask = torch.cat([torch.ones_like(shared), rest["attention_mask"]], dim=1).to(self.model.device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        if prefix:
+            self.model(input_ids=ids[:1, : len(prefix)], past_key_values=cache, use_cache=True, logits_to_keep=1)
+            cache.batch_repeat_interleave(len(prompts))
+        self.model(
+            input_ids=ids[:, len(prefix) : -1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, len(prefix) : -1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        shared = len(prefix) if self.shares else 0
+        repeat_with_room(cache, torch.tensor(rows, device=self.model.device), room, shared)
+        return ids, mask, cache
+
+
 class TransformersEngine(CountsByChat):
     """A causal language model in this process, with a LoRA adapter merged in where one is given."""
 
@@ -51,9 +153,9 @@ class TransformersEngine(CountsByChat):
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         self.batch_size = batch_size
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         attention = "sdpa"
-        if self.device == "cpu":
+        if device == "cpu":
             attention = cpu.register_grouped_sdpa()
             cpu.keep_freed_memory()
         self.tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=trust_remote_code)
@@ -72,14 +174,13 @@ class TransformersEngine(CountsByChat):
             from peft import PeftModel
 
             model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
-        self.model = model.to(self.device).eval()
-        self.shares = self.device == "cpu" and reads_shared(self.model)
-        self.context: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
         self.notes = self.chat.notes
+        self.sampler = TokenSampler(model.to(device).eval(), self.chat)
 
     def close(self) -> None:
-        del self.model
+        del self.sampler
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         self.chat.thinking_budget(settings)  # is refused before anything is drawn
@@ -108,80 +209,13 @@ class TransformersEngine(CountsByChat):
         rows = [row for row, request in enumerate(batch) for _ in request.indices]
         seeds = [seed for request in batch for seed in request.seeds]
         with torch.inference_mode():
-            ids, mask, cache = self._prefill(prompts, rows, room=settings.max_new_tokens + 1)
-            length = ids.shape[1]
-            processors: list[Any] = [NucleusSampler(settings, seeds, length, self.device)]
-            if settings.repetition_penalty:
-                processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[rows]))
-            confidence = [TokenConfidence(settings.logprobs, len(rows), length)] if settings.logprobs else []
-            if budget := self.chat.thinking_budget(settings):
-                processors.append(ThinkingBudget(self.chat, budget, length))
-            stops = [StopStrings(self.chat, settings.stop, len(rows), length)] if settings.stop else []
-            waited = [batch[row] for row in rows]
-            watched = [Watched(self.chat, waited, settings.stop, length)] if any(r.watch for r in waited) else []
-            decoded = dict(
-                decode(
-                    self.model,
-                    Batch(ids[rows], mask[rows], cache),
-                    [*confidence, *processors],  # confidence sees the model's own logits
-                    [*stops, *watched],
-                    self._decoding(settings.max_new_tokens),
-                )
-            )
-        lengths = stops[0].lengths if stops else [None] * len(rows)
-        generated = iter(decoded[row][: lengths[row]] for row in range(len(rows)))
-        sure = iter(confidence[0].by_row if confidence else [None] * len(rows))
+            drawn = self.sampler.draw(prompts, rows, seeds, settings, [batch[row] for row in rows])
+        written = iter(drawn)
         return [
-            self._finished(request, index, seed, len(prompt), next(generated), settings.stop, next(sure))
+            self._finished(request, index, seed, len(prompt), *next(written), settings.stop)
             for request, prompt in zip(batch, prompts, strict=True)
             for index, seed in zip(request.indices, request.seeds, strict=True)
         ]
-
-    def _decoding(self, most: int) -> GenerationConfig:
-        """Return the settings of `generate`: it takes the token that the processors left, up to a stop token."""
-        from transformers import GenerationConfig
-
-        return GenerationConfig(
-            max_new_tokens=most,
-            do_sample=False,
-            pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=sorted(self.chat.stop_tokens) or None,
-        )
-
-    def _prefill(self, prompts: list[list[int]], rows: list[int], room: int) -> tuple[Any, Any, Any]:
-        """Return ids and mask, (prompts, length), and the cache of all but their last token, one row a sample.
-
-        What all prompts begin with is computed once. It stands at the left, and the
-        padding between it and the rest of each prompt: the mask hides it, and positions
-        are counted by the mask.
-        """
-        import torch
-        from transformers import DynamicCache
-
-        # The rest keeps two tokens, one to prefill and one to decode from.
-        heads = [prompt[:-2] for prompt in prompts]
-        first_and_last = zip(min(heads), max(heads), strict=False)
-        prefix = [token for token, other in takewhile(lambda pair: pair[0] == pair[1], first_and_last)]
-        rest = self.tokenizer.pad({"input_ids": [p[len(prefix) :] for p in prompts]}, return_tensors="pt")
-        shared = torch.tensor([prefix], dtype=torch.long).expand(len(prompts), -1)
-        ids = torch.cat([shared, rest["input_ids"]], dim=1).to(self.device)
-        mask = torch.cat([torch.ones_like(shared), rest["attention_mask"]], dim=1).to(self.device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache = DynamicCache(config=self.model.config)
-        if prefix:
-            self.model(input_ids=ids[:1, : len(prefix)], past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache.batch_repeat_interleave(len(prompts))
-        self.model(
-            input_ids=ids[:, len(prefix) : -1],
-            attention_mask=mask[:, :-1],
-            position_ids=positions[:, len(prefix) : -1],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        shared = len(prefix) if self.shares else 0
-        repeat_with_room(cache, torch.tensor(rows, device=self.device), room, shared)
-        return ids, mask, cache
 
     def _finished(
         self,
@@ -190,8 +224,8 @@ class TransformersEngine(CountsByChat):
         seed: int,
         prompt_tokens: int,
         tokens: list[int],
-        stop: Sequence[str],
         confidences: Sequence[float] | None,
+        stop: Sequence[str],
     ) -> Sample:
         text, count, ended = self.chat.finished(tokens, stop)
         reason = "stop" if ended else "length"

@@ -13,11 +13,11 @@ written over, and a damaged one is found without a manifest.
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-import dagster as dg
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,7 +46,8 @@ from resources.store.verification import VerifiedObjects, artifact_folder, manif
 Summary = TypeVar("Summary")
 
 
-class ArtifactStore(dg.ConfigurableResource):
+@dataclass(frozen=True)
+class ArtifactStore:
     """Artifacts under one root: a local folder, or an address in a bucket."""
 
     root: str

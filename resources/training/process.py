@@ -33,16 +33,16 @@ def read_tokenizer(job: dict[str, Any], **options: Any) -> tuple[Any, Targets, s
     return tokenizer, targets, stops
 
 
-def load_model(job: dict[str, Any]) -> Any:
-    """Return the model that a job trains."""
+def load_model(job: dict[str, Any], **options: Any) -> Any:
+    """Return the model that a job trains. ``options`` go to from_pretrained, where the experiment file sets no other."""
     import torch
     from transformers import AutoModelForCausalLM
 
     # Small updates of whole weights vanish in bfloat16; an adapter is float32 anyway.
     dtype = native_dtype() if job["lora"] else torch.float32
-    own = job["training"]["trainer"].get("model_init_kwargs", {})
+    options |= job["training"]["trainer"].get("model_init_kwargs", {})
     return AutoModelForCausalLM.from_pretrained(
-        job["weights"], dtype=dtype, use_safetensors=True, trust_remote_code=False, **own
+        job["weights"], dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
     )
 
 

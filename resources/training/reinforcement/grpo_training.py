@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gsr_dagster.experiment.settings import Rollouts as Group
 from resources.engines.chat import Chat
-from resources.engines.cpu import keep_freed_memory
+from resources.engines.cpu import keep_freed_memory, register_grouped_sdpa
 from resources.engines.loading import quiet_transformers
+from resources.engines.transformers import TokenSampler
 from resources.grading.grader import Grader
 from resources.training.distance import ROWS, distances
 from resources.training.hybrid_trainer import SavedSteps, save_by_the_clock
@@ -53,7 +55,9 @@ def train(job: dict[str, Any]) -> None:
     quiet_transformers()
     keep_freed_memory()
 
+    import torch
     from datasets import disable_progress_bars
+    from transformers import GenerationConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     disable_progress_bars()
@@ -70,8 +74,9 @@ def train(job: dict[str, Any]) -> None:
         if main_process:
             write_prompts(Path(job["rows"]), Path(job["tokens"]))
     prompts = read_tokens(Path(job["tokens"]))
-    model = load_model(job)
-    model.generation_config.eos_token_id = sorted(stops)
+    model = load_model(job, attn_implementation="sdpa" if torch.cuda.is_available() else register_grouped_sdpa())
+    its_own = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=sorted(stops))  # else `generate` would merge with its own
     chat = Chat(tokenizer, job["chat_template_kwargs"], job["thinking_end"], stops)
     rewards = Rewards(Grader(name=job["grader"]), chat, "rewards")
     trainer = RewardedTrainer(
@@ -83,6 +88,7 @@ def train(job: dict[str, Any]) -> None:
         peft_config=lora_config(job["lora"]),
     )
     trainer.targets, trainer.rewards = targets, rewards
+    trainer.sampler, trainer.settings = TokenSampler(model, chat), Group.model_validate(training["rollouts"])
     trainer.rollouts, trainer.saves = Rollouts(Path(job["rollouts"])), Saves(Path(job["saves"]))
     trainer.add_callback(write_history(Path(job["history"]), LOGGED, tokens="num_tokens"))
     trainer.add_callback(save_by_the_clock(trainer, training["save_minutes"], training["num_iterations"]))
@@ -94,6 +100,7 @@ def train(job: dict[str, Any]) -> None:
         trainer.rollouts.begin(step_of(save) if save else 0)
     trainer.accelerator.wait_for_everyone()
     trainer.train(resume_from_checkpoint=save and str(save))
+    model.generation_config = its_own
     model = write_trained(job, trainer, tokenizer)
     if not main_process:
         return

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gsr_dagster.experiment.settings import RolloutSettings
 from gsr_dagster.method.rows import Row, batches
+from resources.engines.base import sample_seed
+from resources.engines.transformers import TokenSampler
 from resources.store.files import write_atomically
 from resources.store.tables import encode
 from resources.training.reinforcement.rewards import Rewards
@@ -24,7 +27,6 @@ else:
     Base = object
 
 NAME = re.compile(r"step-(\d+)-of-(\d+)\.parquet")
-SEEDS = 2**32
 
 
 class Rollouts:
@@ -57,29 +59,39 @@ class Rollouts:
 
 
 class KeptRollouts(Base):
-    """Asks for rollouts with the tokens that every engine prompts with, by a seed of the step, and keeps them.
+    """Draws rollouts as the transformers engine draws samples, with the tokens that every engine prompts with, and keeps them.
 
-    The seed makes a training that goes on from a saved step draw what it would have drawn. vLLM's own
-    sampling does not read it.
+    Each has a seed of its own, by its step and its place in it, so that a training that goes on from a
+    saved step draws what it would have drawn. vLLM does not read them, and where processes
+    share the model (FSDP, DeepSpeed) all must take the same steps, so there TRL's own way samples.
     """
 
     targets: Targets
     rewards: Rewards
     rollouts: Rollouts
+    sampler: TokenSampler
+    settings: RolloutSettings
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         import json
 
         return [self.targets.prompt(json.loads(prompt)) for prompt in prompts], None, {}
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> Any:
+        if self.use_vllm or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
         import torch
+        from trl.models.utils import unwrap_model_for_generation
 
-        place = self.state.global_step * self.accelerator.num_processes + self.accelerator.process_index
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed((self.args.seed * 1_000_003 + place) % SEEDS)
-            return super()._generate_single_turn(*args, **kwargs)
+        step, first = self.state.global_step, self.accelerator.process_index * len(prompt_ids)
+        seeds = [sample_seed(str(self.args.seed), str(step), first + place) for place in range(len(prompt_ids))]
+        places = {tuple(prompt): place for place, prompt in enumerate(dict.fromkeys(map(tuple, prompt_ids)))}
+        rows = [places[tuple(prompt)] for prompt in prompt_ids]
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, torch.no_grad():
+            model.eval()
+            drawn = self.sampler.draw([list(prompt) for prompt in places], rows, seeds, self.settings)
+            model.train()
+        return [tokens[: self.sampler.chat.finished(tokens, ())[1]] for tokens, _ in drawn], None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from resources.training import process
 from resources.training.hybrid_trainer import SavedSteps
 from resources.training.process import end_with_stdin, leave
 from resources.training.reinforcement import grpo_training
@@ -48,7 +49,7 @@ def set_to_die(point: str, step: int) -> None:
         "before a save": (SavedSteps, "_save_checkpoint", lambda own, *_: own.state.global_step == step),
         "a save half-written": (Saves, "finish", lambda _, of, *__: of == step),
         "right after a save": (Saves, "finish", lambda _, of, *__: of == step, True),
-        "the checkpoint half-written": (grpo_training, "write_checkpoint", lambda *_: True, True),
+        "the checkpoint half-written": (process, "write_checkpoint", lambda *_: True, True),
     }
     dying(*points[point])
 

@@ -10,7 +10,9 @@ import pytest
 
 from assets.grading import graded_rows
 from gsr_dagster.experiment.experiment import Model
+from resources.engines.base import Request, sample_seed
 from resources.engines.chat import Chat
+from resources.engines.transformers import TransformersEngine
 from resources.grading.grader import Grader
 from resources.training import launching
 from resources.training.reinforcement.grpo_training import order_of_prompts
@@ -125,6 +127,20 @@ def test_the_model_reads_and_writes_as_many_tokens_as_with_an_engine(whole, smal
         assert ended or row["generated_tokens"] == GROUP["max_new_tokens"]
 
 
+def test_the_first_rollouts_are_the_samples_that_the_engine_draws_of_the_untaught_model(whole, small_model):
+    """An adapter changes nothing before its first step."""
+    first = [row for row in rollouts_of(whole) if row["step"] == 1]
+    requests = [
+        Request(str(place), json.loads(row["messages"]), (place,), (sample_seed(str(SEED), "0", place),))
+        for place, row in enumerate(first)
+    ]
+    engine = TransformersEngine(small_model, None, batch_size=len(first))
+    drawn = engine.sample(requests, student(**SHARED).training.rollouts)
+    by_place = {sample.index: sample for samples in drawn for sample in samples}
+    for place, row in enumerate(first):
+        assert (row["text"], row["finish_reason"]) == (by_place[place].text, by_place[place].finish_reason)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prompt_has_the_tokens_that_engines_ask_with(name):
     tokenizer, stops = tokenizer_with(name)
@@ -219,6 +235,8 @@ def test_a_training_of_two_processes_goes_on_with_one(whole, small_model, tmp_pa
         (row["step"], row["row_id"]) for row in rollouts_of(whole)
     ]
     assert {row["rollout_id"].split("/")[1] for row in rollouts if row["step"] == 5} == {"0"}
+    texts = [[row["text"] for row in rows if row["step"] == 1] for rows in (rollouts, rollouts_of(whole))]
+    assert texts[0] == texts[1]  # seeds know no process
 
 
 @slow
