@@ -17,6 +17,8 @@ Named = tuple[Path, Experiment]  # an experiment's file, and what it says
 HELP = "A YAML file, or the name of one that is shipped. [$GSR_EXPERIMENT]"
 # What is printed may come from a model: it is no markup, and names no emoji.
 console = Console(highlight=False, markup=False, emoji=False)
+if not (console.is_terminal or "COLUMNS" in os.environ):
+    console.width = 160  # of a file or a pipe, where 80 would fold the tables
 
 
 def with_experiment(command: Callable[..., Any]) -> Callable[..., Any]:

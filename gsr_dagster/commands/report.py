@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import click
+from rich.table import Table
 
 from assets.reports.collecting import by_benchmark, reported_aggregations, reported_gap, reported_judgements
 from assets.reports.fingerprints import StudentComparison
@@ -52,14 +53,14 @@ def print_report(experiment: Experiment) -> None:
     gaps = by_benchmark(experiment, [reported_gap(experiment, store, evaluation) for evaluation in made])
     console.print(score_table(experiment, gaps))
     if needs_words(gaps):
-        console.print(pool_table(experiment, gaps))
+        _print(pool_table(experiment, gaps))
         console.print("\n" + "\n".join(named_notes(gaps)), markup=False, highlight=False, soft_wrap=True)
     if any(gap.labels for gap in gaps):
-        console.print(label_table(gaps))
+        _print(label_table(gaps))
     if experiment.aggregations:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
-        console.print(aggregation_table(aggregations))
+        _print(aggregation_table(aggregations))
         for write in (controls_table, crossed_table, population_table):
             if (table := write(aggregations)) is not None:
                 console.print(table)
@@ -67,8 +68,8 @@ def print_report(experiment: Experiment) -> None:
     if experiment.judge:
         judged, unjudged = _made(store, evaluations, "judge_verdicts")
         judgements = reported_judgements(experiment, store, judged)
-        console.print(judged_score_table(experiment, judgements))
-        console.print(agreement_table(judgements))
+        _print(judged_score_table(experiment, judgements))
+        _print(agreement_table(judgements))
         missing += unjudged
     if store.manifest(comparison) is None:
         missing.append(comparison)
@@ -80,6 +81,12 @@ def print_report(experiment: Experiment) -> None:
     if missing:
         names = ", ".join(map(str, missing))
         console.print(f"\nMissing: {names}. gsr run makes them.", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(table: Table) -> None:
+    """Print a table that has rows: while a run is under way some have none yet."""
+    if table.row_count:
+        console.print(table)
 
 
 def _made(
@@ -94,7 +101,7 @@ def _print_students(experiment: Experiment, store: ArtifactStore, comparison: Ar
     if not experiment.students:
         return
     for table in comparison_tables(experiment, ReportedStudent.parse(store.read(comparison))):
-        console.print(table)
+        _print(table)
     if any(student.teachers == (student.base,) for student in experiment.students.values()):
         note = "The teacher is the student's own base, sampled more often: only its correct answers teach."
         console.print(f"\n{note}", soft_wrap=True)

@@ -88,6 +88,25 @@ class TaughtRow:
             if now != read:
                 yield f"BROKEN: {upstream} was {read[:12]} when the set was made, and is {(now or 'missing')[:12]} now"
 
+    @property
+    def pool(self) -> ArtifactKey:
+        """The artifact that holds the candidates."""
+        return ArtifactKey("training_candidates", self.student_name)
+
+    @cached_property
+    def candidates(self) -> list[tuple[str, Row | None]]:
+        """The ids of the candidates that the prompt shows, in its order, each graded, None where it is not there any more."""
+        if not self.refined:
+            return []
+        graded = {c["candidate_id"]: c for c in self.graded(self.pool, self.student.sampler)}
+        return [(candidate_id, graded.get(candidate_id)) for candidate_id in self.row["candidate_ids"]]
+
+    @property
+    def sample(self) -> Row:
+        """The teacher's sample that the row teaches, graded. Raises ArtifactError where it is not there any more."""
+        (sample,) = [s for s in self.samples if sample_id(s) == self.row["teacher_sample_id"]]
+        return sample
+
     def rollouts(self) -> list[Row]:
         """Return what the student wrote to the row's prompt while it was trained, by step; nothing before it is trained."""
         key = ArtifactKey("lora_checkpoints", self.student_name)
@@ -98,12 +117,9 @@ class TaughtRow:
         return sorted(rows, key=lambda row: [*map(int, row["rollout_id"].split("/"))])
 
     def _group(self, n_correct: int) -> Iterator[str]:
-        pool = ArtifactKey("training_candidates", self.student_name)
-        candidates = {c["candidate_id"]: c for c in self.graded(pool, self.student.sampler)}
-        yield f"its group, {n_correct} of {len(self.row['candidate_ids'])} candidates correct:"
-        for number, candidate_id in enumerate(self.row["candidate_ids"], start=1):
-            found = candidates.get(candidate_id)
-            yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {pool} any more'}"
+        yield f"its group, {n_correct} of {len(self.candidates)} candidates correct:"
+        for number, (candidate_id, found) in enumerate(self.candidates, start=1):
+            yield f"  {number}. {candidate_id}: {_verdict(found) if found else f'not in {self.pool} any more'}"
 
     def _why_by_rewards(self) -> Iterator[str]:
         if self.refined:
@@ -115,8 +131,7 @@ class TaughtRow:
         )
 
     def _why_taught(self, key: ArtifactKey) -> Iterator[str]:
-        row = self.row
-        (sample,) = [s for s in self.samples if sample_id(s) == row["teacher_sample_id"]]
+        row, sample = self.row, self.sample
         if self.refined:
             yield from self._group(sample["n_correct"])
         yield (

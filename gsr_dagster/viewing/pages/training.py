@@ -9,13 +9,21 @@ from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.operations.provenance import TaughtRow
 from gsr_dagster.viewing.pages.asked import Asked, UnknownPlaceError
 from gsr_dagster.viewing.pages.writing import page, problem_page
-from gsr_dagster.viewing.reading.training_rows import ROWS_A_PAGE, siblings, training_page, training_row
+from gsr_dagster.viewing.reading.training_rows import (
+    ROWS_A_PAGE,
+    candidates_shown,
+    learned_in,
+    siblings,
+    training_page,
+    training_row,
+)
 
 
 class RowFilter(BaseModel):
     """Which rows of a training set are asked for."""
 
     kind: Literal["refinement", "direct", ""] = ""
+    problem_id: Annotated[str, Field(max_length=500)] = ""
     page: Annotated[int, Field(ge=1, le=10**9)] = 1
 
 
@@ -30,19 +38,27 @@ def training(asked: Asked) -> HTMLResponse:
     if shown is None:
         return problem_page(f"{ArtifactKey('training_sets', student)} has no row {row_id!r}.")
     taught = TaughtRow(asked.experiment, asked.store, student, shown.row)
-    beside = siblings(taught)
     return page(
         "training_row",
         experiment=asked.experiment.name,
         student=student,
         shown=shown,
+        taught=taught,
         why=list(taught.why()),
-        beside=beside,
+        candidates=candidates_shown(taught),
+        beside=siblings(taught),
+        learned=learned_in(taught),
+        benchmarks=[name for name in asked.experiment.benchmarks if _evaluated(asked, name, student)],
     )
+
+
+def _evaluated(asked: Asked, benchmark: str, student: str) -> bool:
+    key = asked.experiment.evaluation_of(benchmark, student).artifact("graded_candidates")
+    return asked.store.manifest(key) is not None
 
 
 def _rows(asked: Asked, student: str) -> HTMLResponse:
     wanted = RowFilter.model_validate(dict(asked.query))
-    found = training_page(asked.store, student, wanted.kind or None, wanted.page)
+    found = training_page(asked.store, student, wanted.page, kind=wanted.kind, problem_id=wanted.problem_id)
     last = max(-(-found.found // ROWS_A_PAGE), 1)
     return page("training", experiment=asked.experiment.name, student=student, wanted=wanted, found=found, last=last)

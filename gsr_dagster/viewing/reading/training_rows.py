@@ -49,10 +49,37 @@ class Sibling:
     why: str
 
 
-def training_page(store: ArtifactStore, student: str, kind: str | None, page: int) -> TrainingPage:
-    """Return a page of a student's rows, of one kind or both. Raises ArtifactError where there is no training set."""
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate that a row's prompt shows, graded; ``row`` is None where it is not there any more."""
+
+    id: str
+    row: Row | None
+    ended: str
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The checkpoint that learned a row, by the head of its data version, after so many steps.
+
+    ``current`` says whether it learned from the training set as it is now.
+    """
+
+    key: ArtifactKey
+    version: str
+    steps: int
+    current: bool
+
+
+def training_page(store: ArtifactStore, student: str, page: int, **wanted: str) -> TrainingPage:
+    """Return a page of a student's rows, of those with the wanted values ("" is any).
+
+    Raises ArtifactError where there is no training set.
+    """
     database = _opened(store, student)
-    where, values = ("where kind = ?", [kind]) if kind else ("", [])
+    values = [value for value in wanted.values() if value]
+    asked = " and ".join(f"{name} = ?" for name, value in wanted.items() if value)
+    where = f"where {asked}" if asked else ""
     ((of,),) = database.execute("select count(*) from learned").fetchall()
     ((found,),) = database.execute(f"select count(*) from learned {where}", values).fetchall()
     query = f"select * from learned {where} limit {ROWS_A_PAGE} offset {(page - 1) * ROWS_A_PAGE}"
@@ -81,6 +108,22 @@ def siblings(shown: TaughtRow) -> list[Sibling]:
         Sibling(name, sample, ending(sample["finish_reason"]), row_of.get(name), _kept(row_of.get(name), sample))
         for name, sample in others.items()
     ]
+
+
+def candidates_shown(shown: TaughtRow) -> list[Candidate]:
+    """Return the candidates that a row's prompt shows, in its order; none of a direct prompt."""
+    return [Candidate(name, row, ending(row["finish_reason"]) if row else "") for name, row in shown.candidates]
+
+
+def learned_in(shown: TaughtRow) -> Learned | None:
+    """Return the checkpoint that learned a row, None where the student is not trained yet."""
+    key = ArtifactKey("lora_checkpoints", shown.student_name)
+    manifest = shown.store.manifest(key)
+    if manifest is None:
+        return None
+    learned_from = ArtifactKey("training_sets", shown.student_name)
+    current = manifest.upstream.get(str(learned_from)) == shown.store.data_version(learned_from)
+    return Learned(key, manifest.data_version[:12], manifest.rows, current)
 
 
 def _kept(row_id: str | None, sample: Row) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from gsr_dagster.experiment.keys import EvaluationKey
+from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from gsr_dagster.viewing.app import viewer
 from tests.school import STUDENT, play
 
@@ -73,6 +73,22 @@ def test_a_training_row_says_why_it_is_there(browser):
     shown = browser.get(f"/school/training/{STUDENT}{row}").text
     assert "kept because it is right and ended by itself" in shown
     assert "What it learns to write" in shown
+
+
+def test_a_training_row_leads_to_its_problem_its_candidates_and_its_checkpoint(browser, school):
+    learned = school.store.read(ArtifactKey("training_sets", STUDENT))
+    row = next(row for row in learned if row["kind"] == "refinement")
+    shown = browser.get(f"/school/training/{STUDENT}", params={"row": row["row_id"]}).text
+    places = [link for link in links(shown) if link.startswith("#")]
+    assert places == ["#problem", "#candidates", "#prompt", "#learned", "#beside", "#checkpoint"]
+    assert all(f'<h2 id="{place[1:]}"' in shown for place in places)
+    assert [f"<b>{name}</b>" in shown for name in row["candidate_ids"]] == [True] * len(row["candidate_ids"])
+    version = school.store.data_version(ArtifactKey("lora_checkpoints", STUDENT))
+    assert f"lora_checkpoints[{STUDENT}] {version[:12]}" in shown
+    assert f"/school/groups/sums/{STUDENT}" in links(shown)
+    (of_problem,) = [link for link in links(shown) if link.startswith("?problem_id=")]
+    found = [link for link in links(browser.get(f"/school/training/{STUDENT}{of_problem}").text) if "?row=" in link]
+    assert len(found) == sum(other["problem_id"] == row["problem_id"] for other in learned)
 
 
 def test_a_training_row_leads_to_the_others_of_its_prompt(browser):
