@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import duckdb
-import pyarrow as pa
 
 from gsr_dagster.commands.options import with_experiment
 from gsr_dagster.experiment.experiment import Experiment
@@ -31,7 +30,9 @@ def command(experiment: Experiment, query: str | None) -> None:
     try:
         store = artifact_store(experiment)
         connection = session(store, query) if query else duckdb.connect()
-        answer = connection.sql(query) if query else connection.from_arrow(pa.table({"name": view_names(store)}))
+        answer = (
+            connection.sql(query) if query else connection.sql("select unnest(?) as name", params=[view_names(store)])
+        )
         if answer is not None:
             print(printable(table(answer)))
     except duckdb.Error as error:

@@ -3,20 +3,18 @@
 from collections import defaultdict
 
 import duckdb
-import pyarrow as pa
 
 from gsr_dagster.experiment.keys import ArtifactKey, EvaluationKey
 from resources.store.artifacts import ArtifactStore
-from resources.store.columns import NUMBER, TEXT, WHOLE
 from resources.store.manifests import Manifest
 
 GAP_SUMMARIES = "gap_summaries"
 COUNTS = ("k", "problems", "groups")
 SCORES = ("pass_at_1", "pass_at_k", "maj_at_k", "self_ref_at_k", "refinement_gap")
 OF_A_GAP = {
-    **dict.fromkeys(("lane", "partition", "benchmark", "subject"), TEXT),
-    **dict.fromkeys(COUNTS, WHOLE),
-    **dict.fromkeys((*SCORES, "gap_low", "gap_high"), NUMBER),
+    **dict.fromkeys(("lane", "partition", "benchmark", "subject"), "varchar"),
+    **dict.fromkeys(COUNTS, "bigint"),
+    **dict.fromkeys((*SCORES, "gap_low", "gap_high"), "double"),
 }
 
 
@@ -58,8 +56,11 @@ def session(store: ArtifactStore, query: str | None = None) -> duckdb.DuckDBPyCo
             connection.execute(f"create view {quoted(name)} as {view}")
     gaps = [_gap(key, store.existing(key)) for key in published if _is_gap_report(key)]
     if gaps and GAP_SUMMARIES in names:
-        columns = {name: pa.array([gap.get(name) for gap in gaps], kind) for name, kind in OF_A_GAP.items()}
-        connection.from_arrow(pa.table(columns)).create(GAP_SUMMARIES)
+        columns = ", ".join(f"{name} {kind}" for name, kind in OF_A_GAP.items())
+        connection.execute(f"create table {GAP_SUMMARIES} ({columns})")
+        places = ", ".join("?" * len(OF_A_GAP))
+        rows = [[gap.get(name) for name in OF_A_GAP] for gap in gaps]
+        connection.executemany(f"insert into {GAP_SUMMARIES} values ({places})", rows)
     return connection
 
 

@@ -42,7 +42,7 @@ def test_every_gap_report_is_a_row_of_the_gap_summaries(opened, finished_school)
 
 
 def test_no_id_and_no_column_is_cut_and_a_long_text_is(opened, finished_school):
-    shown = table(opened, opened.sql("from training_sets"))
+    shown = table(opened.sql("from training_sets"))
     rows = finished_school.store.read(ArtifactKey("training_sets", "llama-student"))
     assert all(name in shown for name in rows[0])
     assert f"[{', '.join(rows[0]['candidate_ids'])}]" in shown
@@ -53,13 +53,13 @@ def test_no_id_and_no_column_is_cut_and_a_long_text_is(opened, finished_school):
     names = ["row_id", "id", "candidate_ids", "prompt_sha256", "partition"]
     for name in names:
         value = f"['{long}', '{long}']" if name.endswith("ids") else f"'{long}'"
-        assert table(opened, opened.sql(f"select {value} as {name}")).count(long) == (2 if name.endswith("ids") else 1)
-    assert long not in table(opened, opened.sql(f"select '{long}' as text"))
+        assert table(opened.sql(f"select {value} as {name}")).count(long) == (2 if name.endswith("ids") else 1)
+    assert long not in table(opened.sql(f"select '{long}' as text"))
 
 
 def test_the_order_and_the_types_of_an_answer_stay_as_they_are(opened):
     query = "select 1 as a, 2 as a, x as seen, null as n, {'k': 1} as parts from range(3) t(x) order by x desc"
-    shown = table(opened, opened.sql(query)).splitlines()
+    shown = table(opened.sql(query)).splitlines()
     assert [line.split("│")[3].strip() for line in shown[4:7]] == ["2", "1", "0"]
     assert "int64" in shown[2]
     assert "{'k': 1}" in shown[4]
