@@ -203,6 +203,12 @@ def told(engine, settings: RolloutSettings) -> list[tuple[str, str, str, int, in
     ]
 
 
+def assert_the_same(theirs: list, ours: list, settings: dict) -> None:
+    """Where vLLM draws, two tokens that are equally likely in bfloat16 both pass top-k 1 and min-p 1: it may take the other."""
+    ties = 2 if settings.get("temperature") else 0
+    assert sum(a == b for a, b in zip(theirs, ours, strict=True)) >= len(ours) - ties, (theirs, ours)
+
+
 @pytest.fixture(scope="module")
 def asking_engines(asking) -> Iterator:
     from resources.engines.chat import Chat
@@ -214,6 +220,7 @@ def asking_engines(asking) -> Iterator:
     def with_marker(marker: str | None) -> tuple:
         for engine in engines:
             engine.chat = Chat(engine.chat.tokenizer, None, marker, engine.chat.stop_tokens)
+        engines[0].sampler.chat = engines[0].chat
         return engines
 
     yield with_marker
@@ -223,7 +230,7 @@ def asking_engines(asking) -> Iterator:
 @pytest.mark.parametrize("settings", SETTINGS_TO_AGREE_ON.values(), ids=SETTINGS_TO_AGREE_ON.keys())
 def test_transformers_and_vllm_write_the_same_by_the_same_settings(asking_engines, settings):
     embedded, vllm = asking_engines(None)
-    assert told(vllm, greedy(**settings)) == told(embedded, greedy(**settings))
+    assert_the_same(told(vllm, greedy(**settings)), told(embedded, greedy(**settings)), settings)
     assert vllm.context == embedded.context == 1024
 
 
@@ -278,14 +285,12 @@ def asking_server(asking) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("settings", SETTINGS_TO_AGREE_ON.values(), ids=SETTINGS_TO_AGREE_ON.keys())
-def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(
-    asking_engines, asking, asking_server, settings
-):
+def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(asking_engines, asking_server, settings):
     from resources.engines.served.engine import OpenAIEngine
 
     embedded, _ = asking_engines(None)
     engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
-    assert told(engine, greedy(**settings)) == told(embedded, greedy(**settings))
+    assert_the_same(told(engine, greedy(**settings)), told(embedded, greedy(**settings)), settings)
 
 
 def test_a_served_model_says_how_sure_it_is_of_each_token(asking_engines, asking_server):
