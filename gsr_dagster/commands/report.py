@@ -55,15 +55,12 @@ def print_report(experiment: Experiment) -> None:
     if needs_words(gaps):
         _print(pool_table(experiment, gaps))
         console.print("\n" + "\n".join(named_notes(gaps)), markup=False, highlight=False, soft_wrap=True)
-    if any(gap.labels for gap in gaps):
-        _print(label_table(gaps))
+    _print(label_table(gaps))
     if experiment.aggregations:
         tabled, untabled = _made(store, evaluations, "aggregations")
         aggregations = reported_aggregations(experiment, store, tabled)
-        _print(aggregation_table(aggregations))
-        for write in (controls_table, crossed_table, population_table):
-            if (table := write(aggregations)) is not None:
-                console.print(table)
+        for write in (aggregation_table, controls_table, crossed_table, population_table):
+            _print(write(aggregations))
         missing += untabled
     if experiment.judge:
         judged, unjudged = _made(store, evaluations, "judge_verdicts")

@@ -66,11 +66,9 @@ def aggregation_table(rows: Sequence[ReportedAggregations]) -> Table:
     return table
 
 
-def controls_table(rows: Sequence[ReportedAggregations]) -> Table | None:
-    """Return one refinement minus the answers of its controls, None where there is no control."""
+def controls_table(rows: Sequence[ReportedAggregations]) -> Table:
+    """Return one refinement minus the answers of its controls, of those that have any."""
     held = [(row, name, gain) for row in rows for name, gain in row.refinement_minus_controls.items()]
-    if not held:
-        return None
     table = new_table("one refinement minus its controls, in points [95 % interval]", "benchmark", "model", "control")
     table.add_column("refinement − control", justify="right", no_wrap=True)
     for row, name, gain in held:
@@ -78,11 +76,9 @@ def controls_table(rows: Sequence[ReportedAggregations]) -> Table | None:
     return table
 
 
-def crossed_table(rows: Sequence[ReportedAggregations]) -> Table | None:
-    """Return what students make of their bases' groups, None where no aggregation asks for it."""
+def crossed_table(rows: Sequence[ReportedAggregations]) -> Table:
+    """Return what students make of their bases' groups, where an aggregation asks for it."""
     held = [(row, crossed) for row in rows for crossed in row.crossed.values()]
-    if not held:
-        return None
     table = new_table("the base's candidates, voted on and refined by both, in percent", "benchmark", "student")
     for label in ("vote", "by base", "by student", "student − base"):
         table.add_column(label, justify="right", no_wrap=True)
@@ -92,11 +88,9 @@ def crossed_table(rows: Sequence[ReportedAggregations]) -> Table | None:
     return table
 
 
-def population_table(rows: Sequence[ReportedAggregations]) -> Table | None:
-    """Return what each round made of whole populations of answers, None where no aggregation has any."""
+def population_table(rows: Sequence[ReportedAggregations]) -> Table:
+    """Return what each round made of whole populations of answers, where an aggregation has any."""
     held = [(row, *named) for row in rows for named in row.populations.items()]
-    if not held:
-        return None
     table = new_table("populations of answers by round, in percent", "benchmark", "model", "aggregation")
     for label in ("round", "pass@1", "vote of all", "any right", "distinct", "tokens"):
         table.add_column(label, justify="right", no_wrap=True)

@@ -107,8 +107,9 @@ class TaughtRow:
         (sample,) = [s for s in self.samples if sample_id(s) == self.row["teacher_sample_id"]]
         return sample
 
+    @cached_property
     def rollouts(self) -> list[Row]:
-        """Return what the student wrote to the row's prompt while it was trained, by step; nothing before it is trained."""
+        """What the student wrote to the row's prompt while it was trained, by step; nothing before it is trained."""
         key = ArtifactKey("lora_checkpoints", self.student_name)
         if self.store.manifest(key) is None:
             return []
@@ -124,7 +125,7 @@ class TaughtRow:
     def _why_by_rewards(self) -> Iterator[str]:
         if self.refined:
             yield from self._group(self.row["n_correct"])
-        written = self.rollouts()
+        written = self.rollouts
         yield (
             f"a prompt, and no text to imitate: {self.student_name} wrote {len(written):,} rollouts to it while it was "
             f"trained, {sum(row['reward'] > 0 for row in written):,} of them right"

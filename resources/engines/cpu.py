@@ -41,6 +41,13 @@ def multiplications_a_second(seconds: float = 1.0) -> float | None:
     return 2 * 256 * 1024 * 4096 * done / (time.perf_counter() - started)
 
 
+def attention_to_decode_with() -> str:
+    """Return the attention with which a model is loaded that is sampled from: on a CPU that of this module."""
+    import torch
+
+    return "sdpa" if torch.cuda.is_available() else register_grouped_sdpa()
+
+
 def register_grouped_sdpa() -> str:
     """Make grouped_attention known to transformers and return its name."""
     from transformers import AttentionInterface, AttentionMaskInterface

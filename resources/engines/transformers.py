@@ -33,6 +33,7 @@ from resources.models.generation_config import stop_tokens
 from resources.models.merging import merge_adapter
 
 if TYPE_CHECKING:
+    import torch
     from transformers import GenerationConfig
 
 
@@ -66,12 +67,12 @@ class TokenSampler:
         """
         import torch
 
-        ids, mask, cache = self._prefill(prompts, rows, room=settings.max_new_tokens + 1)
+        places = torch.tensor(rows, device=self.model.device)
+        ids, mask, cache = self._prefill(prompts, places, room=settings.max_new_tokens + 1)
         length = ids.shape[1]
         processors: list[Any] = [NucleusSampler(settings, seeds, length, self.model.device)]
-        row_places = torch.tensor(rows, device=self.model.device)
         if settings.repetition_penalty:
-            processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[row_places]))
+            processors.insert(0, RepetitionPenalty(settings.repetition_penalty, mask[places]))
         confidence = [TokenConfidence(settings.logprobs, len(rows), length)] if settings.logprobs else []
         if budget := self.chat.thinking_budget(settings):
             processors.append(ThinkingBudget(self.chat, budget, length))
@@ -80,7 +81,7 @@ class TokenSampler:
         decoded = dict(
             decode(
                 self.model,
-                Batch(ids[row_places], mask[row_places], cache),
+                Batch(ids[places], mask[places], cache),
                 [*confidence, *processors],  # confidence sees the model's own logits
                 [*stops, *watched],
                 self._decoding(settings.max_new_tokens),
@@ -101,7 +102,7 @@ class TokenSampler:
             eos_token_id=sorted(self.chat.stop_tokens) or None,
         )
 
-    def _prefill(self, prompts: Sequence[list[int]], rows: Sequence[int], room: int) -> tuple[Any, Any, Any]:
+    def _prefill(self, prompts: Sequence[list[int]], rows: torch.Tensor, room: int) -> tuple[Any, Any, Any]:
         """Return ids and mask, (prompts, length), and the cache of all but their last token, one row a sample.
 
         What all prompts begin with is computed once. It stands at the left, and the
@@ -133,11 +134,11 @@ class TokenSampler:
             logits_to_keep=1,
         )
         shared = len(prefix) if self.shares else 0
-        repeat_with_room(cache, torch.tensor(rows, device=self.model.device), room, shared)
+        repeat_with_room(cache, rows, room, shared)
         return ids, mask, cache
 
 
-class TransformersEngine(CountsByChat):
+class TransformersEngine(TokenSampler, CountsByChat):
     """A causal language model in this process, with a LoRA adapter merged in where one is given."""
 
     def __init__(
@@ -154,9 +155,7 @@ class TransformersEngine(CountsByChat):
 
         self.batch_size = batch_size
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        attention = "sdpa"
         if device == "cpu":
-            attention = cpu.register_grouped_sdpa()
             cpu.keep_freed_memory()
         self.tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=trust_remote_code)
         self.tokenizer.padding_side = "left"
@@ -165,7 +164,7 @@ class TransformersEngine(CountsByChat):
         model = AutoModelForCausalLM.from_pretrained(
             weights,
             dtype=cpu.native_dtype(),
-            attn_implementation=attention,
+            attn_implementation=cpu.attention_to_decode_with(),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             generation_config=GenerationConfig(),  # in place of the folder's, which `generate` would merge with ours
@@ -175,12 +174,12 @@ class TransformersEngine(CountsByChat):
 
             model: Any = merge_adapter(PeftModel.from_pretrained(model, str(adapter)))
         self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        self.chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
-        self.notes = self.chat.notes
-        self.sampler = TokenSampler(model.to(device).eval(), self.chat)
+        chat = Chat(self.tokenizer, chat_template_kwargs, thinking_end, stop_tokens(weights, self.tokenizer))
+        self.notes = chat.notes
+        super().__init__(model.to(device).eval(), chat)
 
     def close(self) -> None:
-        del self.sampler
+        del self.model
 
     def sample(self, requests: Sequence[Request], settings: RolloutSettings) -> Iterator[list[Sample]]:
         self.chat.thinking_budget(settings)  # is refused before anything is drawn
@@ -209,8 +208,7 @@ class TransformersEngine(CountsByChat):
         rows = [row for row, request in enumerate(batch) for _ in request.indices]
         seeds = [seed for request in batch for seed in request.seeds]
         with torch.inference_mode():
-            drawn = self.sampler.draw(prompts, rows, seeds, settings, [batch[row] for row in rows])
-        written = iter(drawn)
+            written = iter(self.draw(prompts, rows, seeds, settings, [batch[row] for row in rows]))
         return [
             self._finished(request, index, seed, len(prompt), *next(written), settings.stop)
             for request, prompt in zip(batch, prompts, strict=True)

@@ -98,7 +98,7 @@ def siblings(shown: TaughtRow) -> list[Sibling]:
     Raises ArtifactError where the row's own sample is not there any more.
     """
     if shown.student.by_rewards:
-        return [_rollout(row) for row in shown.rollouts()]
+        return [_rollout(row) for row in shown.rollouts]
     query = "select teacher_sample_id, row_id from learned where problem_id = ?"
     learned = records(_opened(shown.store, shown.student_name), query, [shown.row["problem_id"]])
     row_of = {row["teacher_sample_id"]: row["row_id"] for row in learned}

@@ -11,7 +11,7 @@ from typing import Any
 
 from gsr_dagster.experiment.settings import Rollouts as Group
 from resources.engines.chat import Chat
-from resources.engines.cpu import keep_freed_memory, register_grouped_sdpa
+from resources.engines.cpu import attention_to_decode_with, keep_freed_memory
 from resources.engines.loading import quiet_transformers
 from resources.engines.transformers import TokenSampler
 from resources.grading.grader import Grader
@@ -55,7 +55,6 @@ def train(job: dict[str, Any]) -> None:
     quiet_transformers()
     keep_freed_memory()
 
-    import torch
     from datasets import disable_progress_bars
     from transformers import GenerationConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -74,7 +73,7 @@ def train(job: dict[str, Any]) -> None:
         if main_process:
             write_prompts(Path(job["rows"]), Path(job["tokens"]))
     prompts = read_tokens(Path(job["tokens"]))
-    model = load_model(job, attn_implementation="sdpa" if torch.cuda.is_available() else register_grouped_sdpa())
+    model = load_model(job, attn_implementation=attention_to_decode_with())
     its_own = model.generation_config
     model.generation_config = GenerationConfig(eos_token_id=sorted(stops))  # else `generate` would merge with its own
     chat = Chat(tokenizer, job["chat_template_kwargs"], job["thinking_end"], stops)

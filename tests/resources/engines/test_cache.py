@@ -37,24 +37,24 @@ def test_attention_over_what_is_shared_and_each_rows_own_is_that_over_both(rows,
 
 
 def test_a_text_is_the_same_whether_its_beginning_stands_once_or_in_each_row(engine):
-    assert engine.sampler.shares == (engine.sampler.model.device.type == "cpu")
+    assert engine.shares == (engine.model.device.type == "cpu")
     greedy = RolloutSettings(temperature=0, max_new_tokens=16)
     texts = []
-    for engine.sampler.shares in (True, False):
+    for engine.shares in (True, False):
         samples = [sample for finished in engine.sample(requests(9, 2), greedy) for sample in finished]
         texts.append({(sample.request_id, sample.index): sample.text for sample in samples})
-    engine.sampler.shares = True
+    engine.shares = True
     assert texts[0] == texts[1]
 
 
 def test_a_model_with_an_attention_of_its_own_is_found_out(engine):
-    assert engine.sampler.model.config._attn_implementation == GROUPED_SDPA
-    assert reads_shared(engine.sampler.model)
-    engine.sampler.model.set_attn_implementation("eager")
+    assert engine.model.config._attn_implementation == GROUPED_SDPA
+    assert reads_shared(engine.model)
+    engine.model.set_attn_implementation("eager")
     try:
-        assert not reads_shared(engine.sampler.model)
+        assert not reads_shared(engine.model)
     finally:
-        engine.sampler.model.set_attn_implementation(GROUPED_SDPA)
+        engine.model.set_attn_implementation(GROUPED_SDPA)
 
 
 def test_more_than_one_position_at_a_time_is_refused():

@@ -32,13 +32,13 @@ def drawn(engine, **settings) -> list[Sample]:
 )
 def test_every_row_is_what_it_is_where_all_go_on_to_the_end(engine, settings, monkeypatch):
     sizes: list[int] = []
-    generate = engine.sampler.model.generate
+    generate = engine.model.generate
 
     def counted(*arguments, **named):
         sizes.append(len(named["input_ids"]))
         return generate(*arguments, **named)
 
-    monkeypatch.setattr(engine.sampler.model, "generate", counted)
+    monkeypatch.setattr(engine.model, "generate", counted)
     thinner = drawn(engine, **settings)
     calls, sizes[:] = [*sizes], []
     monkeypatch.setattr(thinning, "LEFT", 0)

@@ -56,7 +56,7 @@ def test_the_shared_prefill_gives_what_plain_generate_gives(engine):
             messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         )
         with torch.inference_mode():
-            plain = engine.sampler.model.generate(**ids, max_new_tokens=16, do_sample=False)
+            plain = engine.model.generate(**ids, max_new_tokens=16, do_sample=False)
         text = engine.detokenize(plain[0, ids["input_ids"].shape[1] :].tolist())
         assert ours[str(i), 0] == ours[str(i), 1] == text
 
@@ -73,7 +73,7 @@ def test_confidences_are_those_of_the_models_own_logits_and_change_no_text(engin
         prompt = engine.chat.prompt(next(r.messages for r in asked if r.id == sample.request_id))
         written = engine.tokenize(sample.text)
         with torch.inference_mode():
-            logits = engine.sampler.model(input_ids=torch.tensor([prompt + written])).logits[0].float()
+            logits = engine.model(input_ids=torch.tensor([prompt + written])).logits[0].float()
         of_places = torch.log_softmax(logits, dim=-1)[len(prompt) - 1 :].topk(5).values
         assert sample.confidences is not None
         assert len(sample.confidences) == sample.generated_tokens
@@ -151,7 +151,7 @@ def test_the_repetition_penalty_is_that_of_plain_generate_and_padding_is_no_text
     for one in requests:
         ids = torch.tensor([engine.chat.prompt(one.messages)])
         with torch.inference_mode():
-            out = engine.sampler.model.generate(ids, max_new_tokens=16, do_sample=False, repetition_penalty=1.7)
+            out = engine.model.generate(ids, max_new_tokens=16, do_sample=False, repetition_penalty=1.7)
         plain[one.id, 0] = engine.detokenize(out[0, ids.shape[1] :].tolist())
     assert drawn(engine, requests, temperature=0, repetition_penalty=1.7) == plain
     assert drawn(engine, requests, temperature=0) != plain

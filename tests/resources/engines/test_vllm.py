@@ -16,7 +16,7 @@ from gsr_dagster.method.prompting.prompts import direct_messages, refinement_mes
 from resources.engines.base import Request, Sample, Watch, sample_seed
 from resources.engines.when_sampled import WhenSampled
 from resources.models import weights
-from tests.resources.engines.asked import requests
+from tests.resources.engines.asked import is_tie, requests
 from tests.resources.engines.served.vllm_server import serving
 
 pytestmark = [
@@ -171,9 +171,8 @@ def asking(small_model, tmp_path_factory) -> Path:
 def sums() -> list[Request]:
     sums = [f"{n % 9 + 1} + {n % 7 + 1}" for n in range(12)]
     chats = [direct_messages(f"State the final answer to the following arithmetic problem: {s} =") for s in sums]
-    chats += [
-        refinement_messages(f"What is {s}?", [f"Seven. {s}.", "7 is"]) for s in sums[:4]
-    ]  # a penalty shows in these
+    # A penalty shows in these.
+    chats += [refinement_messages(f"What is {s}?", [f"Seven. {s}.", "7 is"]) for s in sums[:4]]
     return [Request(f"s{n}", chat, (0,), (n,)) for n, chat in enumerate(chats)]
 
 
@@ -203,9 +202,10 @@ def told(engine, settings: RolloutSettings) -> list[tuple[str, str, str, int, in
     ]
 
 
-def assert_the_same(theirs: list, ours: list, settings: dict) -> None:
+def assert_the_same(engine, embedded, settings: dict) -> None:
     """Where vLLM draws, two tokens that are equally likely in bfloat16 both pass top-k 1 and min-p 1: it may take the other."""
-    assert sum(a != b for a, b in zip(theirs, ours, strict=True)) <= (2 if settings.get("temperature") else 0), theirs
+    for theirs, ours in zip(*(told(one, greedy(**settings)) for one in (engine, embedded)), strict=True):
+        assert theirs == ours or ("temperature" in settings and is_tie(embedded, sums(), theirs, ours, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,6 @@ def asking_engines(asking) -> Iterator:
     def with_marker(marker: str | None) -> tuple:
         for engine in engines:
             engine.chat = Chat(engine.chat.tokenizer, None, marker, engine.chat.stop_tokens)
-        engines[0].sampler.chat = engines[0].chat
         return engines
 
     yield with_marker
@@ -229,7 +228,7 @@ def asking_engines(asking) -> Iterator:
 @pytest.mark.parametrize("settings", SETTINGS_TO_AGREE_ON.values(), ids=SETTINGS_TO_AGREE_ON.keys())
 def test_transformers_and_vllm_write_the_same_by_the_same_settings(asking_engines, settings):
     embedded, vllm = asking_engines(None)
-    assert_the_same(told(vllm, greedy(**settings)), told(embedded, greedy(**settings)), settings)
+    assert_the_same(vllm, embedded, settings)
     assert vllm.context == embedded.context == 1024
 
 
@@ -289,7 +288,7 @@ def test_transformers_and_vllm_served_write_the_same_by_the_same_settings(asking
 
     embedded, _ = asking_engines(None)
     engine = OpenAIEngine(OpenAI(kind="openai", base_url=asking_server, model="asking", concurrency=8))
-    assert_the_same(told(engine, greedy(**settings)), told(embedded, greedy(**settings)), settings)
+    assert_the_same(engine, embedded, settings)
 
 
 def test_a_served_model_says_how_sure_it_is_of_each_token(asking_engines, asking_server):

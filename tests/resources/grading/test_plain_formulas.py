@@ -45,9 +45,7 @@ def test_what_it_reads_is_what_math_verify_reads(terms, signs, around):
     difference = simplify(read - reference)
     letters = difference.free_symbols
     left = Poly(difference, *letters).coeffs() if letters else [difference]
-    assert all(
-        abs(number.evalf()) < 1e-9 for number in left
-    )  # decimals are floats, also where they stand before a letter
+    assert all(abs(number.evalf()) < 1e-9 for number in left)  # decimals are floats, also before a letter
 
 
 @pytest.mark.parametrize(
