@@ -25,7 +25,6 @@ from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.scores import GOLD_CLASS, GroupScore, score_group
 from resources.engines.base import UNASKED
 from resources.grading.grader import Grader
-from resources.reporting.drawing import markdown_image
 from resources.reporting.gap_plots import by_correct_plot
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
@@ -68,8 +67,8 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
     summary = dataclasses.replace(scores, diagnostics=diagnostics, labels=labels)
     shown = {}
     if summary.refined:
-        figure = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
-        shown["by_correct"] = dg.MetadataValue.md(markdown_image(figure))
+        drawing = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
+        shown["by_correct"] = dg.MetadataValue.md(drawing.markdown)
     return ArtifactContents(rows, summary=summary.document(), metadata=shown, tracked=tracked_gap(run, summary))
 
 

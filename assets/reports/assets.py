@@ -20,7 +20,7 @@ from assets.reports.student_comparison import ablations, compared_students, stud
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
-from resources.reporting.drawing import markdown_image
+from resources.reporting.drawing import Drawing
 from resources.reporting.report_page import Report, render_report
 from resources.reporting.report_rows import SIDE_BY_SIDE, ReportedStudent, stored_gaps, stored_student
 from resources.store.artifacts import ArtifactStore
@@ -105,5 +105,5 @@ def _opening_with(shown: dict[str, dg.MetadataValue], made: dg.MaterializeResult
     return made._replace(metadata={**shown, **(made.metadata or {})})
 
 
-def _images(figures: dict[str, Any]) -> dict[str, dg.MetadataValue]:
-    return {name: dg.MetadataValue.md(markdown_image(figure)) for name, figure in figures.items()}
+def _images(figures: dict[str, Drawing]) -> dict[str, dg.MetadataValue]:
+    return {name: dg.MetadataValue.md(drawing.markdown) for name, drawing in figures.items()}

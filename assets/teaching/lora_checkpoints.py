@@ -21,7 +21,6 @@ from gsr_dagster.method.rows import Row
 from resources import gpus
 from resources.engines.loading import Engines
 from resources.grading.worker import GAVE_UP
-from resources.reporting.drawing import markdown_image
 from resources.reporting.training_plots import training_curve
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
@@ -138,7 +137,7 @@ def trained_before(store: ArtifactStore, recipe: Recipe) -> ArtifactContents | N
 
 def drawn_curve(history: Sequence[Row]) -> dict[str, dg.MetadataValue]:
     """Return the training curve for the page."""
-    return {"training_curve": dg.MetadataValue.md(markdown_image(training_curve(history)))}
+    return {"training_curve": dg.MetadataValue.md(training_curve(history).markdown)}
 
 
 def made_from(run: TeachingRun) -> dict[str, Any]:

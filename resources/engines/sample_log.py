@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from gsr_dagster.experiment.settings import RolloutSettings
@@ -52,7 +52,7 @@ class Prompt:
     columns: dict[str, Any] = field(default_factory=dict)
     taught: list[Message] | None = None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return chat_sha256(self.messages)
 

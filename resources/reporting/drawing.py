@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from functools import wraps
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from gsr_dagster.method.scoring.intervals import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -20,44 +17,37 @@ DPI = 200  # of print
 COLOURS = ("#0b4f8a", "#b5541c", "#2a7a4b", "#7a3b8f", "#8a6d00")
 ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 
-MOST_FIGURES = 64
 
-_figures: dict[tuple[str, str], Figure] = {}
-_drawn: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as a PNG."""
+
+    png: bytes
+
+    @property
+    def width(self) -> float:
+        """How wide it is in print, in inches."""
+        return int.from_bytes(self.png[16:20], "big") / DPI  # of the header, which comes first
+
+    @property
+    def data_uri(self) -> str:
+        """The drawing for a page that stands alone."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def markdown(self) -> str:
+        """Markdown that shows the drawing on the Dagster page."""
+        return f"![plot]({self.data_uri})"
 
 
-def drawn_once(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Let a plot of equal things be one figure, which several assets show: to draw it takes most of a report's time."""
+def drawn(figure: Figure) -> Drawing:
+    """Return the figure as a PNG. ``savefig`` would draw it twice: it has to be ready to cut off what is empty."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    @wraps(plot)
-    def figure_of(*shown: Any) -> Figure:
-        key = plot.__name__, repr(shown)
-        figure = _figures.pop(key, None) or plot(*shown)
-        _figures[key] = figure
-        for oldest in list(_figures)[:-MOST_FIGURES]:
-            del _figures[oldest]
-        return figure
-
-    return figure_of
-
-
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG."""
+    figure.set_dpi(DPI)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
-
-
-def data_uri(figure: Figure) -> str:
-    """Return the figure as a data URI, for a page that stands alone. It is drawn once, for all that show it."""
-    if figure not in _drawn:
-        _drawn[figure] = "data:image/png;base64," + base64.b64encode(png(figure)).decode()
-    return _drawn[figure]
-
-
-def markdown_image(figure: Figure) -> str:
-    """Return Markdown that shows the figure on the Dagster page."""
-    return f"![plot]({data_uri(figure)})"
+    FigureCanvasAgg(figure).print_png(buffer)
+    return Drawing(buffer.getvalue())
 
 
 def reach(interval: Interval) -> list[list[float]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.reporting.drawing import COLOURS, legend_below, panels, reach
 from resources.reporting.frontier import REFINE, VOTE, Frontier, Method, Unit, unbeaten
+from resources.reporting.kept_drawings import kept
 from resources.reporting.numbers import ANSWERS, money
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ LABELS: dict[Unit, str] = {
 }
 
 
+@kept
 def frontier_plot(frontiers: Sequence[Frontier], unit: Unit = "tokens") -> Figure:
     """Return the methods of one benchmark, a panel a subject: correct in percent against their cost, with the frontier.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.gap_summary import Stratum
-from resources.reporting.drawing import COLOURS, ZERO, drawn_once, legend_below, panels, reach
+from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
+from resources.reporting.kept_drawings import kept
 from resources.reporting.report_rows import ReportedGap
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ PATTERNS = ("", "//", "..", "xx")
 SHADES = {"maj@k": "#9db4c8", "selfRef@k": "#e0a458"}
 
 
-@drawn_once
+@kept
 def gap_plot(rows: Sequence[ReportedGap]) -> Figure:
     """Return the Refinement Gap of each row with its 95 % interval, in points, a panel a benchmark."""
     benchmarks = list(dict.fromkeys(row.benchmark for row in rows))
@@ -41,7 +42,7 @@ def gap_plot(rows: Sequence[ReportedGap]) -> Figure:
     return figure
 
 
-@drawn_once
+@kept
 def by_correct_plot(strata_of: Mapping[str, Sequence[Stratum]]) -> Figure:
     """Return voting and refining by the number of correct candidates, in percent of its groups, a panel a subject."""
     figure, every = panels(len(strata_of), 2.5 if len(strata_of) > 1 else 4.5, 2.3, columns=3, sharey=True)
@@ -69,6 +70,7 @@ def by_correct_plot(strata_of: Mapping[str, Sequence[Stratum]]) -> Figure:
     return figure
 
 
+@kept
 def gap_parts_plot(rows: Sequence[ReportedGap]) -> Figure:
     """Return the parts of each row's gap by the number of correct candidates, in points, a panel a benchmark.
 

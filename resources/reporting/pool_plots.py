@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resources.reporting.drawing import legend_below, panels
+from resources.reporting.kept_drawings import kept
 from resources.reporting.pools import shared_k
 from resources.reporting.report_rows import ReportedGap
 
@@ -18,6 +19,7 @@ CURVES = {
 }
 
 
+@kept
 def pool_plot(rows: Sequence[ReportedGap]) -> Figure:
     """Return pass@k and maj@k over all subsets of each pool, a panel a pool; dotted where a k counts fewer problems."""
     from matplotlib.ticker import MaxNLocator

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.judged_scores import DECIDERS
-from resources.reporting.drawing import data_uri
+from resources.reporting.drawing import Drawing
 from resources.reporting.frontier import Frontier, frontiers
 from resources.reporting.frontier_plots import frontier_plot
 from resources.reporting.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
@@ -45,9 +44,6 @@ from resources.reporting.scaling_plots import (
     scores_against_k,
 )
 from resources.reporting.training_plots import training_curve
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TEMPLATES = Path(__file__).parent
 SCORES = {
@@ -101,7 +97,7 @@ class Report:
     def refined_on(self, benchmark: str) -> list[ReportedGap]:
         return [row for row in self.refined if row.benchmark == benchmark]
 
-    def scaling_figures(self) -> dict[str, Figure]:
+    def scaling_figures(self) -> dict[str, Drawing]:
         """Return the figures of the gap by name; those that hold models against each other where there are two."""
         figures = {"gaps": gap_plot(self.refined)} if self.refined else {}
         base_gaps = [row for row in self.refined if row.lane == "base"]
@@ -140,7 +136,7 @@ class Report:
         return f"The number of parameters of {', '.join(unknown)} is unknown: no curve against it holds them.{fewer}"
 
     @cached_property
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, Drawing]:
         """Every figure that compares, by name."""
         figures = self.scaling_figures()
         if needs_words(self.gaps):
@@ -199,7 +195,6 @@ def render_report(report: Report) -> str:
         "percent": percent,
         "points": points,
         "between": between,
-        "image": data_uri,
         "vote_and_refinement": vote_and_refinement,
         "pool_points": pool_points,
         "training_curve": training_curve,

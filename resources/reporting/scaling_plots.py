@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.correlation import Correlation
-from resources.reporting.drawing import COLOURS, ZERO, drawn_once, legend_below, panels, reach
+from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
+from resources.reporting.kept_drawings import kept
 from resources.reporting.numbers import correlation_text, parameters_text
 from resources.reporting.report_rows import Change, ReportedCurvePoint, ReportedGap, ReportedStudent
 
@@ -33,7 +34,7 @@ SCORE_STYLES = {
 }
 
 
-@drawn_once
+@kept
 def gap_against_parameters(rows: Sequence[ReportedGap], correlations: Correlations) -> Figure:
     """Return the gap of base models against their parameters, a panel a benchmark, a line a family.
 
@@ -59,7 +60,7 @@ def gap_against_parameters(rows: Sequence[ReportedGap], correlations: Correlatio
     return figure
 
 
-@drawn_once
+@kept
 def gap_against_pass_at_1(rows: Sequence[ReportedGap], correlations: Correlations) -> Figure:
     """Return the gap of base models against their pass@1, a panel a benchmark, a shape a family."""
     figure, by_benchmark = _benchmark_panels(rows, correlations, "pass_at_1")
@@ -85,7 +86,7 @@ def gap_against_pass_at_1(rows: Sequence[ReportedGap], correlations: Correlation
     return figure
 
 
-@drawn_once
+@kept
 def scores_against_k(benchmark: str, gaps: Sequence[ReportedGap], curves: Sequence[ReportedCurvePoint]) -> Figure:
     """Return voting and refining against the group size on one benchmark, a panel a model or student.
 
@@ -122,6 +123,7 @@ def scores_against_k(benchmark: str, gaps: Sequence[ReportedGap], curves: Sequen
     return figure
 
 
+@kept
 def difference_plot(rows: Sequence[ReportedStudent]) -> Figure:
     """Return every student minus its base, a panel a benchmark."""
     benchmarks = list(dict.fromkeys(row.benchmark for row in rows))

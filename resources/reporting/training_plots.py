@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from gsr_dagster.method.rows import Row
 from resources.reporting.drawing import panels
+from resources.reporting.kept_drawings import kept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@kept
 def training_curve(history: Sequence[Row]) -> Figure:
     """Return loss, learning rate and, below, the gradient's norm and the tokens learned from, by optimiser step.
 

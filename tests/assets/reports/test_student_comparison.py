@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from inspect import unwrap
 
 import pytest
 
@@ -216,7 +217,7 @@ def test_the_page_tells_transfer_ablation_and_what_is_out_of_distribution(evalua
 
 def test_the_bars_of_a_model_add_up_to_its_gap(evaluated):
     gaps = reported_gaps(evaluated.experiment, evaluated.store, "base")
-    (axes, *_) = gap_parts_plot([gap for gap in gaps if gap.benchmark == "aime"]).axes
+    (axes, *_) = unwrap(gap_parts_plot)([gap for gap in gaps if gap.benchmark == "aime"]).axes
     drawn = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
     assert drawn == pytest.approx([100 * gap.refinement_gap for gap in gaps if gap.benchmark == "aime"])
     assert any(abs(height) > 1 for height in drawn)
@@ -241,7 +242,7 @@ def test_models_of_unknown_size_stand_in_tables_and_in_no_curve_against_size(tmp
     page = evaluated.page()
     assert "The number of parameters of qwen-7b, qwq-32b is unknown: no curve against it holds them." in told(page)
     assert 'alt="The Refinement Gap against parameters"' in page
-    figure = gap_against_parameters(gaps, found)
+    figure = unwrap(gap_against_parameters)(gaps, found)
     drawn = [axes for axes in figure.axes if axes.get_title()]
     assert len(drawn) == 3
     for axes in drawn:
