@@ -64,6 +64,7 @@ class Recorded:
     text: str
     candidates: tuple[str, ...] = ()
     generated_tokens: int | None = None
+    prompt_tokens: int | None = None
     finish_reason: str = "stop"
     label: float | None = None
     score: float | None = None
@@ -249,7 +250,7 @@ def _sample(sample: Recorded) -> Row:
     return {
         "text": sample.text,
         "finish_reason": sample.finish_reason,
-        "prompt_tokens": 0,
+        "prompt_tokens": sample.prompt_tokens or 0,  # 0 where nobody counted them
         "generated_tokens": tokens,
         "label": sample.label,
         "score": sample.score,

@@ -77,7 +77,7 @@ def command(
     """Make an experiment of samples that someone drew before, and print its scores.
 
     A file is JSON lines, a JSON list or CSV (or .gz of it) or Parquet with a row a sample:
-    problem_id, problem, answer, response, and where known generated_tokens, finish_reason,
+    problem_id, problem, answer, response, and where known generated_tokens, prompt_tokens, finish_reason,
     label, score and logprobs, or other names that are usual. A response can be a list of a
     problem's samples. A row with candidates, the texts it was shown, is a refinement.
     """

@@ -26,11 +26,17 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("generated_tokens", "num_generated_tokens", "completion_tokens", "output_tokens", "num_tokens"),
         *("token_count", "token_counts"),
     ),
+    "prompt_tokens": (
+        *("prompt_tokens", "num_prompt_tokens", "input_tokens", "num_input_tokens", "prompt_token_count"),
+        "prompt_token_ids",
+    ),
     "finish_reason": ("finish_reason", "finish_reasons"),
     "label": ("label", "labels", "correct", "is_correct", "correctness", "acc", "exact_match", "passed"),
     "score": ("score", "scores", "reward", "rewards"),
     "logprobs": ("logprobs",),
 }
+# What holds the tokens themselves: their number is that of the list.
+TOKEN_IDS = {"generated_tokens": "token_ids", "prompt_tokens": "prompt_token_ids"}
 # Columns of chats: what the model wrote is the last message. Read where no other column holds a response.
 CHATS = "messages"
 # Columns that name a list of samples: a cell of CSV holds it as JSON.

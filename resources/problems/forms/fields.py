@@ -17,7 +17,7 @@ Samples = Iterator[Recorded]
 
 FIELDS = (
     *("problem_id", "problem", "answer", "response", "candidates"),
-    *("generated_tokens", "finish_reason", "label", "score", "logprobs"),
+    *("generated_tokens", "prompt_tokens", "finish_reason", "label", "score", "logprobs"),
 )
 MOST_TOKENS = 1 << 31
 LABELS = {"true": 1.0, "correct": 1.0, "false": 0.0, "incorrect": 0.0}
@@ -120,12 +120,12 @@ class Reading:
             self.notes["scores that are no numbers were not read"] += 1
             return None
 
-    def as_tokens(self, value: Any, name: str) -> int | None:
-        """Return a number of tokens; what stands in a column that only looks like it is counted and not read."""
+    def as_tokens(self, value: Any, name: str, field: str) -> int | None:
+        """Return a field's number of tokens; what stands in a column that only looks like it is counted and not read."""
         try:
             return count(value, name)
         except ValueError:
-            if name in (self.fields.get("generated_tokens"), "generated_tokens"):
+            if name in (self.fields.get(field), field):
                 raise
             self.notes[f"{name} are no numbers of tokens: they were not read"] += 1
             return None

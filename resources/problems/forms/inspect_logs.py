@@ -43,6 +43,7 @@ def _row(evaluation: Any, sample: Any) -> Row:
         "texts": [choice.message.text for choice in sample.output.choices],
         "stop_reasons": [choice.stop_reason for choice in sample.output.choices],
         "output_tokens": sample.output.usage.output_tokens if sample.output.usage else None,
+        "input_tokens": sample.output.usage.input_tokens if sample.output.usage else None,
         "scores": {name: VERDICTS.get(str(s.value), s.value) for name, s in (sample.scores or {}).items()},
         "metadata": sample.metadata or {},
         "error": sample.error.message if sample.error else None,
@@ -80,6 +81,7 @@ def read_sample(row: Row, reading: Reading) -> Samples:
             answer(target, "target"),
             text(written, f"output number {number + 1}"),
             generated_tokens=count(row["output_tokens"], "output_tokens") if one else None,
+            prompt_tokens=count(row["input_tokens"], "input_tokens"),
             finish_reason=finish_reason(row["stop_reasons"][number] if row["texts"] else "stop"),
             label=reading.as_label(score, named is not None) if one else None,
         )

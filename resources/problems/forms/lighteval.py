@@ -15,6 +15,7 @@ def read_detail(row: Row, reading: Reading) -> Samples:
     metric = row.get("metric") or {}
     label = reading.label(row, f"metric.{next(iter(metric))}" if len(metric) == 1 else None)
     counts = [len(tokens) for tokens in response.get("output_tokens") or []]
+    read = len(response.get("input_tokens") or ())
     written = reading.require(row, "response", "model_response.text")
     for number, said in enumerate(written):
         yield Recorded(
@@ -23,5 +24,6 @@ def read_detail(row: Row, reading: Reading) -> Samples:
             answer([document["choices"][index] for index in golds] if gold is None else gold, "gold"),
             text(said, f"model_response.text number {number + 1}"),
             generated_tokens=count(counts[number]) if number < len(counts) else None,
+            prompt_tokens=read or None,
             label=label if len(written) == 1 else None,  # of several it is one figure for all
         )

@@ -18,6 +18,7 @@ def read_generation(row: Row, reading: Reading) -> Samples:
         answer(reading.require(row, "answer", "expected_answer"), "expected_answer"),
         text(reading.require(row, "response", "generation"), "generation", "response"),
         generated_tokens=count(reading.get(row, "generated_tokens", "num_generated_tokens"), "num_generated_tokens"),
+        prompt_tokens=count(reading.get(row, "prompt_tokens", "num_input_tokens"), "num_input_tokens"),
         finish_reason=finish_reason(reading.get(row, "finish_reason", "finish_reason")),
         label=reading.label(row, next((name for name in LABEL_FIELDS if name in row), None)),
     )

@@ -22,8 +22,9 @@ def read_request(row: Row, reading: Reading) -> Samples:
     problem_id, problem, gold = _problem(row, reading)
     body = at(response, "body")
     choices = at(body, "choices")
-    used = (body.get("usage") or {}).get("completion_tokens") if len(choices) == 1 else None
-    tokens = count(used, "usage.completion_tokens")
+    usage = body.get("usage") or {}
+    tokens = count(usage.get("completion_tokens"), "usage.completion_tokens") if len(choices) == 1 else None
+    prompt_tokens = count(usage.get("prompt_tokens"), "usage.prompt_tokens")
     for number, choice in enumerate(choices):
         message = choice.get("message") or {}
         written = said(message, reading) if message else at(choice, "text")
@@ -34,6 +35,7 @@ def read_request(row: Row, reading: Reading) -> Samples:
             gold,
             text(written, f"choices.{number}"),
             generated_tokens=tokens,
+            prompt_tokens=prompt_tokens,
             finish_reason="refusal" if refused else finish_reason(choice.get("finish_reason")),
             label=reading.label(row) if len(choices) == 1 else None,
             confidences=reading.confidences(choice.get("logprobs"), tokens),

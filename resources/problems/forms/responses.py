@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resources.problems.forms.columns import NAMES, one_of
+from resources.problems.forms.columns import NAMES, TOKEN_IDS, one_of
 from resources.problems.forms.fields import Reading, text
 
 # What the text of an object is called.
@@ -102,7 +102,9 @@ def beside_of(samples: list[WrittenSample], column: str, field: str) -> dict[str
         return {}
     found = {name: [sample.beside.get(name) for sample in samples] for name in NAMES[field]}
     if field == "generated_tokens":
-        told, ids = ([sample.beside.get(name) for sample in samples] for name in ("tokens", "token_ids"))
+        told = [sample.beside.get("tokens") for sample in samples]
         found["tokens"] = [None if isinstance(one, list) else one for one in told]  # a list is of the tokens themselves
-        found["token_ids"] = [len(one) if isinstance(one, list) else None for one in ids]
+    if ids := TOKEN_IDS.get(field):
+        listed = [sample.beside.get(ids) for sample in samples]
+        found[ids] = [len(one) if isinstance(one, list) else None for one in listed]
     return {f"{column}.{name}": values for name, values in found.items() if any(one is not None for one in values)}

@@ -5,13 +5,16 @@ import re
 from typing import Any
 
 from gsr_dagster.method.rows import Row
-from resources.problems.forms.columns import LISTS, column, empty, find, one_of, require
+from resources.problems.forms.columns import LISTS, TOKEN_IDS, column, empty, find, one_of, require
 from resources.problems.forms.fields import Reading, Samples, answer, finish_reason, plain, text, texts
 from resources.problems.forms.responses import WrittenSample, beside_of, is_chat, samples_in
 from resources.problems.recorded_samples import Recorded
 
 LIST_AS_TEXT = re.compile(r"""\s*\[\s*(['"]).*\1\s*\]\s*""", re.DOTALL)
-BESIDE = ("generated_tokens", "finish_reason", "label", "score", "logprobs")
+TOKENS = ("generated_tokens", "prompt_tokens")
+BESIDE = (*TOKENS, "finish_reason", "label", "score", "logprobs")
+# One value of a row is that of each of its samples.
+OF_ALL_SAMPLES = ("finish_reason", "prompt_tokens")
 
 
 def read_row(row: Row, reading: Reading) -> Samples:
@@ -30,7 +33,7 @@ def read_row(row: Row, reading: Reading) -> Samples:
         if LIST_AS_TEXT.fullmatch(sample.text):
             reading.notes["responses look like a list that was written as one text: each is one sample"] += 1
         of = {field: values[number] for field, (_, values) in beside.items()}
-        tokens = reading.as_tokens(of["generated_tokens"], beside["generated_tokens"][0])
+        tokens, prompt_tokens = (reading.as_tokens(of[field], beside[field][0], field) for field in TOKENS)
         yield Recorded(
             problem_id,
             problem,
@@ -38,6 +41,7 @@ def read_row(row: Row, reading: Reading) -> Samples:
             sample.text,
             candidates=candidates,
             generated_tokens=tokens,
+            prompt_tokens=prompt_tokens,
             finish_reason=finish_reason(of["finish_reason"]),
             label=reading.as_label(of["label"], "label" in reading.fields),
             score=reading.as_score(of["score"]),
@@ -80,6 +84,8 @@ def _beside(
     value = reading.get(row, field, name)
     if several and isinstance(value, str):
         value = _as_list(value)
+    if name == TOKEN_IDS["prompt_tokens"] and isinstance(value, list):
+        value = len(value)
     listed = value if isinstance(value, list) and (several or field != "logprobs") else None
     if listed is not None and not several:
         if name in (field, reading.fields.get(field)):
@@ -87,8 +93,11 @@ def _beside(
         reading.notes[f"rows have a list of {name} for one response: it was not read"] += 1
         listed = value = None
     if listed is not None and len(listed) != len(samples):
+        if name == "input_tokens" and field not in reading.fields:  # of the tokens themselves, in some files
+            reading.notes[f"rows have a list of {name} that is not one of each response: it was not read"] += 1
+            return name, [None] * len(samples)
         raise ValueError(f"there are {len(samples)} responses and {len(listed)} of {name}")
-    if several and listed is None and field != "finish_reason" and (field == "logprobs" or len(samples) != 1):
+    if several and listed is None and field not in OF_ALL_SAMPLES and (field == "logprobs" or len(samples) != 1):
         if field == "logprobs" and value is not None:
             raise ValueError(f"there are {len(samples)} responses and one {name}")
         if not empty(value):

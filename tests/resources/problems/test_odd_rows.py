@@ -71,6 +71,28 @@ def test_the_ids_of_the_tokens_are_as_many_as_they_are(tmp_path):
     assert [s.generated_tokens for s in read(tmp_path, row)] == [2, 0]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"responses": ["a", "b"], "prompt_tokens": 7},
+        {"responses": ["a", "b"], "input_tokens": [7, 7]},
+        {"outputs": [{"text": "a"}, {"text": "b"}], "prompt_token_ids": [1, 2, 3, 4, 5, 6, 7]},
+        {"outputs": [{"text": "a", "prompt_token_ids": [0] * 7}, {"text": "b", "prompt_token_ids": [1] * 7}]},
+    ],
+)
+def test_a_rows_prompt_is_that_of_each_of_its_samples(tmp_path, row):
+    assert [sample.prompt_tokens for sample in read(tmp_path, row)] == [7, 7]
+
+
+def test_the_tokens_of_a_prompt_in_a_column_for_their_number_are_said_and_not_read(tmp_path):
+    reading = Reading()
+    row = {"responses": ["a", "b"], "input_tokens": [1, 2, 3]}
+    assert [sample.prompt_tokens for sample in read(tmp_path, row, reading=reading)] == [None, None]
+    assert reading.notes == {"rows have a list of input_tokens that is not one of each response: it was not read": 1}
+    with pytest.raises(ImportFileError, match="there are 2 responses and 3 of input_tokens"):
+        read(tmp_path, row, reading=Reading({"prompt_tokens": "input_tokens"}))
+
+
 def test_a_chat_is_the_models_last_message(tmp_path):
     reading = Reading()
     rows = [{"messages": chat("1 + 1?", "a")}, {"response": chat("1 + 1?", "a", "sure?", "b")}]

@@ -154,6 +154,7 @@ def test_a_batch_of_openai_is_read_with_the_problems_of_a_second_file(tmp_path):
     )
     reading = Reading(problems=PROBLEMS)
     (file,) = read_files([path], "openai-batch", reading)
+    assert {sample.prompt_tokens for sample in file.samples} == {9}
     assert [(s.problem_id, s.answer, s.text, s.generated_tokens, s.finish_reason) for s in file.samples] == [
         ("p", "2", "a", None, "stop"),
         ("p", "2", "b", None, "stop"),
