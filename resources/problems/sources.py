@@ -180,6 +180,8 @@ def _of_the_hub(entry: HubDataset, config: str | None, by_id: bool) -> Any:
     import datasets
 
     if not by_id:
+        if Path(entry.repository).exists():  # which would be read in its place
+            raise ArtifactError(f"{entry.repository} is a folder here, and not the data set of the hub: run elsewhere")
         return datasets.load_dataset(entry.repository, config, split=entry.split, revision=entry.revision)
     # A plain name would also be that of a folder here.
     path = f"hf://datasets/{entry.repository}"

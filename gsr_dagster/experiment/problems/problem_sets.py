@@ -20,8 +20,13 @@ SYLLABLES = "syllables"
 FEWEST_SYLLABLES, MOST_SYLLABLES = 4, 8
 # The option of a file, or of a data set of the hub, that names the columns of wrong answers.
 WRONG = "wrong"
-# What else can be said of a data set of the hub: which part of it, and its columns.
-HF_OPTIONS = ("config", "split", "id", "problem", "answer", WRONG)
+FILE_OPTIONS = ("id", "problem", "answer", WRONG)
+# What can be said of each kind of source but reasoning-gym, whose tasks have options of their own.
+OPTIONS = {
+    "file": ("a file", FILE_OPTIONS),
+    "hf": ("a data set of the hub", ("config", "split", *FILE_OPTIONS)),
+    "hub": ("a data set that the project knows by its name", ()),
+}
 
 
 def _problem_source(source: str, info: ValidationInfo) -> str:
@@ -120,22 +125,20 @@ class ProblemSet(Section):
                 f"options: lines has {SYLLABLES} alone, a whole number from {FEWEST_SYLLABLES} to {MOST_SYLLABLES}; its size "
                 'stands in the source, as in "lines:4x3"'
             )
-        if kind in ("file", "hf"):
+        if kind in OPTIONS:
+            of, known = OPTIONS[kind]
+            if unknown := [name for name in self.options if name not in known]:
+                meant = f" has no such option{which(unknown[0], known)}" if known else " has no options: leave it out"
+                raise ValueError(f"options.{unknown[0]}: {of}{meant}")
             named = {name: column for name, column in self.options.items() if name != WRONG}
             if not all(isinstance(column, str) for column in (*named.values(), *self.wrong_columns)):
-                what = "a file" if kind == "file" else "a data set of the hub"
-                raise ValueError(f"options of {what} are names of its columns, as in options: {{problem: question}}")
+                raise ValueError(f"options of {of} are names of its columns, as in options: {{problem: question}}")
             if self.wrong_columns and self.domain != "multiple_choice":
                 raise ValueError(
                     "options.wrong makes lettered options of right and wrong answers: write domain: multiple_choice too"
                 )
-        if kind == "hf":
-            if unknown := [name for name in self.options if name not in HF_OPTIONS]:
-                raise ValueError(f"options.{unknown[0]}: of a data set of the hub there are {', '.join(HF_OPTIONS)}")
-            if "split" not in self.options:
-                raise ValueError(
-                    "options.split is missing: name the split of the data set, as in options: {split: test}"
-                )
+        if kind == "hf" and "split" not in self.options:
+            raise ValueError("options.split is missing: name the split of the data set, as in options: {split: test}")
         return self
 
     @property

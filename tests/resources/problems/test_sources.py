@@ -253,3 +253,28 @@ def test_the_papers_benchmarks_load_from_files_and_their_golds_can_be_read(file,
     made = with_counts(Grader(), found)
     assert (len(found.rows), found.left_out, found.golds_read_from_solutions) == (problems, {}, 0)
     assert len(made.summary["unreadable_golds"]) == unreadable
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "told"),
+    [
+        (
+            "file:x.jsonl",
+            "answr",
+            "options.answr: a file has no such option: did you mean answer? There are id, problem,",
+        ),
+        ("file:x.jsonl", "split", "options.split: a file has no such option; there are id, problem, answer, wrong"),
+        ("hub:math500", "problem", "options.problem: a data set that the project knows by its name has no options"),
+    ],
+)
+def test_an_option_that_a_source_has_not_is_refused_at_the_door(source, option, told):
+    with pytest.raises(ValidationError) as error:
+        ProblemSet.model_validate({"source": source, "options": {option: "x"}})
+    assert told in str(error.value)
+
+
+def test_a_folder_that_has_the_name_of_a_data_set_of_the_hub_is_not_read_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(REGISTRY["math500"].repository).mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="MATH-500 is a folder here, and not the data set of the hub"):
+        load_problems("math500", ProblemSet(source="hub:math500"))
