@@ -1,6 +1,8 @@
 .PHONY: help demo page test test-cloud test-tracking test-vllm test-ray test-inspect test-wheel reliability audit lint bench docs clean
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for servers and processes for a third of their time: one worker more than cores, four at most.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 VLLM_PIP = .venv-vllm/bin/pip install --quiet --constraint constraints.txt
 # The extra [demo] without what it drags in and never calls, two packages that need a compiler:
@@ -20,7 +22,7 @@ page: .venv/demo  ## serve the Dagster page with everything that was materialize
 	@$(BIN)/gsr page
 
 test: .venv/dev  ## set up and run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 40
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 40
 
 test-cloud: .venv/dev  ## set up servers of Azure's and Google's protocols (needs npm) and run the tests of their buckets
 	@npm install --silent --no-audit --no-fund --prefix .venv/azurite azurite@3.35.0

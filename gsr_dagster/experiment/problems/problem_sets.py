@@ -128,8 +128,8 @@ class ProblemSet(Section):
         if kind in OPTIONS:
             of, known = OPTIONS[kind]
             if unknown := [name for name in self.options if name not in known]:
-                meant = f" has no such option{which(unknown[0], known)}" if known else " has no options: leave it out"
-                raise ValueError(f"options.{unknown[0]}: {of}{meant}")
+                meant = which(str(unknown[0]), known) if known else ": it has none, leave options out"
+                raise ValueError(f"options: {of} has no option {unknown[0]!r}{meant}")
             named = {name: column for name, column in self.options.items() if name != WRONG}
             if not all(isinstance(column, str) for column in (*named.values(), *self.wrong_columns)):
                 raise ValueError(f"options of {of} are names of its columns, as in options: {{problem: question}}")

@@ -127,7 +127,7 @@ def test_the_order_of_the_options_and_the_revision_are_part_of_what_pins_the_pro
         ({"options": {"problem": "Question"}}, "options.split is missing: name the split of the data set"),
         (
             {"options": {"split": "train", "subset": "x"}},
-            "options.subset: a data set of the hub has no such option; there are config, split",
+            "options: a data set of the hub has no option 'subset'; there are config, split",
         ),
         ({"options": {"split": 1}}, "options of a data set of the hub are names of its columns"),
         ({"domain": "math"}, "write domain: multiple_choice too"),

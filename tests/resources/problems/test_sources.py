@@ -261,10 +261,14 @@ def test_the_papers_benchmarks_load_from_files_and_their_golds_can_be_read(file,
         (
             "file:x.jsonl",
             "answr",
-            "options.answr: a file has no such option: did you mean answer? There are id, problem,",
+            "options: a file has no option 'answr': did you mean answer? There are id, problem,",
         ),
-        ("file:x.jsonl", "split", "options.split: a file has no such option; there are id, problem, answer, wrong"),
-        ("hub:math500", "problem", "options.problem: a data set that the project knows by its name has no options"),
+        ("file:x.jsonl", "split", "options: a file has no option 'split'; there are id, problem, answer, wrong"),
+        (
+            "hub:math500",
+            "problem",
+            "a data set that the project knows by its name has no option 'problem': it has none, leave options out",
+        ),
     ],
 )
 def test_an_option_that_a_source_has_not_is_refused_at_the_door(source, option, told):
