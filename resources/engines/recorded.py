@@ -12,7 +12,7 @@ from gsr_dagster.method.policies.confidence import in_nats
 from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
-from resources.problems.recorded_samples import DRAWN, read_samples
+from resources.problems.recorded_samples import DRAWN, read_recording, read_samples
 
 
 class RecordedEngine:
@@ -23,11 +23,15 @@ class RecordedEngine:
     """
 
     context: int | None = None
-    counts_by: str = "what was recorded"
     notes: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, folder: Path):
         self.folder = folder
+
+    @property
+    def counts_by(self) -> str:
+        words = read_recording(self.folder).words
+        return "what was recorded" + (f"; the words of {words} samples without a number of tokens" if words else "")
 
     def prompt_tokens(self, messages: list[Message]) -> int:
         """Return the tokens of a chat as they were recorded; 0 where they were not."""

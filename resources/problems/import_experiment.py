@@ -40,6 +40,7 @@ HEADER = """\
 class ImportedExperiment:
     """What was written: counts over all models, and what was left out, by the reason.
 
+    ``words`` are the samples and refinements whose words are counted, as nobody counted their tokens.
     ``confident`` candidates have the confidences of their tokens, of so many of the likeliest in each place (``logprobs``),
     and ``with_score`` a score of someone else.
     """
@@ -48,7 +49,7 @@ class ImportedExperiment:
     samples: int = 0
     refinements: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
-    tokens_are_words: bool = False
+    words: int = 0
     confident: int = 0
     logprobs: int | None = None
     with_score: int = 0
@@ -111,7 +112,7 @@ def write_experiment(
         written.samples += made.samples
         written.refinements += made.refinements
         written.left_out.update(made.left_out)
-        written.tokens_are_words |= made.tokens_are_words
+        written.words += made.words
         written.confident += made.confident
         written.with_score += made.with_score
         sizes[name] = Counter(r["problem_id"] for r in read_samples(folders[name]) if r["prompt_id"] == r["problem_id"])

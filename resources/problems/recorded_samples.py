@@ -29,6 +29,8 @@ compute: Any = pyarrow.compute  # its functions are made as it is imported, and 
 GROUP_SIZE = b"gsr_k"
 # Of how many of the likeliest tokens the confidences are, there too.
 LIKELIEST = b"gsr_logprobs"
+# Of how many samples words are counted, as nobody counted tokens.
+WORDS = b"gsr_words"
 # What an engine drew, beside its place.
 DRAWN = ("text", "finish_reason", "prompt_tokens", "generated_tokens")
 # What is in memory of a file of samples.
@@ -79,6 +81,7 @@ class Recorded:
 class Imported:
     """What was written: counts, and what was left out, by the reason. ``most`` samples has the problem with the most.
 
+    ``words`` are the samples and refinements whose words are counted, as nobody counted their tokens.
     ``confident`` are the candidates whose tokens have their confidences, ``with_score`` those that somebody scored.
     """
 
@@ -87,7 +90,7 @@ class Imported:
     refinements: int
     most: int
     left_out: dict[str, int]
-    tokens_are_words: bool
+    words: int
     confident: int = 0
     with_score: int = 0
 
@@ -97,13 +100,15 @@ class Recording:
     """How many candidates of each problem are recorded, and the prompts of the groups that are refined.
 
     ``k`` is the size of those groups; None where an earlier version wrote the folder, or nothing is refined.
-    ``logprobs`` is of how many of the likeliest tokens the confidences are, None where there are none.
+    ``logprobs`` is of how many of the likeliest tokens the confidences are, None where there are none;
+    ``words`` of how many samples the tokens are words.
     """
 
     candidates: Mapping[str, int]
     refined: frozenset[str]
     k: int | None
     logprobs: int | None = None
+    words: int = 0
 
 
 def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int | None = None) -> Imported:
@@ -135,7 +140,7 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
             raise ImportFileError(f"problem {problem_id} has the name of a refinement of problem {of}: rename one")
     rows: list[Row] = []
     sizes: dict[str, int] = {}
-    refinements = 0
+    refinements = words = 0
     for problem_id in problems:
         pool = _pool(refined[problem_id], direct[problem_id])
         both = len(direct[problem_id]) + k * len(refined[problem_id]) - len(pool)
@@ -149,6 +154,7 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
         named = {"problem_id": problem_id, "prompt_id": problem_id}
         rows += [{**named, "sample_index": i, **_sample(sample), **_sure(sample)} for i, sample in enumerate(kept)]
         groups = refined[problem_id][: len(kept) // k]
+        words += sum(_tokens(sample) is None for sample in (*kept, *groups))
         left_out[f"refinements of samples over {most} of a problem"] += len(refined[problem_id]) - len(groups)
         refinements += len(groups)
         for number, sample in enumerate(groups):
@@ -161,23 +167,26 @@ def write_recorded(samples: Sequence[Recorded], folder: Path, k: int, most: int 
     left_out = {reason: count for reason, count in left_out.items() if count}
     if not sizes:
         raise ImportFileError(f"no sample is left of {len(samples)}: {left_out or 'the files are empty'}")
-    _write(folder, [problems[p] for p in sizes], rows, k if refinements else None, likeliest)
+    _write(folder, [problems[p] for p in sizes], rows, k if refinements else None, likeliest, words)
     return Imported(
         problems=len(sizes),
         samples=len(rows) - refinements,
         refinements=refinements,
         most=max(sizes.values()),
         left_out=left_out,
-        tokens_are_words=any(sample.generated_tokens is None and not sample.confidences for sample in samples),
+        words=words,
         confident=sum(row.get("confidences") is not None for row in rows),
         with_score=sum(row.get("score") is not None for row in rows if row["prompt_id"] == row["problem_id"]),
     )
 
 
-def write_samples(folder: Path, rows: Sequence[Row], k: int | None, likeliest: int | None = None) -> None:
+def write_samples(
+    folder: Path, rows: Sequence[Row], k: int | None, likeliest: int | None = None, words: int = 0
+) -> None:
     """Write rows as the samples of a folder; those of a prompt stand together.
 
-    ``k`` is the size of refined groups, ``likeliest`` of how many tokens confidences are.
+    ``k`` is the size of refined groups, ``likeliest`` of how many tokens confidences are, ``words``
+    of how many samples the tokens are words.
     """
     buffer = io.BytesIO()
     table = pyarrow.Table.from_pylist(list(rows))
@@ -185,7 +194,8 @@ def write_samples(folder: Path, rows: Sequence[Row], k: int | None, likeliest: i
         place = table.column_names.index("confidences")
         column = table["confidences"].cast(pyarrow.list_(pyarrow.uint16()))
         table = table.set_column(place, "confidences", column)
-    told = {name: str(number) for name, number in ((GROUP_SIZE, k), (LIKELIEST, likeliest)) if number is not None}
+    counts = ((GROUP_SIZE, k), (LIKELIEST, likeliest), (WORDS, words or None))
+    told = {name: str(number) for name, number in counts if number is not None}
     if told:
         table = table.replace_schema_metadata(told)
     pyarrow.parquet.write_table(table, buffer)
@@ -223,7 +233,7 @@ def _recording(path: Path, changed: int, size: int) -> Recording:
                 else:
                     refined.add(row["prompt_id"])
     k, likeliest = (None if (number := told.get(name)) is None else int(number) for name in (GROUP_SIZE, LIKELIEST))
-    return Recording(candidates, frozenset(refined), k, likeliest)
+    return Recording(candidates, frozenset(refined), k, likeliest, int(told.get(WORDS, 0)))
 
 
 def _pool(refined: Sequence[Recorded], direct: Sequence[Recorded]) -> list[Recorded]:
@@ -241,17 +251,20 @@ def _pool(refined: Sequence[Recorded], direct: Sequence[Recorded]) -> list[Recor
     return [*shown, *(sample for number, sample in enumerate(direct) if number not in taken)]
 
 
+def _tokens(sample: Recorded) -> int | None:
+    """Return how many tokens a sample has, None where nobody counted them."""
+    if sample.generated_tokens is None and sample.confidences:
+        return len(sample.confidences.stored)
+    return sample.generated_tokens
+
+
 def _sample(sample: Recorded) -> Row:
-    tokens = sample.generated_tokens
-    if tokens is None and sample.confidences:
-        tokens = len(sample.confidences.stored)
-    if tokens is None:  # words are the tokens: whoever imports is told
-        tokens = len(sample.text.split())
+    tokens = _tokens(sample)
     return {
         "text": sample.text,
         "finish_reason": sample.finish_reason,
         "prompt_tokens": sample.prompt_tokens or 0,  # 0 where nobody counted them
-        "generated_tokens": tokens,
+        "generated_tokens": len(sample.text.split()) if tokens is None else tokens,
         "label": sample.label,
         "score": sample.score,
     }
@@ -276,8 +289,8 @@ def _with_confidences(rows: Sequence[Row], samples: Sequence[Recorded]) -> int |
 
 
 def _write(
-    folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None, likeliest: int | None
+    folder: Path, problems: Sequence[Recorded], rows: Sequence[Row], k: int | None, likeliest: int | None, words: int
 ) -> None:
     lines = [json.dumps({"id": p.problem_id, "problem": p.problem, "answer": p.answer}) for p in problems]
     write_atomically(folder / "problems.jsonl", ("\n".join(lines) + "\n").encode())
-    write_samples(folder, rows, k, likeliest)
+    write_samples(folder, rows, k, likeliest, words)

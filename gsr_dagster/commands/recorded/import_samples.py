@@ -108,8 +108,9 @@ def command(
         _say(f"Left out: {count} {reason}.")
     for note, count in reading.notes.items():
         _say(f"Note: {count} {note}.")
-    if imported.tokens_are_words:
-        _say("No token counts were recorded: words are counted instead.")
+    if imported.words:
+        every = imported.samples + imported.refinements
+        _say(f"No number of tokens was recorded for {imported.words} of {every} samples: their words are counted instead.")
     told = (
         of_columns(reading, by_benchmark, by_model) if form == "rows" else (),
         of_scores(imported),

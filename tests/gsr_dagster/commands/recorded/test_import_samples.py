@@ -65,7 +65,8 @@ def test_recorded_refinements_become_an_experiment_that_runs_without_a_model(tmp
     told = gsr(
         "import", str(tmp_path / "some.jsonl"), "--to", str(folder), "--model", "gpt3.5-turbo", "--parameters", "2e10"
     )
-    assert "words are counted instead" in told
+    assert "samples: their words are counted instead" in told
+    assert RecordedEngine(folder).counts_by.endswith("samples without a number of tokens")
     monkeypatch.setenv("GSR_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
     ran = gsr("-e", str(folder / "experiment.yaml"), "run")
