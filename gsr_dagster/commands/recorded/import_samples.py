@@ -110,7 +110,9 @@ def command(
         _say(f"Note: {count} {note}.")
     if imported.words:
         every = imported.samples + imported.refinements
-        _say(f"No number of tokens was recorded for {imported.words} of {every} samples: their words are counted instead.")
+        _say(
+            f"No number of tokens was recorded for {imported.words} of {every} samples: their words are counted instead."
+        )
     told = (
         of_columns(reading, by_benchmark, by_model) if form == "rows" else (),
         of_scores(imported),
