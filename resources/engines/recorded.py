@@ -30,6 +30,10 @@ class RecordedEngine:
 
     @property
     def counts_by(self) -> str:
+        return self._counted
+
+    @cached_property
+    def _counted(self) -> str:
         words = read_recording(self.folder).words
         return "what was recorded" + (f"; the words of {words} samples without a number of tokens" if words else "")
 

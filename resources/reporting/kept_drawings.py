@@ -7,6 +7,7 @@ the code that draws it, so that another code, or another release of Matplotlib, 
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from functools import cache, wraps
 from importlib.metadata import version
@@ -59,7 +60,8 @@ def _read(path: Path) -> bytes | None:
         content = path.read_bytes()
         digest, png = content[:HASH_LENGTH], content[HASH_LENGTH:]
         if digest == sha256(png).encode():
-            path.touch()
+            with suppress(OSError):  # gone meanwhile, or a cache that is only read
+                os.utime(path)
             return png
         log.warning("%s: a kept figure is damaged. It is drawn again.", path)
     return None
@@ -68,8 +70,10 @@ def _read(path: Path) -> bytes | None:
 def _keep(path: Path, png: bytes) -> None:
     try:
         write_atomically(path, sha256(png).encode() + png)
+    except OSError as error:
+        log.warning("%s: %s. The figure is drawn again for the next report.", path, error)
+        return
+    with suppress(OSError):  # what another process writes or removes meanwhile
         by_use = sorted(path.parent.iterdir(), key=lambda drawing: drawing.stat().st_mtime)
         for unused in by_use[:-MOST_KEPT]:
             unused.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s: %s. The figure is drawn again for the next report.", path, error)
