@@ -136,7 +136,7 @@ def test_where_dagster_dev_is_killed_the_page_ends_with_a_sentence_and_all_it_st
         dagster.kill()
         assert page.process.wait(60) == 1
         assert "the page ended by itself; the lines above say why" in page.log.read_text()
-        psutil.wait_procs(services, 5)
+        psutil.wait_procs(services, 60)
         assert not any(process.is_running() for process in services)
 
 

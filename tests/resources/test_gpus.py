@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -106,10 +105,11 @@ def test_one_that_needs_many_comes_before_those_that_came_later_and_need_few(nam
     assert len(late.gpus()) == 1
 
 
-def test_a_process_that_was_handed_the_locks_keeps_the_gpus_of_one_that_was_killed(names, started):
+def test_a_process_that_was_handed_the_locks_keeps_the_gpus_of_one_that_was_killed(names, started, tmp_path):
     """So a training is never joined on its GPUs while it ends."""
     child = "import sys; from resources.gpus import held; import subprocess\n"
-    child += "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(2)'], pass_fds=held(), stdout=2)\n"
+    ends = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'end')!r}): time.sleep(0.05)"
+    child += f"subprocess.Popen([sys.executable, '-c', {ends!r}], pass_fds=held(), stdout=2)\n"
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": names, "PYTHONPATH": str(ROOT)}
     script = HOLDS.replace("print(", child + "print(", 1)
     with subprocess.Popen(
@@ -117,12 +117,13 @@ def test_a_process_that_was_handed_the_locks_keeps_the_gpus_of_one_that_was_kill
     ) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline()
-        began = time.monotonic()
         killed.kill()
     (next_one,) = holding(started, names, 1)
+    assert next_one.says() == "waiting until 1 of 4 GPUs are free"
+
+    (tmp_path / "end").touch()
 
     assert next_one.gpus()
-    assert time.monotonic() - began > 1.5
 
 
 def test_more_gpus_than_there_are_is_an_error_that_says_both(monkeypatch, names):

@@ -2,11 +2,17 @@
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
+from gsr_dagster.answering.engine_queue import EngineQueue
+from gsr_dagster.answering.solving import Solver
+from gsr_dagster.answering.subject import Subject
 from resources.engines.base import EngineDiedError, EngineError
+from resources.grading.grader import Grader
 from tests.gsr_dagster.answering.asking import Writing, ask
+from tests.gsr_dagster.answering.conftest import MODEL, experiment, serving
 
 ANSWER = "Let me see what both of them say, then I add it up: the answer is \\boxed{7}."
 THOUGHT = f"Is it six, or is it seven? It must be seven.</think>{ANSWER}"
@@ -17,10 +23,12 @@ def test_a_refinement_comes_as_it_is_written_with_signs_of_life_before(client_of
     monkeypatch.setattr("resources.engines.base.SECONDS_BETWEEN_TEXTS", 0.0)
     monkeypatch.setattr("resources.engines.base.TIMES_AS_LONG", 0)
     engine = Writing(lambda request, index: ANSWER, waits=True)
-    threading.Timer(0.5, engine.go.set).start()
-    with ask(client_of(engine), stream=True) as events:
-        lines = [line for line in events.response.iter_lines() if line]
-    assert ": candidates are being sampled" in lines
+    lines = []
+    with ask(client_of(engine), stream=True, timeout=60) as events:
+        for line in filter(None, events.response.iter_lines()):
+            lines.append(line)
+            if line == ": candidates are being sampled":
+                engine.go.set()
     assert lines[-1] == "data: [DONE]"
     pieces = [line for line in lines if '"content"' in line and "gsr" not in line]
     assert len(pieces) > 3, "the text came in pieces"
@@ -65,31 +73,34 @@ def test_the_work_of_a_client_that_goes_is_given_up(client_of, stream):
     while not engine.asked:  # on a busy machine a client may go before its request arrives
         with pytest.raises(openai.APITimeoutError):
             ask(client.with_options(timeout=1, max_retries=0))
-    assert engine.given_up.wait(20)
+    assert engine.given_up.wait(120)
     engine.go.set()
     assert ask(client, k=1, method="vote").choices[0].message.content == ANSWER, "others are answered"
 
 
-def test_requests_that_wait_are_drawn_together_where_they_are_drawn_alike(client_of):
+def test_requests_that_wait_are_drawn_together_where_they_are_drawn_alike():
     engine = Writing(lambda request, index: ANSWER, waits=True)
-    client = client_of(engine)
+    queue = EngineQueue(engine, threads=1)
     temperatures = [1.0, 0.5, 1.0, 1.0]
     voted = {"k": 2, "method": "vote"}
-    threads = [threading.Thread(target=ask, args=(client,), kwargs={**voted, "temperature": t}) for t in temperatures]
-    for number, thread in enumerate(threads):
-        thread.start()
-        if number == 0:
-            wait_until(lambda: engine.asked)
-    time.sleep(1)
-    engine.go.set()
-    for thread in threads:
-        thread.join()
+    with serving(Solver(Subject(experiment(), MODEL, engine), queue, Grader())) as client:
+        asking = partial(threading.Thread, target=ask, args=(client,))
+        threads = [asking(kwargs={**voted, "temperature": temperature}) for temperature in temperatures]
+        for number, thread in enumerate(threads):
+            thread.start()
+            if number == 0:
+                wait_until(lambda: engine.asked)
+        wait_until(lambda: len(queue._waiting) == len(threads) - 1)
+        engine.go.set()
+        for thread in threads:
+            thread.join()
     assert sorted(map(len, engine.asked)) == [1, 1, 2]
 
 
 def wait_until(true) -> None:
-    deadline = time.monotonic() + 20
-    while not true() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 

@@ -30,7 +30,7 @@ def killed_after(step: int, saves: Saves, scratch: Path, model: Path, **settings
         time.sleep(0.01)
     os.kill(run.pid, signal.SIGKILL)
     run.join()
-    psutil.wait_procs(training, 10)
+    psutil.wait_procs(training, 60)
     return [path.name for path in saves.folder.rglob("*")]
 
 

@@ -120,7 +120,7 @@ def test_training_ends_with_the_run_that_started_it_however_that_ended(small_mod
     (training,) = psutil.Process(run.pid).children()
     run.kill()
     run.join()
-    training.wait(5)
+    training.wait(60)
 
 
 def test_a_template_that_cannot_be_trained_on_is_refused_by_name_before_anything_is_loaded(tokenizer_folder, tmp_path):
