@@ -193,7 +193,7 @@ def materialize(asset: str, path: str) -> None:
     from gsr_dagster.commands.options import console, named_experiment
     from gsr_dagster.definitions import build_definitions
     from gsr_dagster.operations.home import artifact_store
-    from gsr_dagster.operations.instance import prepare_instance
+    from gsr_dagster.operations.instance.preparing import prepare_instance
     from gsr_dagster.operations.lanes import lanes
     from gsr_dagster.operations.running.one_by_one import Run
 

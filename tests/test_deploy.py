@@ -10,7 +10,7 @@ from dagster import DagsterRun
 from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config
 
-from gsr_dagster.operations.instance import DAGSTER_YAML, EVERYWHERE
+from gsr_dagster.operations.instance.preparing import DAGSTER_YAML, EVERYWHERE
 from gsr_dagster.operations.jobs import gpu_request
 from tests.places import PROJECT
 

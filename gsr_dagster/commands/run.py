@@ -16,7 +16,7 @@ from gsr_dagster.definitions import build_definitions
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.operations.failed_checks import CheckResult, last_checks
 from gsr_dagster.operations.home import artifact_store, tracker_of
-from gsr_dagster.operations.instance import prepare_instance
+from gsr_dagster.operations.instance.preparing import prepare_instance
 from gsr_dagster.operations.lanes import lanes
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.running.one_by_one import Run

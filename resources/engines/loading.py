@@ -104,11 +104,13 @@ def _of_kind(model: Model, folder: Path, adapter: Path | None) -> Engine:
 
 
 def _unload() -> None:
+    had_weights = any(isinstance(engine, WhenSampled) for engine in _loaded.values())
     for engine in _loaded.values():
         engine.close()
     _loaded.clear()
-    gc.collect()
-    cpu.return_freed_memory()
+    if had_weights:
+        gc.collect()
+        cpu.return_freed_memory()
 
 
 def quiet_transformers() -> None:

@@ -1,6 +1,5 @@
 """Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
 
-import importlib.metadata
 import json
 import multiprocessing
 from collections import defaultdict
@@ -20,6 +19,7 @@ from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import Tracker, track
+from resources.store.manifests import installed_version
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
@@ -64,7 +64,7 @@ def grader_version(name: str) -> str:
     """Return the grader's name and all that decides its verdicts, for manifests."""
     if name != "math-verify":
         return f"{name}, rules {RULES}"
-    versions = " ".join(f"{library} {importlib.metadata.version(library)}" for library in DECIDING)
+    versions = " ".join(f"{library} {installed_version(library)}" for library in DECIDING)
     return f"{versions}, rules {RULES}"
 
 

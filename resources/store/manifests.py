@@ -4,6 +4,7 @@ A manifest's sha256 is the artifact's data version; it stands in it, over all el
 it holds.
 """
 
+import functools
 import importlib.metadata
 import json
 import re
@@ -152,13 +153,16 @@ def canonical_json(value: Any) -> bytes:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that shape artifacts, of those that are installed."""
-    versions = {}
-    for name in VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {name: version for name in VERSIONED if (version := installed_version(name))}
+
+
+@functools.cache
+def installed_version(name: str) -> str | None:
+    """Return the version of a package, None where it is not installed. Looked up once a process."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def is_whole(content: bytes) -> bool:

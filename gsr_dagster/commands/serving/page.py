@@ -8,7 +8,7 @@ import dagster as dg
 from gsr_dagster.commands.options import Named, console, with_experiments
 from gsr_dagster.operations.concurrency import limit_pool
 from gsr_dagster.operations.home import artifact_store
-from gsr_dagster.operations.instance import dagster_home, prepare_instance
+from gsr_dagster.operations.instance.preparing import dagster_home, prepare_instance
 from gsr_dagster.operations.locations.earlier import tell_of_earlier
 from gsr_dagster.operations.locations.workspace import write_workspace
 from gsr_dagster.operations.serving import heed_signals, only_page, refuse_used_port, serve

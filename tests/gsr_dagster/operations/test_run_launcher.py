@@ -13,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from gsr_dagster.definitions import defs
 from gsr_dagster.experiment.errors import UserError
-from gsr_dagster.operations.instance import DAGSTER_YAML
+from gsr_dagster.operations.instance.preparing import DAGSTER_YAML
 from gsr_dagster.operations.run_launcher import lives
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from gsr_dagster.operations.instance import DAGSTER_YAML
+from gsr_dagster.operations.instance.preparing import DAGSTER_YAML
 from tests.journeys.reliability.forked import Forks
 
 EVENT = re.compile(r"^([\d.]+) \S+ - \S+ - \d+ - (\w+) - (STEP_START|STEP_SUCCESS) - ", re.MULTILINE)

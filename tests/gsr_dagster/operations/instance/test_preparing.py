@@ -9,7 +9,14 @@ import dagster as dg
 import pytest
 
 from gsr_dagster.experiment.errors import UserError
-from gsr_dagster.operations.instance import FORMER_LAUNCHER, LAUNCHER, prepare_instance
+from gsr_dagster.operations.instance.event_log import KeptEventLog
+from gsr_dagster.operations.instance.preparing import (
+    DAGSTER_YAML,
+    FORMER_LAUNCHER,
+    LAUNCHER,
+    STORAGE,
+    prepare_instance,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +45,18 @@ def test_an_instance_that_an_older_version_made_is_opened_with_the_launcher_of_t
     settings.write_text(settings.read_text().replace(LAUNCHER, FORMER_LAUNCHER) + "# mine\n")
     assert launcher_of(home) == LAUNCHER
     assert settings.read_text().endswith("# mine\n")
+
+
+def test_settings_that_nobody_changed_become_those_of_this_version_and_others_stay(home):
+    prepare_instance()
+    settings = home / "dagster" / "dagster.yaml"
+    for mine in ("", "# mine\n"):
+        former = DAGSTER_YAML.replace(STORAGE, "") + mine
+        settings.write_text(former)
+        prepare_instance()
+        assert settings.read_text() == (former if mine else DAGSTER_YAML)
+        with dg.DagsterInstance.get() as instance:
+            assert isinstance(instance.event_log_storage, KeptEventLog) == (not mine)
 
 
 def test_without_a_home_it_is_a_folder_of_the_working_directory_for_every_process(tmp_path, monkeypatch):
@@ -76,7 +95,7 @@ def test_a_bucket_stays_one_and_what_is_no_folder_is_refused_before_a_home_is_ma
 
 
 PREPARE = """
-from gsr_dagster.operations.instance import prepare_instance
+from gsr_dagster.operations.instance.preparing import prepare_instance
 import dagster as dg
 prepare_instance()
 with dg.DagsterInstance.get() as instance:
@@ -97,5 +116,5 @@ def test_a_folder_that_cannot_be_written_but_holds_the_settings_is_used_as_it_is
     prepare_instance()
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path != home / "dagster" and access(path, mode))
-    monkeypatch.setattr("gsr_dagster.operations.instance.locked", lambda path: pytest.fail("locked"))
+    monkeypatch.setattr("gsr_dagster.operations.instance.preparing.locked", lambda path: pytest.fail("locked"))
     prepare_instance()

@@ -34,9 +34,18 @@ run_retries:
   max_retries: 2
   retry_on_asset_or_op_failure: false  # only runs whose process died: bad input stays bad
 """
+STORAGE = """\
+storage:
+  custom:
+    module: gsr_dagster.operations.instance.event_log
+    class: KeptSqliteStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+"""
 DAGSTER_YAML = f"""\
 {EVERYWHERE}
-nux:
+{STORAGE}nux:
   enabled: false
 run_coordinator:
   module: dagster._core.run_coordinator.queued_run_coordinator
@@ -66,12 +75,19 @@ def prepare_instance() -> None:
     # A folder that only holds settings may be read-only: the databases are elsewhere then.
     with locked(folder / ".made.lock") if os.access(folder, os.W_OK) else nullcontext():
         settings = folder / "dagster.yaml"
-        if not settings.exists():
-            write_atomically(settings, DAGSTER_YAML.encode())
-        elif FORMER_LAUNCHER in (before := settings.read_text(encoding="utf-8")):
-            write_atomically(settings, before.replace(FORMER_LAUNCHER, LAUNCHER).encode())
+        before = settings.read_text(encoding="utf-8") if settings.exists() else None
+        if (text := _of_this_version(before)) != before:
+            write_atomically(settings, text.encode())
         with dg.DagsterInstance.get():
             pass
+
+
+def _of_this_version(settings: str | None) -> str:
+    """Return an instance's settings as this version wants them. What somebody changed stays as it is."""
+    if settings is None:
+        return DAGSTER_YAML
+    settings = settings.replace(FORMER_LAUNCHER, LAUNCHER)
+    return DAGSTER_YAML if settings == DAGSTER_YAML.replace(STORAGE, "") else settings
 
 
 def dagster_home() -> Path:
