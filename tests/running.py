@@ -1,4 +1,10 @@
-"""What `gsr run` does, as a function, and the recipe of one artifact."""
+"""What `gsr run` does, as a function, the recipe of one artifact, and the Dagster instance of a folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 from rich.console import Console
@@ -23,3 +29,10 @@ def run_experiment(experiment: Experiment, store: ArtifactStore, console: Consol
 def recipe_of(experiment: Experiment, store: ArtifactStore, key: ArtifactKey) -> Recipe:
     """Return what an artifact would be made from today."""
     return all_steps(experiment)[key.asset].recipe(store, key.partition)
+
+
+@contextmanager
+def instance_in(folder: Path | str) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of a folder as Dagster's own commands do: the environment names it."""
+    with patch.dict(os.environ, DAGSTER_HOME=str(folder)), dg.DagsterInstance.get() as instance:
+        yield instance

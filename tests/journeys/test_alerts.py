@@ -13,6 +13,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from tests.running import instance_in
+
 BIN = Path(sys.executable).parent
 SECRET = "T000SECRET"
 ROLLOUT = {"temperature": 1.0, "max_new_tokens": 16}
@@ -115,7 +117,7 @@ def daemon(tmp_path, environment):
     Path(environment["DAGSTER_HOME"]).mkdir(parents=True)
     (tmp_path / "home" / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     # Made before any process starts: Dagster's processes do not wait for one another when they make its tables.
-    with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+    with instance_in(environment["DAGSTER_HOME"]) as instance:
         daemon = Daemon(tmp_path, environment, instance)
         yield daemon
         daemon.kill()

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-import dagster as dg
 import psutil
 import pytest
 import yaml
 
 from tests.journeys.conftest import experiment_document
+from tests.running import instance_in
 
 GSR = Path(sys.executable).with_name("gsr")
 SECONDS = 300
@@ -51,7 +51,7 @@ class SideBySide:
     def held(self, home: str) -> dict[str, list[str]]:
         """Return the GPUs that the runs of each partition held."""
         found: dict[str, list[str]] = {}
-        with dg.DagsterInstance.from_config(str(self.folder / home / "dagster")) as instance:
+        with instance_in(self.folder / home / "dagster") as instance:
             for run in instance.get_runs():
                 lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
                 said = [line.rpartition(": ")[2] for line in lines if line.startswith("GPUs of this run: ")]

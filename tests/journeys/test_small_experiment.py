@@ -12,6 +12,7 @@ import yaml
 
 from gsr_dagster.experiment.keys import ArtifactKey, asset_of, page_key
 from gsr_dagster.method.answers import final_answer
+from tests.running import instance_in
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_a_run_prints_the_table_and_nothing_that_worries(journey):
 def test_the_checks_that_fail_are_named_with_what_was_measured(journey):
     """Held against the event log: the last evaluation of every check of every partition."""
     last = {}
-    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+    with instance_in(journey.folder / "home" / "dagster") as instance:
         for run in instance.get_runs():  # the newest first
             for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)):
                 check = entry.get_dagster_event().asset_check_evaluation_data
@@ -127,7 +128,7 @@ def test_the_report_stands_alone_and_holds_the_table(journey):
 
 
 def test_dagster_knows_every_materialization_and_its_checks(journey):
-    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+    with instance_in(journey.folder / "home" / "dagster") as instance:
         keys = {key.to_user_string() for key in instance.all_asset_keys()}
         assert {"small/benchmark_problems", "small/base/gap_reports", "small/lora_checkpoints"} <= keys
         event = instance.get_latest_materialization_event(page_key("small", "student/gap_reports"))
@@ -140,7 +141,7 @@ def test_dagster_knows_every_materialization_and_its_checks(journey):
 
 def logged(journey, what: str) -> list[str]:
     """Return the lines with this text in the event log of all runs."""
-    with dg.DagsterInstance.from_config(str(journey.folder / "home" / "dagster")) as instance:
+    with instance_in(journey.folder / "home" / "dagster") as instance:
         runs = [run.run_id for run in instance.get_runs()]
         return [line for run in runs for r in instance.all_logs(run) if what in (line := r.user_message)]
 

@@ -17,6 +17,7 @@ from gsr_dagster.experiment.loading import load_experiment
 from gsr_dagster.operations.backfilling import evaluation_lanes, family_partitions, to_launch
 from gsr_dagster.operations.home import artifact_store
 from tests.journeys.reliability.full_numbers import times
+from tests.running import instance_in
 
 PATIENCE = 240
 VICTIMS = ["everything", *times([], ["daemon", "webserver", "run"])]
@@ -24,7 +25,7 @@ VICTIMS = ["everything", *times([], ["daemon", "webserver", "run"])]
 
 @contextmanager
 def instance_of(served) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(served.environment["GSR_HOME"] + "/dagster") as instance:
+    with instance_in(served.environment["GSR_HOME"] + "/dagster") as instance:
         yield instance
 
 
