@@ -129,7 +129,7 @@ def shown_on_the_page(summary: JudgedSummary) -> dict[str, dg.MetadataValue]:
             gap = scores.intervals.get("refinement_gap")
             shown = {"pass@1": percent(scores.pass_at_1), "maj@k": vote, "selfRef@k": refinement}
             shown["gap"] = f"{points(gap.estimate)} {between(gap)}" if gap else NOTHING
-            records.append(dg.TableRecord({"decided by": decider, "problems": scores.problems, **shown}))
+            records.append(dg.TableRecord({"decided by": summary.named(decider), "problems": scores.problems, **shown}))
     found: dict[str, dg.MetadataValue] = {"scores": dg.MetadataValue.table(records)} if records else {}
     if both := summary.agreement:
         found["agreement"] = dg.MetadataValue.table(

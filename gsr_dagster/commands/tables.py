@@ -115,7 +115,7 @@ def judged_score_table(experiment: Experiment, rows: Sequence[ReportedJudgements
             if scores := row.scores.get(decider):
                 shown = percent(scores.pass_at_1), *vote_and_refinement(scores)
                 gap = difference(scores.intervals.get("refinement_gap"))
-                table.add_row(row.benchmark, row.subject, decider, str(scores.problems), *shown, gap)
+                table.add_row(row.benchmark, row.subject, row.named(decider), str(scores.problems), *shown, gap)
     return table
 
 

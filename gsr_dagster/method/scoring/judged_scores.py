@@ -39,6 +39,11 @@ class JudgedSummary:
     agreement: Agreement | None
     scores: dict[Decider, Scores]
 
+    def named(self, decider: Decider) -> str:
+        """Return who decides, as tables name it: the judge with its unread verdicts, which count as not correct."""
+        unread = self.unread if decider == "judge" else 0
+        return f"{decider} ({unread:,} of {self.answers:,} unread)" if unread else decider
+
 
 def by_grader_then_judge(rows: Iterable[Row], verdicts: Verdicts) -> list[Row]:
     """Return the rows as they count where the judge decides what the grader cannot.

@@ -183,7 +183,7 @@ def test_what_the_judge_decided_and_how_far_the_two_agree_is_counted(judged):
 
 def test_the_run_and_the_report_show_it_and_the_plan_counts_it(judged):
     assert "r-x grader, then judge 3 50.0 50.0 66.7 +16.7 [" in judged.told
-    assert "r-x judge 3 50.0 50.0 50.0 +0.0 [" in judged.told
+    assert "r-x judge (1 of 10 unread) 3 50.0 50.0 50.0 +0.0 [" in judged.told
     assert "r-x judges-big 10 3 1 83.3 [75.0, 100.0] of 6, κ 0.67" in judged.told
     assert "few_unread of base/judge_verdicts[odd|r-x]: 1 of 10 verdicts (10.0%) cannot be read" in judged.told
     # At most 4 candidates and 2 refinements of each of 3 problems.
@@ -191,6 +191,7 @@ def test_the_run_and_the_report_show_it_and_the_plan_counts_it(judged):
     page = (judged.store.local_files(ArtifactKey("student_comparison")) / "report.html").read_text(encoding="utf-8")
     assert "Who decides which answers are right" in page
     assert "judges-big" in page
+    assert "judge (1 of 10 unread)" in page
 
 
 def test_the_page_shows_the_scores_by_who_decides_and_the_four_counts(judged):
@@ -199,7 +200,7 @@ def test_the_page_shows_the_scores_by_who_decides_and_the_four_counts(judged):
     assert [(record["decided by"], record["problems"], record["gap"].split()[0]) for record in records] == [
         ("grader", 2, "+12.5"),
         ("grader, then judge", 3, "+16.7"),
-        ("judge", 3, "+0.0"),
+        ("judge (1 of 10 unread)", 3, "+0.0"),
     ]
     assert [list(record.data.values()) for record in shown["agreement"].records] == [
         ["correct", 2, 1],
