@@ -1,5 +1,6 @@
 """Grading: is an answer right, and which answers are equal. The work is done in processes that can be killed."""
 
+import importlib.metadata
 import json
 import multiprocessing
 from collections import defaultdict
@@ -8,7 +9,7 @@ from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from multiprocessing.util import Finalize
 from typing import Any, Literal
 
@@ -19,7 +20,6 @@ from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import Tracker, track
-from resources.store.manifests import installed_version
 
 Verdict = Literal[JudgedVerdict, "no answer"]
 
@@ -64,7 +64,7 @@ def grader_version(name: str) -> str:
     """Return the grader's name and all that decides its verdicts, for manifests."""
     if name != "math-verify":
         return f"{name}, rules {RULES}"
-    versions = " ".join(f"{library} {installed_version(library)}" for library in DECIDING)
+    versions = " ".join(f"{library} {_version(library)}" for library in DECIDING)
     return f"{versions}, rules {RULES}"
 
 
@@ -159,6 +159,9 @@ class Grader(dg.ConfigurableResource):
             _pool.cache_clear()
             return _pool().schedule(judge, args=arguments, timeout=self.seconds)
 
+
+# It does not change in a process, and a run asks for it at every grading.
+_version = cache(importlib.metadata.version)
 
 # By grader and reference, what each answer was judged to be.
 _judged: dict[str, dict[Reference, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))

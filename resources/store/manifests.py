@@ -4,12 +4,11 @@ A manifest's sha256 is the artifact's data version; it stands in it, over all el
 it holds.
 """
 
-import functools
 import importlib.metadata
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -153,11 +152,11 @@ def canonical_json(value: Any) -> bytes:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that shape artifacts, of those that are installed."""
-    return {name: version for name in VERSIONED if (version := installed_version(name))}
+    return {name: version for name in VERSIONED if (version := _installed_version(name))}
 
 
-@functools.cache
-def installed_version(name: str) -> str | None:
+@cache
+def _installed_version(name: str) -> str | None:
     """Return the version of a package, None where it is not installed. Looked up once a process."""
     try:
         return importlib.metadata.version(name)

@@ -49,14 +49,14 @@ class KeptEventLog(SqliteEventLogStorage):
         """Return what is connected to a database; where its file was removed or replaced, to the one that is there now."""
         path = self.path_for_shard(shard)
         engine, file = self._kept.pop(shard, (None, None))
-        if engine is None or file != _file(path):
-            if engine is not None:
-                engine.dispose()
-            if engine is not None or not os.path.exists(path):
-                self._initialized_dbs.discard(shard)
+        if engine is not None and file != _file(path):
+            engine.dispose()
+            self._initialized_dbs.discard(shard)
+            engine = None
+        if engine is None:
             address = self.conn_string_for_shard(shard)
             engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
-            if shard not in self._initialized_dbs:
+            if shard not in self._initialized_dbs or not os.path.exists(path):
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
             file = _file(path)

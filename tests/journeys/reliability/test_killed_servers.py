@@ -5,8 +5,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import dagster as dg
 import psutil
@@ -23,10 +22,8 @@ PATIENCE = 240
 VICTIMS = ["everything", *times([], ["daemon", "webserver", "run"])]
 
 
-@contextmanager
-def instance_of(served) -> Iterator[dg.DagsterInstance]:
-    with instance_in(served.environment["GSR_HOME"] + "/dagster") as instance:
-        yield instance
+def instance_of(served) -> AbstractContextManager[dg.DagsterInstance]:
+    return instance_in(served.environment["GSR_HOME"] + "/dagster")
 
 
 def until(condition, what: str):

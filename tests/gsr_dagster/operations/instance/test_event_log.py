@@ -11,6 +11,7 @@ import pytest
 
 from gsr_dagster.operations.instance.event_log import MOST_KEPT, KeptEventLog
 from gsr_dagster.operations.instance.preparing import DAGSTER_YAML, STORAGE
+from tests.running import instance_in
 
 Open = Callable[[str], dg.DagsterInstance]
 
@@ -21,16 +22,15 @@ def pool():
 
 
 @pytest.fixture
-def opened(tmp_path, monkeypatch) -> Iterator[Open]:
+def opened(tmp_path) -> Iterator[Open]:
     """Return what opens an instance of the same folder, "kept" or as Dagster does it."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with ExitStack() as stack:
 
         def instance(kind: str) -> dg.DagsterInstance:
             (tmp_path / "dagster.yaml").write_text(
                 DAGSTER_YAML if kind == "kept" else DAGSTER_YAML.replace(STORAGE, "")
             )
-            return stack.enter_context(dg.DagsterInstance.from_config(str(tmp_path)))
+            return stack.enter_context(instance_in(tmp_path))
 
         yield instance
 
