@@ -12,7 +12,7 @@ NUMBER_OR_FORMULA = rf"\$[^$\n]+\$|\\\([^\n]+?\\\)|{NUMBER}"
 MARKS = r"[\s*_}]*+"  # of Markdown, or the end of \textbf{...}
 LINK = rf"(?:(?:is|are|equals)(?![\w'’])(?!\s+not\b)(?:{MARKS}[:：])?|[:：=])"
 SAID = (
-    r"(?:(?<![^\W_])the\s++)?(?<![^\W_])(?:(?:final|correct|right|best)\s++)?(?:answers?|ans\.?)(?![^\W_])"
+    r"(?<![^\W_])(?:the\s++)?(?:(?:final|correct|right|best)\s++)?(?:answers?|ans\.?)(?![^\W_])"
     rf"(?:\s++to(?:\s++\w++){{1,5}}?)?{MARKS}{LINK}"
 )
 CHOSEN = rf"\b(?:option|choice|letter|statement)\b{MARKS}{LINK}|\bI(?:['’]d|\s+would|\s+will)?\s+(?:choose|pick|select|go\s+with)\b"
@@ -32,6 +32,8 @@ def _announcing(said: str, short: str) -> re.Pattern[str]:
 
 
 ANNOUNCED = _announcing(SAID, SHORT)
+# A text without "ans" and without one of these announces nothing; most that were cut off are told from others so.
+MARKED = re.compile(r"####|A[*_ \t]*+[:：]")
 CHOICE_ANNOUNCED = _announcing(f"{SAID}|{CHOSEN}", r"(?!)")  # there "A:" is an option
 DISPLAYS = {"\\[": "\\]", "$$": "$$"}
 SENTENCE_END = re.compile(r"\.[*\"”)]*+(?:\s|\Z)|(?<=\$)\.(?=[A-Z])|。")
@@ -67,7 +69,7 @@ CLOSING_SENTENCE = re.compile(
 )
 # Its only number is what it speaks of: "60% of the students like tea."
 SUBJECT = re.compile(
-    r"(?:\A|\n|[.!?:]\s)\s*+(?:(?:so|thus|therefore|hence|then)\b,?\s+)?(?![^\n]*\b(?:not|no|cannot)\b)"
+    r"(?:\A|\n|[.!?:]\s)\s*+(?:(?:so|thus|therefore|hence|then)\b,?\s+)?(?=\**+\\?[$(]?[-+\d\\])(?![^\n]*\b(?:not|no|cannot)\b)"
     rf"\**\\?(?:\$|\()?({NUMBER}|\\[dt]?frac\{{\d+\}}\{{\d+\}})(?:\\?%)?(?:\$|\\\))?\**(?:\s[^.\d$=\n\\]*)?\.\**\Z",
     re.IGNORECASE,
 )
@@ -97,6 +99,8 @@ def said_answers(text: str) -> Iterator[str]:
     Of several on one line the last counts that begins like an answer ("The answer is 5.
     Wait, the answer is 6."), else the first ("The answer is Zoe. This answer is certain.").
     """
+    if "ans" not in text.casefold() and not MARKED.search(text):
+        return
     for line in reversed(_lines(text, ANNOUNCED)):
         sentences = [sentence for begin, end in line.spans() if (sentence := _sentence(text[begin:end]))]
         likely = [sentence for sentence in sentences if BEGINS_LIKE_AN_ANSWER.match(sentence)]
@@ -118,7 +122,8 @@ def closing_answer(text: str) -> str | None:
     """
     text = text.rstrip()
     begin = max(len(text) - LONGEST_CLOSING_SENTENCE, 0)
-    found = CLOSING_SENTENCE.findall(text, begin) or SUBJECT.findall(text, begin)
+    ends = text.rstrip("*").endswith(".")
+    found = (CLOSING_SENTENCE.findall(text, begin) or SUBJECT.findall(text, begin)) if ends else []
     if not found and len(text) <= LONGEST_CLOSING_SENTENCE and NOTHING_ELSE.fullmatch(text):
         found = [text]
     return undressed(found[-1]) or None if found else None

@@ -14,6 +14,9 @@ from gsr_dagster.method.rows import Row
 from resources.engines.base import EngineError, Request, Sample, chat_sha256
 from resources.problems.recorded_samples import DRAWN, read_recording, read_samples
 
+# What a file may say of the chats that its samples answer.
+CHATS = ("prompt_sha256", "student_chat")
+
 
 class RecordedEngine:
     """Yields recorded samples by SUBJECT/BENCHMARK/PROMPT and index, as they come in the file. Nothing is drawn.
@@ -60,11 +63,13 @@ class RecordedEngine:
         wanted = {r.id.split("/", 2)[2]: (r, dict(zip(r.indices, r.seeds, strict=True))) for r in requests}
         for prompt_id, rows in groupby(read_samples(self.folder, wanted), lambda row: row["prompt_id"]):
             request, seeds = wanted[prompt_id]
-            asked = chat_sha256(request.messages)
+            rows = list(rows)
+            # Long to compute, and nothing without what it is compared with.
+            asked = chat_sha256(request.messages) if any(row.get(name) for row in rows for name in CHATS) else ""
             found, chats = [], list[set[str]]()
             for row in rows:
                 if (seed := seeds.pop(row["sample_index"], None)) is not None:
-                    chats.append({row[name] for name in ("prompt_sha256", "student_chat") if row.get(name)})
+                    chats.append({row[name] for name in CHATS if row.get(name)})
                     sure = row.get("confidences") if settings.logprobs else None
                     confidences = None if sure is None else tuple(in_nats(sure))
                     drawn = {**_drawn(row, asked), "confidences": confidences, "recorded_label": row.get("label")}

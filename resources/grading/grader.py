@@ -18,7 +18,7 @@ import dagster as dg
 from gsr_dagster.method.scoring.scores import GOLD_CLASS
 from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
-from resources.grading.worker import JudgedVerdict, Judgement, judge, start_worker
+from resources.grading.worker import GAVE_UP, JudgedVerdict, Judgement, judge, start_worker
 from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
@@ -88,18 +88,20 @@ class Grader(dg.ConfigurableResource):
         Raises KeyError for a problem that is not among the references.
         """
         known, kept = _judged[self.name], KeptJudgements(grader_version(self.name))
-        new = {references[problem_id] for problem_id, _ in answers} - known.keys()
-        for name, judgements in kept.read(by_name := {r.name: r for r in new}).items():
-            known[by_name[name]] |= judgements
-        unknown: dict[Reference, dict[str, None]] = defaultdict(dict)
+        wanted: dict[Reference, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
-            reference = references[problem_id]
-            if (answer or "") not in known[reference]:
-                unknown[reference][answer or ""] = None  # nothing is asked too: a gold that cannot be read says so
+            wanted[references[problem_id]][answer or ""] = (
+                None  # nothing is asked too: a gold that cannot be read says so
+            )
+        self._take_kept(
+            kept, [reference for reference, said in wanted.items() if said.keys() - known[reference].keys()]
+        )
+        missing = {q: [answer for answer in said if answer not in known[q]] for q, said in wanted.items()}
+        unknown = {reference: new for reference, new in missing.items() if new}
         with (
             track(label, sum(len(new) for new in unknown.values()), UNIT) if progress is None else nullcontext() as own
         ):
-            for reference, judgements in self._judge_all({q: list(new) for q, new in unknown.items()}):
+            for reference, judgements in self._judge_all(unknown):
                 known[reference] |= judgements
                 if own is not None:
                     own.advance(len(judgements))
@@ -107,6 +109,7 @@ class Grader(dg.ConfigurableResource):
             progress.advance(len(answers))
         if unknown:
             kept.keep({reference.name: known[reference] for reference in unknown})
+            _written[self.name] = kept.written()
         classes: dict[str, dict[str, int]] = defaultdict(dict)
         return [
             _grade_of_none(known[references[problem_id]][""])
@@ -114,6 +117,18 @@ class Grader(dg.ConfigurableResource):
             else _grade(known[references[problem_id]][answer], classes[problem_id])
             for problem_id, answer in answers
         ]
+
+    def _take_kept(self, kept: KeptJudgements, lacking: Sequence[Reference]) -> None:
+        """Let what is kept of references take the place of what this process knows of them, where another one wrote since.
+
+        So processes that grade side by side find what the others judged, and go on from one and the same entry.
+        """
+        known, written = _judged[self.name], kept.written()
+        by_name = {q.name: q for q in lacking if not known[q] or written != _written.get(self.name)}
+        for name, judgements in kept.read(by_name).items():
+            ours = known[by_name[name]]
+            gave_up = {answer: judged for answer, judged in ours.items() if judged.verdict in GAVE_UP}
+            known[by_name[name]] = gave_up | judgements
 
     def classes(self, domain: str, answers: Sequence[str | None]) -> list[int | None]:
         """Return the class of equal answers of each answer to a problem without a gold, None where it does not vote.
@@ -165,6 +180,8 @@ _version = cache(importlib.metadata.version)
 
 # By grader and reference, what each answer was judged to be.
 _judged: dict[str, dict[Reference, dict[str, Judgement]]] = defaultdict(lambda: defaultdict(dict))
+# By grader, when its kept judgements were written by this process.
+_written: dict[str, tuple[int, int] | None] = {}
 
 
 def _grade_of_none(judgement: Judgement) -> Grade:

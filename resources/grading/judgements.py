@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from resources.grading.worker import GAVE_UP, Judgement
 from resources.store.files import cache_folder
@@ -30,6 +30,13 @@ class KeptJudgements:
 
     def __init__(self, version: str):
         self.path = cache_folder() / "judgements" / f"{sha256(version.encode())[:16]}.sqlite"
+
+    def written(self) -> tuple[int, int] | None:
+        """Return what tells the file from what it is once somebody writes into it, None where there is none."""
+        with suppress(OSError):
+            found = self.path.stat()
+            return found.st_mtime_ns, found.st_size
+        return None
 
     def read(self, references: Iterable[str]) -> dict[str, dict[str, Judgement]]:
         """Return what is kept of the named references, by answer; nothing of one whose entry is damaged."""

@@ -198,7 +198,7 @@ def write_samples(
     told = {name: str(number) for name, number in counts if number is not None}
     if told:
         table = table.replace_schema_metadata(told)
-    pyarrow.parquet.write_table(table, buffer)
+    pyarrow.parquet.write_table(table, buffer, row_group_size=ROWS_AT_ONCE)  # groups that nobody asks for are skipped
     write_atomically(folder / "samples.parquet", buffer.getvalue())
 
 
@@ -207,7 +207,11 @@ def read_samples(folder: Path, prompts: Collection[str] | None = None) -> Iterat
     wanted = None if prompts is None else pyarrow.array(prompts, pyarrow.string())
     # So a column is read as it is needed, however long the row groups of the file are.
     with pyarrow.parquet.ParquetFile(folder / "samples.parquet", buffer_size=1 << 20, pre_buffer=False) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE):
+        groups = range(file.num_row_groups)
+        if wanted is not None:
+            prompts_of = (file.read_row_group(group, ["prompt_id"], use_threads=False)["prompt_id"] for group in groups)
+            groups = [n for n, of in enumerate(prompts_of) if compute.any(compute.is_in(of, value_set=wanted)).as_py()]
+        for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=groups):
             if wanted is not None:
                 batch = batch.filter(compute.is_in(batch["prompt_id"], value_set=wanted))
             yield from batch.to_pylist()

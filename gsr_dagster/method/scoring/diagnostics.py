@@ -48,7 +48,7 @@ def refiner_diagnostics(refinements: Sequence[Refinement], seed: int) -> dict[st
     """
     voted = [r for r in refinements if r.winner is not None]
     return {
-        "copies": _rate(refinements, lambda r: any(copies(r.summary, shown) for shown in r.shown), seed),
+        "copies": _rate(refinements, lambda r: copies(r.summary, *r.shown), seed),
         "keeps_an_answer": _rate(refinements, lambda r: r.answer_class in set(r.shown_classes) - {None}, seed),
         "follows_majority": _rate(voted, follows, seed),
         "follows_majority_right": _rate([r for r in voted if r.winner == r.correct_class], follows, seed),
@@ -63,12 +63,16 @@ def follows(refinement: Refinement) -> bool:
     return refinement.answer_class == refinement.winner
 
 
-def copies(text: str | None, candidate: str | None) -> bool:
-    """Return whether two texts share an unbroken run of words as long as 0.9 of the longer one.
+def copies(text: str | None, *candidates: str | None) -> bool:
+    """Return whether a text shares with one of the candidates an unbroken run of words as long as 0.9 of the longer one.
 
     Words are what white space divides. A text without words copies nothing.
     """
-    words, others = (text or "").split(), (candidate or "").split()
+    words = (text or "").split()
+    return any(_share_a_run(words, (candidate or "").split()) for candidate in candidates)
+
+
+def _share_a_run(words: Sequence[str], others: Sequence[str]) -> bool:
     run = ceil(COPIED_SHARE * max(len(words), len(others)))
     if not run or run > min(len(words), len(others)):
         return False

@@ -2,8 +2,9 @@
 
 What shares something goes to one process: a subject's benchmarks, so that its model is loaded
 once, and students that learn from the same samples, so that these are drawn once. Each process
-holds GPUs of its own (resources/gpus.py), and has its share of the cores. Its bars and lines are
-shown by the process that started it.
+holds GPUs of its own (resources/gpus.py), which it gives back by its end; one that holds none takes
+one share after another. Each has its part of the cores. Its bars and lines are shown by the process
+that started it.
 """
 
 import multiprocessing
@@ -79,30 +80,40 @@ class RunSideBySide(Run):
         try:
             while workers or (shares and not failed):
                 while shares and places and not failed:
-                    pipe, worker = self._start(lane, shares.popleft(), (places.pop(0), count))
-                    workers[pipe] = worker
+                    pipe, worker = self._start(lane, (places.pop(0), count))
+                    workers[pipe] = self._given(pipe, worker, shares.popleft())
                 for pipe in cast(list[Connection], wait(list(workers))):
-                    if ended := _received(pipe, workers[pipe]):
-                        places.append(workers.pop(pipe).place)
-                        if ended.how == "done":
-                            yield ended.assets
-                        else:
-                            failed.append(ended)
+                    if not (ended := _received(pipe, workers[pipe])):
+                        continue
+                    if ended.how == "done":
+                        yield ended.assets
+                    else:
+                        failed.append(ended)
+                    if shares and not failed and not any(map(lane.gpus, workers[pipe].partitions)):
+                        workers[pipe] = self._given(pipe, workers[pipe], shares.popleft())
+                    else:
+                        places.append(_let_go(pipe, workers.pop(pipe)))
         finally:
             _stop(workers)
         _raise(failed)
 
-    def _start(self, lane: Lane, partitions: Sequence[str], place: tuple[int, int]) -> tuple[Connection, Worker]:
+    def _start(self, lane: Lane, place: tuple[int, int]) -> tuple[Connection, Worker]:
         here, there = SPAWN.Pipe()
-        work = Work(self.experiment, replace(lane, partitions=tuple(partitions)), self.build, *place)
+        work = Work(self.experiment, lane, self.build, *place)
         process = SPAWN.Process(target=work_on, args=(work, there, self.console.is_terminal), name=lane.name)
         process.start()
         there.close()  # the process alone has it: where it dies, this end says so
-        return here, Worker(process, partitions, ShownBars(self.bars), place[0])
+        return here, Worker(process, (), ShownBars(self.bars), place[0])
+
+    def _given(self, pipe: Connection, worker: Worker, partitions: Sequence[str]) -> Worker:
+        """Give a process a share, and return it at work on that."""
+        with suppress(OSError):  # it has died, which its end of the pipe says
+            pipe.send(partitions)
+        return worker._replace(partitions=partitions, bars=ShownBars(self.bars))
 
 
 class Work(NamedTuple):
-    """What one of the processes is told: the lane with the partitions that are its own, and its place among the cores."""
+    """What one of the processes is told as it starts: the lane whose partitions it gets, and its place among the cores."""
 
     experiment: Experiment
     lane: Lane
@@ -136,26 +147,28 @@ def shared_by(experiment: Experiment, lane: Lane, partition: str) -> set[Any]:
 
 
 def work_on(work: Work, pipe: Connection, is_terminal: bool) -> None:
-    """Materialize the partitions of a share, and send its bars, its lines and how it ended."""
+    """Materialize share after share, and send the bars and lines of each and how it ended, until None comes."""
     os.setsid()  # Ctrl-C in the terminal reaches the first process alone, which hands it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _end_with_parent()
     keep_to_share(work.place, work.places)
-    gpus.want(max(map(work.lane.gpus, work.lane.partitions)))
     bars = SentBars(pipe, is_terminal)
     definitions, store = work.build(work.experiment), artifact_store(work.experiment)
-    try:
-        with dg.DagsterInstance.get() as instance, bars_through(bars):
-            run = Run(work.experiment, definitions, instance, [work.lane], store, bars)
-            ended = Ended("done", sum(run.materialize_lane(work.lane)))
-    except KeyboardInterrupt:
-        ended = Ended("stopped")
-    except DamageError as error:
-        ended = Ended("damaged", said=str(error))
-    except (UserError, OSError) as error:
-        ended = Ended("failed", said=str(error))
-    with suppress(OSError):  # nobody is there any more
-        pipe.send(ended)
+    with suppress(EOFError, OSError, KeyboardInterrupt):  # nobody is there any more
+        while partitions := pipe.recv():
+            lane = replace(work.lane, partitions=tuple(partitions))
+            gpus.want(max(map(lane.gpus, partitions)))
+            try:
+                with dg.DagsterInstance.get() as instance, bars_through(bars):
+                    run = Run(work.experiment, definitions, instance, [lane], store, bars)
+                    ended = Ended("done", sum(run.materialize_lane(lane)))
+            except KeyboardInterrupt:
+                ended = Ended("stopped")
+            except DamageError as error:
+                ended = Ended("damaged", said=str(error))
+            except (UserError, OSError) as error:
+                ended = Ended("failed", said=str(error))
+            pipe.send(ended)
 
 
 def _end_with_parent() -> None:
@@ -174,16 +187,23 @@ def _received(pipe: Connection, worker: Worker) -> Ended | None:
     """Show what a process sent, and return how it ended once it has."""
     try:
         message = pipe.recv()
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         worker.process.join()
         message = Ended("failed", said=f"{', '.join(worker.partitions)}: {_death(worker.process.exitcode)}")
     if not isinstance(message, Ended):
         worker.bars.show(message)
         return None
     worker.bars.close()
+    return message
+
+
+def _let_go(pipe: Connection, worker: Worker) -> int:
+    """Let a process end that has done its share, and return its place."""
+    with suppress(OSError):  # it has ended already
+        pipe.send(None)
     worker.process.join()
     pipe.close()
-    return message
+    return worker.place
 
 
 def _death(status: int | None) -> str:
@@ -201,7 +221,7 @@ def _stop(workers: dict[Connection, Worker]) -> None:
     while workers:
         for pipe in cast(list[Connection], wait(list(workers))):
             if _received(pipe, workers[pipe]):
-                del workers[pipe]
+                _let_go(pipe, workers.pop(pipe))
 
 
 def _raise(failed: Sequence[Ended]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from resources.grading import grader
 from resources.grading.grader import Grader, Reference, grader_version
+from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import Judgement
 
 MATH = {
@@ -107,6 +108,30 @@ def test_each_pair_of_gold_and_answer_is_judged_once_and_later_answers_join_the_
     assert submitted == [["6/14", "4/7"]]
     assert [g.answer_class for g in first] == [1, 2, 1]
     assert [g.answer_class for g in second] == [1, 2, 3, 2]
+
+
+def test_what_another_process_judged_meanwhile_is_taken_and_gone_on_with():
+    question = Reference("1/13", "math")
+    Grader().grade("test", {"p": question}, [("p", "2/26"), ("p", "3/5")])
+    kept = KeptJudgements(grader_version("math-verify"))
+    theirs = {"6/10": Judgement("incorrect", "6/10"), "3/5": Judgement("incorrect", "6/10")}
+    kept.path.unlink()
+    kept.keep({question.name: theirs})
+    submitted = []
+    again = Grader()
+    object.__setattr__(
+        again, "_submit", lambda q, answers: submitted.append(answers) or Grader._submit(again, q, answers)
+    )
+
+    grades = again.grade("test", {"p": question}, [("p", "3/5"), ("p", "6/10"), ("p", "9/15"), ("p", "2/26")])
+
+    assert submitted == [["9/15", "2/26"]]
+    assert [grade.answer_class for grade in grades] == [1, 1, 1, 0]
+    entry = kept.read([question.name])[question.name]
+    assert {answer: judged.same_as for answer, judged in entry.items()} == {
+        **dict.fromkeys(["3/5", "6/10", "9/15"], "6/10"),
+        "2/26": "1/13",
+    }
 
 
 def test_an_answer_that_could_not_be_read_does_not_stand_in_the_way_of_later_ones():

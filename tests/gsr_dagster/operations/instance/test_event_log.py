@@ -1,13 +1,17 @@
 """The event log that keeps its connections, beside Dagster's own on the same files."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import text
 
 from gsr_dagster.operations.instance.event_log import MOST_KEPT, KeptEventLog
 from gsr_dagster.operations.instance.preparing import DAGSTER_YAML, STORAGE
@@ -76,6 +80,36 @@ def test_an_index_that_is_replaced_is_the_one_that_is_read(opened, tmp_path):
         path.unlink()
     assert materializations(kept) == []
     assert materializations(opened("dagster's own")) == []
+
+
+def test_a_runs_database_has_the_tables_that_dagster_makes(tmp_path):
+    kept, own = KeptEventLog(str(tmp_path)), SqliteEventLogStorage(str(tmp_path))
+    with kept.run_connection("ours"), own.run_connection("theirs"):
+        pass
+    ours, theirs = tables(tmp_path / "ours.db"), tables(tmp_path / "theirs.db")
+    assert ours == theirs
+    assert any("event_logs" in statement for statement in ours)
+
+
+def tables(path: Path) -> list[str]:
+    """Return all that a database holds, as statements, and how it is written to."""
+    with closing(sqlite3.connect(path)) as database:
+        return [*sorted(database.iterdump()), *database.execute("pragma journal_mode").fetchone()]
+
+
+def test_processes_that_open_the_database_of_a_run_at_once_find_its_tables(tmp_path):
+    logs = [kind(str(tmp_path)) for kind in (KeptEventLog, SqliteEventLogStorage) for _ in range(4)]
+    for number in range(10):
+        together = threading.Barrier(len(logs))
+
+        def count(log: SqliteEventLogStorage, run_id: str, together: threading.Barrier) -> int:
+            together.wait()
+            with log.run_connection(run_id) as connection:
+                return connection.execute(text("select count(*) from event_logs")).scalar_one()
+
+        with ThreadPoolExecutor(len(logs)) as pool:
+            asked = [pool.submit(count, log, f"run {number}", together) for log in logs]
+            assert [answer.result() for answer in asked] == [0] * len(logs)
 
 
 def test_no_more_databases_stay_open_than_are_looked_at(opened, tmp_path):
