@@ -25,7 +25,7 @@ from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.scores import GOLD_CLASS, GroupScore, score_group
 from resources.engines.base import UNASKED
 from resources.grading.grader import Grader
-from resources.reporting.gap_plots import by_correct_plot
+from resources.reporting.figures.gap_plots import by_correct_plot
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 from resources.tracking.tracker import Tracker
@@ -62,13 +62,12 @@ def report_gap(run: EvaluationRun, recipe: Recipe, grader: Grader) -> ArtifactCo
     groups, rows = score_groups(pool, refined)
     overlapping = overlapping_problems(run.store, run.key.benchmark) if run.key.is_student else set()
     scores = gap_summary(pool, groups, len(unscored_problems(candidates)), overlapping)
+    # It is drawn while the rest is counted.
+    drawing = by_correct_plot({f"{run.key.benchmark}, {run.subject}": scores.by_correct}) if scores.refined else None
     diagnostics = gap_diagnostics(pool, grader, problems, candidates, refined)
     labels = compare_labels(scored([*candidates, *refined]), run.experiment.seed)
     summary = dataclasses.replace(scores, diagnostics=diagnostics, labels=labels)
-    shown = {}
-    if summary.refined:
-        drawing = by_correct_plot({f"{run.key.benchmark}, {run.subject}": summary.by_correct})
-        shown["by_correct"] = dg.MetadataValue.md(drawing.markdown)
+    shown = {"by_correct": dg.MetadataValue.md(drawing.markdown)} if drawing else {}
     return ArtifactContents(rows, summary=summary.document(), metadata=shown, tracked=tracked_gap(run, summary))
 
 

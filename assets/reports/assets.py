@@ -20,7 +20,7 @@ from assets.reports.student_comparison import ablations, compared_students, stud
 from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import LANES
 from gsr_dagster.method.scoring.correlation import Correlation
-from resources.reporting.drawing import Drawing
+from resources.reporting.figures.drawing import Drawing
 from resources.reporting.report_page import Report, render_report
 from resources.reporting.report_rows import SIDE_BY_SIDE, ReportedStudent, stored_gaps, stored_student
 from resources.store.artifacts import ArtifactStore

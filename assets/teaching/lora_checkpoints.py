@@ -21,7 +21,7 @@ from gsr_dagster.method.rows import Row
 from resources import gpus
 from resources.engines.loading import Engines
 from resources.grading.worker import GAVE_UP
-from resources.reporting.training_plots import training_curve
+from resources.reporting.figures.training_plots import training_curve
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import scratch_folder
 from resources.store.lineage import recorded_versions

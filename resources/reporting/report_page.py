@@ -14,10 +14,18 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.method.scoring.correlation import Correlation
 from gsr_dagster.method.scoring.intervals import Interval
 from gsr_dagster.method.scoring.judged_scores import DECIDERS
-from resources.reporting.drawing import Drawing
+from resources.reporting.figures.drawing import Drawing
+from resources.reporting.figures.frontier_plots import frontier_plot
+from resources.reporting.figures.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
+from resources.reporting.figures.pool_plots import pool_plot
+from resources.reporting.figures.scaling_plots import (
+    difference_plot,
+    gap_against_parameters,
+    gap_against_pass_at_1,
+    scores_against_k,
+)
+from resources.reporting.figures.training_plots import training_curve
 from resources.reporting.frontier import Frontier, frontiers
-from resources.reporting.frontier_plots import frontier_plot
-from resources.reporting.gap_plots import by_correct_plot, gap_parts_plot, gap_plot
 from resources.reporting.numbers import (
     ANSWERS,
     between,
@@ -27,7 +35,6 @@ from resources.reporting.numbers import (
     points,
     vote_and_refinement,
 )
-from resources.reporting.pool_plots import pool_plot
 from resources.reporting.pools import named_notes, needs_words, pool_points
 from resources.reporting.report_rows import (
     ReportedAggregations,
@@ -37,13 +44,6 @@ from resources.reporting.report_rows import (
     ReportedStudent,
     StudentFacts,
 )
-from resources.reporting.scaling_plots import (
-    difference_plot,
-    gap_against_parameters,
-    gap_against_pass_at_1,
-    scores_against_k,
-)
-from resources.reporting.training_plots import training_curve
 
 TEMPLATES = Path(__file__).parent
 SCORES = {

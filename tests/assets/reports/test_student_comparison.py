@@ -16,10 +16,10 @@ from gsr_dagster.experiment.experiment import Experiment
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.candidate_pool import CandidatePool
 from gsr_dagster.method.scoring.gap_summary import gap_summary
-from resources.reporting.gap_plots import gap_parts_plot
+from resources.reporting.figures.gap_plots import gap_parts_plot
+from resources.reporting.figures.scaling_plots import gap_against_parameters
 from resources.reporting.report_page import DIAGNOSTICS, Report, render_report
 from resources.reporting.report_rows import stored_gaps
-from resources.reporting.scaling_plots import gap_against_parameters
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.correlation import Correlation
-from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
-from resources.reporting.kept_drawings import kept
+from resources.reporting.figures.drawing import COLOURS, ZERO, legend_below, panels, reach
+from resources.reporting.figures.kept_drawings import kept
 from resources.reporting.numbers import correlation_text, parameters_text
 from resources.reporting.report_rows import Change, ReportedCurvePoint, ReportedGap, ReportedStudent
 

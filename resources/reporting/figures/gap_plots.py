@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.gap_summary import Stratum
-from resources.reporting.drawing import COLOURS, ZERO, legend_below, panels, reach
-from resources.reporting.kept_drawings import kept
+from resources.reporting.figures.drawing import COLOURS, ZERO, legend_below, panels, reach
+from resources.reporting.figures.kept_drawings import kept
 from resources.reporting.report_rows import ReportedGap
 
 if TYPE_CHECKING:

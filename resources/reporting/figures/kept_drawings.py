@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gsr_dagster.method
-from resources.reporting.drawing import Drawing, drawn
+from resources.reporting.figures.drawing import Drawing
+from resources.reporting.figures.drawing_processes import begin
 from resources.store.files import cache_folder, write_atomically
 from resources.store.hashes import sha256
 
@@ -38,11 +39,15 @@ def kept(plot: Callable[..., Figure]) -> Callable[..., Drawing]:
     def drawing(*shown: Any) -> Drawing:
         name = sha256(f"{plot.__module__}.{plot.__name__}\n{_code()}\n{shown!r}".encode())
         path = cache_folder() / "figures" / name[:32]
-        png = _read(path)
-        if png is None:
-            png = drawn(plot(*shown)).png
-            _keep(path, png)
-        return Drawing(png)
+        if (png := _read(path)) is not None:
+            return Drawing(lambda: png)
+        drawn = begin(plot, shown)
+
+        def drawn_and_kept() -> bytes:
+            _keep(path, png := drawn())
+            return png
+
+        return Drawing(drawn_and_kept)
 
     return drawing
 
@@ -50,7 +55,7 @@ def kept(plot: Callable[..., Figure]) -> Callable[..., Drawing]:
 @cache
 def _code() -> str:
     """Return what tells the code that draws from every other one."""
-    folders = (Path(__file__).parent, Path(gsr_dagster.method.__path__[0]))
+    folders = (Path(__file__).parents[1], Path(gsr_dagster.method.__path__[0]))
     sources = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py"))]
     return sha256(b"\n".join([version("matplotlib").encode(), *sources]))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resources.reporting.drawing import legend_below, panels
-from resources.reporting.kept_drawings import kept
+from resources.reporting.figures.drawing import legend_below, panels
+from resources.reporting.figures.kept_drawings import kept
 from resources.reporting.pools import shared_k
 from resources.reporting.report_rows import ReportedGap
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gsr_dagster.method.rows import Row
-from resources.reporting.drawing import panels
-from resources.reporting.kept_drawings import kept
+from resources.reporting.figures.drawing import panels
+from resources.reporting.figures.kept_drawings import kept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

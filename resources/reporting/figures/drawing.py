@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gsr_dagster.method.scoring.intervals import Interval
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -18,11 +20,15 @@ COLOURS = ("#0b4f8a", "#b5541c", "#2a7a4b", "#7a3b8f", "#8a6d00")
 ZERO = {"color": "grey", "linewidth": 1, "zorder": 0}
 
 
-@dataclass(frozen=True)
 class Drawing:
-    """A figure as a PNG."""
+    """A figure as a PNG, which ``wait`` returns once it is drawn."""
 
-    png: bytes
+    def __init__(self, wait: Callable[[], bytes]):
+        self._wait = wait
+
+    @cached_property
+    def png(self) -> bytes:
+        return self._wait()
 
     @property
     def width(self) -> float:
@@ -40,14 +46,14 @@ class Drawing:
         return f"![plot]({self.data_uri})"
 
 
-def drawn(figure: Figure) -> Drawing:
+def png_of(figure: Figure) -> bytes:
     """Return the figure as a PNG. ``savefig`` would draw it twice: it has to be ready to cut off what is empty."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(DPI)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
-    return Drawing(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def reach(interval: Interval) -> list[list[float]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from resources.reporting.drawing import COLOURS, legend_below, panels, reach
+from resources.reporting.figures.drawing import COLOURS, legend_below, panels, reach
+from resources.reporting.figures.kept_drawings import kept
 from resources.reporting.frontier import REFINE, VOTE, Frontier, Method, Unit, unbeaten
-from resources.reporting.kept_drawings import kept
 from resources.reporting.numbers import ANSWERS, money
 
 if TYPE_CHECKING:
