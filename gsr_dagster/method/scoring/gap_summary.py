@@ -163,8 +163,10 @@ def gap_summary(
     refined = list(dict.fromkeys(group.problem_id for group in groups))
     candidate_tokens = sum(g.candidate_tokens for g in groups)
     refined_tokens = candidate_tokens + sum(g.refinement_tokens for g in groups)
+    # Next to one another: both draw among all problems, and draws are kept of few sizes.
+    scores, vote_points = _scores(curves, groups, k, seed), _vote_points(curves, samples, seed)
     return GapSummary(
-        **vars(_scores(curves, groups, k, seed)),
+        **vars(scores),
         by_overlap=of_side or None,
         unscored_problems=unscored_problems,
         k=k,
@@ -181,7 +183,7 @@ def gap_summary(
         tokens_per_refined_group=refined_tokens / len(groups) if groups else None,
         problems_at_k=curves.problems_at_k,
         groups_not_refined=sum(len(rows) // k for rows in samples.values()) - len(groups),
-        vote_points=_vote_points(curves, samples, seed),
+        vote_points=vote_points,
         prompt_tokens_per_refined_group=prompt_tokens_per_group(groups),
     )
 
