@@ -14,6 +14,8 @@ ROWS_AT_ONCE = 2048
 READ = ("prompt_id", "problem_id", "sample_index", "text", "finish_reason", "prompt_tokens", "student_prompt_tokens")
 KEPT = ("prompt_id", "problem_id", "sample_index", "finish_reason", "verdict", "correct")
 REFINEMENTS, SOLUTIONS = ("teacher_refinements", "refinement_id"), ("teacher_solutions", "solution_id")
+# By the kind of a training row the asset with its sample, and the column of that asset's ids.
+TAUGHT_BY = {"refinement": REFINEMENTS, "direct": SOLUTIONS}
 
 
 def judged_refinements(run: TeachingRun, label: str, grader: Grader) -> list[Row]:

@@ -14,7 +14,7 @@ from assets.materializing import ArtifactContents, asset_of, materialize
 from assets.refusals import refuse_incomplete
 from assets.teaching.chosen_rows import SHARD_ROWS, Choice, TrainingSetCounts, Votes
 from assets.teaching.fingerprints import TrainingSets
-from assets.teaching.judged_samples import judged_refinements, judged_solutions
+from assets.teaching.judged_samples import TAUGHT_BY, judged_refinements, judged_solutions
 from assets.teaching.prompt_sets import choose_prompts
 from assets.teaching.teacher_samples import graded_candidates
 from assets.teaching.teaching_run import TeachingRun
@@ -30,6 +30,7 @@ from resources.grading.worker import GAVE_UP
 from resources.store.artifacts import ArtifactStore
 from resources.store.manifests import Recipe
 from resources.store.ordering import sorted_rows
+from resources.store.tables import decode
 
 
 def training_set_assets(experiment: Experiment, shared: dict[str, Any]) -> list[dg.AssetsDefinition]:
@@ -78,27 +79,33 @@ def hard_groups(run: TeachingRun, recipe: Recipe, grader: Grader) -> set[str]:
 
 def with_texts(run: TeachingRun, chosen: Sequence[Row]) -> Iterator[Row]:
     """Yield the chosen rows with ``candidate_ids``, ``messages`` and ``completion``, from the samples that they name."""
-    table = pa.table(
-        {
-            "place": range(len(chosen)),
-            **{name: [row[name] for row in chosen] for name in ("row_id", "kind", "problem_id", "teacher_sample_id")},
+    tables = (table for kind in TAUGHT_BY for table in texts_of(run, kind, chosen))
+    for row in sorted_rows(tables, "place"):
+        of = chosen[row["place"]]
+        named = {name: of[name] for name in ("row_id", "kind", "problem_id", "teacher_sample_id")}
+        yield {
+            **named,
+            "candidate_ids": row["candidate_ids"] or [],
+            "messages": row["messages"],
+            "completion": row["text"],
         }
-    )
-    sources = {
-        "refinement": ("refinements", "teacher_refinements", "refinement_id", "candidate_ids"),
-        "direct": ("solutions", "teacher_solutions", "solution_id", "[]::varchar[] as candidate_ids"),
-    }
-    kinds = {row["kind"] for row in chosen}
-    taken = {kind: source for kind, source in sources.items() if kind in kinds}
-    samples = " union all ".join(
-        f"select {id_column} as id, {shown}, messages, text from {view}" for view, _, id_column, shown in taken.values()
-    )
-    shards = {view: run.store.local_shards(run.key(asset)) for view, asset, _, _ in taken.values()}
-    query = (
-        "select row_id, kind, problem_id, teacher_sample_id, candidate_ids, messages, text as completion "
-        f"from chosen join ({samples}) on id = teacher_sample_id order by place"
-    )
-    return sorted_rows(query, {"chosen": table}, **shards)
+
+
+def texts_of(run: TeachingRun, kind: str, chosen: Sequence[Row]) -> Iterator[pa.Table]:
+    """Yield the texts of the chosen rows of a kind, a shard at a time, each with its ``place`` among the chosen rows."""
+    asset, id_column = TAUGHT_BY[kind]
+    places = {row["teacher_sample_id"]: place for place, row in enumerate(chosen) if row["kind"] == kind}
+    for path in run.store.local_shards(run.key(asset)) if places else ():
+        table = decode(path.read_bytes(), [id_column, "candidate_ids", "messages", "text"])
+        rows, at = [], []
+        for row, name in enumerate(table[id_column].to_pylist()):
+            if name in places:
+                rows.append(row)
+                at.append(places[name])
+        if rows:
+            taken = table.take(rows)
+            shown = taken["candidate_ids"] if kind == "refinement" else pa.nulls(len(rows))
+            yield pa.table({"place": at, "candidate_ids": shown, "messages": taken["messages"], "text": taken["text"]})
 
 
 def training_rows(

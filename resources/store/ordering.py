@@ -1,22 +1,23 @@
-"""Rows in another order than that of their shards, without all of them in memory: DuckDB sorts, on disk where they are many."""
+"""Rows in another order than that of their shards, without all of them in memory: parts of them are sorted, and merged."""
 
+import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
+from operator import itemgetter
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from gsr_dagster.experiment.keys import ArtifactKey
 from gsr_dagster.method.rows import Row
 from resources.store.artifacts import ArtifactStore
 from resources.store.files import explain_full_disk, scratch_folder
+from resources.store.tables import decode
 
-# What DuckDB keeps in memory; the rest is sorted in files. It holds some thousand rows at once: texts of 30,000
-# characters need more than the first.
-MEMORY = ("512MB", "1GB", "2GB", "4GB")
-ROWS_AT_ONCE = 512
+# So much is sorted in memory; of each sorted part so much is in memory while they are merged.
+BYTES_OF_A_PART = 128 << 20
+BYTES_MERGED = 1 << 20
 
 
 SAMPLES = ("prompt_id", "sample_index")
@@ -27,15 +28,54 @@ def rows_by_problem(
 ) -> Iterator[tuple[str, list[Row]]]:
     """Yield the rows of each problem, by their problems' ids; ``within`` a problem by these columns.
 
-    ``columns`` are read beside ``problem_id`` and those.
+    ``columns`` are read beside ``problem_id`` and those; one that a shard does not have is None in its rows.
     """
-    if not shards:
-        return
     order = ("problem_id", *within)
-    names = dict.fromkeys((*order, *columns))
-    rows = sorted_rows(f"select {', '.join(names)} from shards order by {', '.join(order)}", shards=shards)
+    names = list(dict.fromkeys((*order, *columns)))
+    rows = sorted_rows((_with_columns(decode(path.read_bytes(), names), names) for path in shards), *order)
     for problem_id, of_problem in groupby(rows, lambda row: row["problem_id"]):
         yield problem_id, list(of_problem)
+
+
+def sorted_rows(tables: Iterable[pa.Table], *order: str) -> Iterator[Row]:
+    """Yield the rows of tables with the same columns by some of these; rows that are equal there, as they come.
+
+    Source: the merge sort of Knuth, The Art of Computer Programming 3, section 5.4. Raises FullDiskError.
+    """
+    with scratch_folder() as scratch, explain_full_disk(scratch):
+        parts = [_write_sorted(part, order, scratch / str(number)) for number, part in enumerate(_parts(tables))]
+        yield from heapq.merge(*map(_read_rows, parts), key=itemgetter(*order))
+
+
+def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables together, as many as are sorted at once."""
+    part: list[pa.Table] = []
+    for table in tables:
+        part.append(table)
+        if sum(table.nbytes for table in part) >= BYTES_OF_A_PART:
+            yield pa.concat_tables(part, promote_options="default")
+            part = []
+    if part:
+        yield pa.concat_tables(part, promote_options="default")
+
+
+def _write_sorted(part: pa.Table, order: Sequence[str], path: Path) -> Path:
+    rows_at_once = max(BYTES_MERGED * part.num_rows // max(part.nbytes, 1), 1)
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    with pa.ipc.new_file(path, part.schema, options=options) as file:
+        file.write_table(part.sort_by([(name, "ascending") for name in order]), rows_at_once)
+    return path
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
+        for number in range(file.num_record_batches):
+            yield from file.get_batch(number).to_pylist()
+
+
+def _with_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    there = set(table.column_names)
+    return pa.table({name: table[name] if name in there else pa.nulls(table.num_rows) for name in names})
 
 
 def whole_problems(
@@ -60,41 +100,3 @@ def whole_problems(
         numbers = sorted({number for problem in problems for number in shards_of[problem]})
         rows = store.read_shards(key, manifest.fingerprint, [manifest.shards[number] for number in numbers])
         yield [row for row in rows if row["problem_id"] in problems]
-
-
-def sorted_rows(query: str, tables: dict | None = None, **shards: Sequence[Path]) -> Iterator[Row]:
-    """Yield the rows of a query over views of shards, by their names, and over Arrow ``tables``.
-
-    A view of no shards cannot be named in it. A column that only some shards have is null in the others.
-    Raises duckdb.OutOfMemoryException where rows are too long even for the most memory.
-    """
-    for memory in MEMORY:
-        begun = False
-        try:
-            for batch in _sorted_batches(query, memory, tables or {}, shards):
-                begun = True
-                yield from batch.to_pylist()
-            return
-        except duckdb.OutOfMemoryException:
-            if begun or memory == MEMORY[-1]:
-                raise
-
-
-def _sorted_batches(
-    query: str, memory: str, tables: Mapping[str, pa.Table], shards: Mapping[str, Sequence[Path]]
-) -> Iterator[pa.RecordBatch]:
-    with (
-        scratch_folder() as scratch,
-        explain_full_disk(scratch),
-        duckdb.connect(config=settings(scratch, memory)) as connection,
-    ):
-        for name, table in tables.items():
-            connection.register(name, table)
-        for name, paths in shards.items():
-            connection.read_parquet([str(path) for path in paths], union_by_name=True).create_view(name)
-        yield from connection.sql(query).to_arrow_reader(ROWS_AT_ONCE)
-
-
-def settings(scratch: Path, memory: str = MEMORY[0]) -> dict[str, str | bool | int | float | list[str]]:
-    """Return how DuckDB is to keep within its memory."""
-    return {"memory_limit": memory, "temp_directory": str(scratch / "sorted"), "preserve_insertion_order": False}

@@ -4,30 +4,23 @@ What is short, such as verdicts, is in memory for one evaluation, or one trainin
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from assets.evaluation.evaluation_run import EvaluationRun
 from assets.recorded_pools import recorded_id
-from assets.teaching.chosen_rows import TrainingSetCounts
+from assets.teaching.judged_samples import TAUGHT_BY
 from assets.teaching.teaching_run import TeachingRun
 from gsr_dagster.experiment.keys import TRAINING_PROBLEMS
 from gsr_dagster.method.candidate_pool import by_problem
 from gsr_dagster.method.prompting.prompts import Message
 from gsr_dagster.method.rows import Row
 from resources.engines.base import chat_sha256
-from resources.store.ordering import sorted_rows, whole_problems
+from resources.store.ordering import whole_problems
 
 # So many samples, or a few more, are in memory with their texts.
 SAMPLES_AT_ONCE = 1024
 DRAWN = ("sample_index", "finish_reason", "prompt_tokens", "generated_tokens", "prompt_sha256")
-# What a teacher's samples say of a training row: read without their texts.
-TAUGHT = "select row_id, learned.problem_id, n_correct, generated_tokens from learned join ({samples}) on id = teacher_sample_id"
-TAUGHT_BY = {
-    "refinement": "select refinement_id as id, n_correct, generated_tokens from refinements",
-    "direct": "select solution_id as id, null::bigint as n_correct, generated_tokens from solutions",
-}
-VIEWS = {"refinement": ("refinements", "teacher_refinements"), "direct": ("solutions", "teacher_solutions")}
 
 
 def candidates(run: EvaluationRun) -> Iterator[list[Row]]:
@@ -86,15 +79,9 @@ def training_rows(run: TeachingRun) -> Iterator[Row]:
     ``prompt`` and ``completion`` are lists of chat messages.
     """
     key = run.key("training_sets")
-    counts = run.store.summary(key, TrainingSetCounts)
-    kinds = {"refinement": counts.refinement_rows, "direct": counts.direct_rows}
-    taken = [kind for kind, rows in kinds.items() if rows]
-    if not taken:
-        return
-    views = {view: run.store.local_shards(run.key(asset)) for view, asset in (VIEWS[kind] for kind in taken)}
-    query = TAUGHT.format(samples=" union all ".join(TAUGHT_BY[kind] for kind in taken))
-    of = {row["row_id"]: row for row in sorted_rows(query, None, learned=run.store.local_shards(key), **views)}
-    used = {row["problem_id"] for row in of.values()}
+    learned = list(run.store.rows(key, "kind", "problem_id", "teacher_sample_id"))
+    of = {kind: _of_samples(run, kind, learned) for kind in {row["kind"] for row in learned}}
+    used = {row["problem_id"] for row in learned}
     columns = ("problem_id", "problem", "answer")
     problems = {
         row["problem_id"]: row for row in run.store.rows(TRAINING_PROBLEMS, *columns) if row["problem_id"] in used
@@ -102,13 +89,25 @@ def training_rows(run: TeachingRun) -> Iterator[Row]:
     for row in run.store.rows(key):
         yield {
             **row,
-            **of[row["row_id"]],
+            **(sample := of[row["kind"]][row["teacher_sample_id"]]),
             **problems[row["problem_id"]],
             "prompt": json.loads(row["messages"]),
             "completion": [{"role": "assistant", "content": row["completion"]}],
             "teacher": row["teacher_sample_id"].partition("/")[0],
-            "why": _why(row, of[row["row_id"]]["n_correct"]),
+            "why": _why(row, sample["n_correct"]),
         }
+
+
+def _of_samples(run: TeachingRun, kind: str, learned: Sequence[Row]) -> dict[str, Row]:
+    """Return what is told of the teacher's samples that rows of a kind were learned from, by their ids."""
+    asset, id_column = TAUGHT_BY[kind]
+    ids = {row["teacher_sample_id"] for row in learned if row["kind"] == kind}
+    rows = run.store.rows(run.key(asset), id_column, "n_correct", "generated_tokens")
+    return {
+        row[id_column]: {"n_correct": row.get("n_correct"), "generated_tokens": row["generated_tokens"]}
+        for row in rows
+        if row[id_column] in ids
+    }
 
 
 def asked(run: EvaluationRun, row: Row) -> list[Message] | None:
