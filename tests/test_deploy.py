@@ -10,7 +10,7 @@ from dagster import DagsterRun
 from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config
 
-from gsr_dagster.operations.instance.preparing import DAGSTER_YAML, EVERYWHERE
+from gsr_dagster.operations.instance.preparing import DAGSTER_YAML, EVERYWHERE, NUX
 from gsr_dagster.operations.jobs import gpu_request
 from tests.places import PROJECT
 
@@ -31,8 +31,8 @@ def test_every_folder_of_deploy_has_an_instance_that_is_held_to_what_all_share()
 
 
 @pytest.mark.parametrize("name", INSTANCES)
-def test_every_instance_frees_the_place_of_a_killed_run_and_tries_only_that_again(name):
-    assert lacking(INSTANCES[name], yaml.safe_load(EVERYWHERE)) == []
+def test_every_instance_frees_the_place_of_a_killed_run_tries_only_that_again_and_asks_for_no_address(name):
+    assert lacking(INSTANCES[name], yaml.safe_load(EVERYWHERE + NUX)) == []
 
 
 @pytest.mark.parametrize("name", INSTANCES)

@@ -43,11 +43,14 @@ storage:
       base_dir:
         env: DAGSTER_HOME
 """
+# Dagster's page asks nobody for an address. Every instance has it too.
+NUX = """\
+nux:
+  enabled: false
+"""
 DAGSTER_YAML = f"""\
 {EVERYWHERE}
-{STORAGE}nux:
-  enabled: false
-run_coordinator:
+{STORAGE}{NUX}run_coordinator:
   module: dagster._core.run_coordinator.queued_run_coordinator
   class: QueuedRunCoordinator
   config:
