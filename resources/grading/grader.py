@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent import futures
@@ -10,7 +9,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from multiprocessing.util import Finalize
 from typing import Any, Literal
 
 import dagster as dg
@@ -19,6 +17,7 @@ from gsr_dagster.method.scoring.scores import GOLD_CLASS
 from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import GAVE_UP, JudgedVerdict, Judgement, judge, start_worker
+from resources.processes import process_pool, stop
 from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
@@ -170,7 +169,7 @@ class Grader(dg.ConfigurableResource):
         try:
             return _pool().schedule(judge, args=arguments, timeout=self.seconds)
         except RuntimeError:  # its processes died, or the thread that minds them
-            _stop(_pool())
+            stop(_pool())
             _pool.cache_clear()
             return _pool().schedule(judge, args=arguments, timeout=self.seconds)
 
@@ -206,18 +205,4 @@ def _gave_up(error: Exception) -> bool:
 
 @lru_cache(maxsize=1)
 def _pool() -> Any:
-    from pebble import ProcessPool
-
-    # A server imports math-verify once; every process, a killed one's successor too, is its fork.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["math_verify", "resources.grading.worker"])
-    pool = ProcessPool(max_workers=len(cores()), initializer=start_worker, context=context)
-    # Not atexit: a run of the page is a process of multiprocessing, which calls its own finalizers only, and would
-    # wait for the pool for ever.
-    Finalize(None, _stop, [pool], exitpriority=1)
-    return pool
-
-
-def _stop(pool: Any) -> None:
-    pool.stop()
-    pool.join()
+    return process_pool(len(cores()), start_worker, preload=["math_verify", "resources.grading.worker"])

@@ -5,22 +5,23 @@ To draw takes most of a report's time. With one core a figure is drawn here, onc
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from importlib import import_module
 from inspect import unwrap
-from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
 from resources.cores import cores
+from resources.processes import process_pool, stop
 from resources.reporting.figures.drawing import png_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.figure import Figure
+
+# Each has Matplotlib in memory.
+MOST_PROCESSES = 4
 
 
 def begin(plot: Callable[..., Figure], shown: tuple[Any, ...]) -> Callable[[], bytes]:
@@ -31,19 +32,26 @@ def begin(plot: Callable[..., Figure], shown: tuple[Any, ...]) -> Callable[[], b
 
     if len(cores()) < 2:
         return here
-    try:
-        begun = _pool().submit(_draw, plot.__module__, plot.__name__, shown)
-    except BrokenExecutor:
-        _pool.cache_clear()
-        return here
+    begun = _schedule(plot.__module__, plot.__name__, shown)
 
     def there() -> bytes:
+        from pebble import ProcessExpired
+
         try:
             return begun.result()
-        except BrokenExecutor:  # a process was killed, as where memory runs out
+        except (ProcessExpired, BrokenProcessPool):  # killed, as where memory runs out
             return here()
 
     return there
+
+
+def _schedule(*arguments: Any) -> Any:
+    try:
+        return _pool().schedule(_draw, args=arguments)
+    except RuntimeError:  # its processes died, or the thread that minds them
+        stop(_pool())
+        _pool.cache_clear()
+        return _pool().schedule(_draw, args=arguments)
 
 
 def _draw(module: str, name: str, shown: tuple[Any, ...]) -> bytes:
@@ -51,14 +59,5 @@ def _draw(module: str, name: str, shown: tuple[Any, ...]) -> bytes:
 
 
 @cache
-def _pool() -> ProcessPoolExecutor:
-    """Return the processes, of which as many begin as are needed."""
-    context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(len(cores()), context, _leave_ctrl_c_to_others)
-    # As in resources/grading/grader.py: a run of the page would wait for them for ever.
-    Finalize(None, pool.shutdown, kwargs={"cancel_futures": True}, exitpriority=1)
-    return pool
-
-
-def _leave_ctrl_c_to_others() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _pool() -> Any:
+    return process_pool(min(len(cores()), MOST_PROCESSES))
