@@ -89,14 +89,11 @@ class Grader(dg.ConfigurableResource):
         known, kept = _judged[self.name], KeptJudgements(grader_version(self.name))
         wanted: dict[Reference, dict[str, None]] = defaultdict(dict)
         for problem_id, answer in answers:
-            wanted[references[problem_id]][answer or ""] = (
-                None  # nothing is asked too: a gold that cannot be read says so
-            )
-        self._take_kept(
-            kept, [reference for reference, said in wanted.items() if said.keys() - known[reference].keys()]
-        )
+            # Nothing is asked too: a gold that cannot be read says so.
+            wanted[references[problem_id]][answer or ""] = None
+        self._take_kept(kept, [q for q, said in wanted.items() if said.keys() - known[q].keys()])
         missing = {q: [answer for answer in said if answer not in known[q]] for q, said in wanted.items()}
-        unknown = {reference: new for reference, new in missing.items() if new}
+        unknown = {q: new for q, new in missing.items() if new}
         with (
             track(label, sum(len(new) for new in unknown.values()), UNIT) if progress is None else nullcontext() as own
         ):
@@ -118,7 +115,7 @@ class Grader(dg.ConfigurableResource):
         ]
 
     def _take_kept(self, kept: KeptJudgements, lacking: Sequence[Reference]) -> None:
-        """Let what is kept of references take the place of what this process knows of them, where another one wrote since.
+        """Take what is kept of references in place of what this process knows of them, where another one wrote since.
 
         So processes that grade side by side find what the others judged, and go on from one and the same entry.
         """

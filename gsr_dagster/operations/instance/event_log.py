@@ -1,8 +1,8 @@
 """Dagster's SQLite storage, with connections to the event log that are kept.
 
 Dagster's own opens a database for every event and compiles every statement anew, which was a third of the
-time of a run that samples nothing. It makes the tables of every run's database one by one; here they are made
-once, and copied. Its files and tables are the same: either opens what the other wrote.
+time of a run that samples nothing. It asks alembic for the tables of every run's database; here it is asked once a
+process. Files and tables are the same: either opens what the other wrote.
 """
 
 import os
@@ -62,9 +62,8 @@ class KeptEventLog(SqliteEventLogStorage):
             engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
             if not os.path.exists(path):
                 self._initialized_dbs.discard(shard)
-                with suppress(
-                    sqlite3.OperationalError
-                ):  # another process makes it now: Dagster's own way waits for that
+                # Where another process makes it just now, Dagster's own way below waits for that.
+                with suppress(sqlite3.OperationalError):
                     self._make(path, shard)
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
