@@ -1,11 +1,14 @@
 """Dagster's instance: its settings, in the home folder, and the pool that its runs share."""
 
 import os
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
 
+from gsr_dagster.experiment.errors import UserError
 from gsr_dagster.operations.home import artifacts, home
 from resources.store.files import cache_folder, locked, write_atomically
 from resources.store.roots import local_path
@@ -59,12 +62,18 @@ run_launcher:
   module: gsr_dagster.operations.run_launcher
   class: WatchedRunLauncher
 """
+# What Dagster says after a mistake: every setting that there is, or where in its code it was found.
+ALLOWED = re.compile(r" Expected: |\n+Stack Trace:")
+
+
+class InstanceError(UserError, RuntimeError):
+    """A Dagster instance that cannot be opened; the message says where it is, and why."""
 
 
 def prepare_instance() -> None:
     """Point Dagster at its instance in the home folder, unless $DAGSTER_HOME names one; make it where there is none.
 
-    Dagster's processes work in folders of their own: every folder is named from the root.
+    Dagster's processes work in folders of their own: every folder is named from the root. Raises InstanceError.
     """
     os.environ["GSR_HOME"] = str(home())
     if os.environ.get("GSR_ARTIFACTS", "").strip():
@@ -81,8 +90,28 @@ def prepare_instance() -> None:
         before = settings.read_text(encoding="utf-8") if settings.exists() else None
         if (text := _of_this_version(before)) != before:
             write_atomically(settings, text.encode())
+        _open(folder)
+
+
+def _open(folder: Path) -> None:
+    """Open the instance once, which makes its databases. Raises InstanceError where its settings or its server do not let it."""
+    try:
         with dg.DagsterInstance.get():
             pass
+    except OperationalError:  # of a database that is there: gsr_dagster/commands/main.py says what to do
+        raise
+    except Exception as error:  # whatever Dagster and the clients of databases raise
+        place = folder / "dagster.yaml"
+        raise InstanceError(f"{place}: this Dagster instance cannot be opened: {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    """Return the error that began it, in its own words; of settings each mistake, without all that would be allowed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        return "; ".join(ALLOWED.split(one.message)[0].strip() for one in error.errors)
+    return str(error).strip() or type(error).__name__
 
 
 def _of_this_version(settings: str | None) -> str:

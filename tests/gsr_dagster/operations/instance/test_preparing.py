@@ -118,3 +118,23 @@ def test_a_folder_that_cannot_be_written_but_holds_the_settings_is_used_as_it_is
     monkeypatch.setattr(os, "access", lambda path, mode: path != home / "dagster" and access(path, mode))
     monkeypatch.setattr("gsr_dagster.operations.instance.preparing.locked", lambda path: pytest.fail("locked"))
     prepare_instance()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("run_monitorring: {enabled: true}", 'Received unexpected config entry "run_monitorring" at the root.'),
+        ("storage: {postgres: {postgres_url: {env: NOT_SET_ANYWHERE}}}", '"NOT_SET_ANYWHERE" which is not set'),
+        ("storage: [", "while parsing a flow node"),
+        ("storage: {custom: {module: not_installed, class: Storage, config: {}}}", "not_installed"),
+    ],
+)
+def test_an_instance_that_cannot_be_opened_is_named_with_the_reason_alone(tmp_path, monkeypatch, settings, said):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(settings)
+    with pytest.raises(UserError) as refused:
+        prepare_instance()
+    assert str(refused.value).startswith(f"{tmp_path}/dagster.yaml: this Dagster instance cannot be opened: ")
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < len(str(tmp_path)) + 500
+    assert (tmp_path / "dagster.yaml").read_text() == settings
