@@ -23,6 +23,21 @@ def process_pool(workers: int, initializer: Callable[[], None] | None = None, pr
     return pool
 
 
+def schedule(
+    cached_pool: Any, function: Callable[..., Any], arguments: Sequence[Any], seconds: float | None = None
+) -> Any:
+    """Begin a function in the pool that a cached function returns, and return its future; in a new pool where that one died.
+
+    After ``seconds`` its process is killed.
+    """
+    try:
+        return cached_pool().schedule(function, args=arguments, timeout=seconds)
+    except RuntimeError:  # its processes died, or the thread that minds them
+        stop(cached_pool())
+        cached_pool.cache_clear()
+        return cached_pool().schedule(function, args=arguments, timeout=seconds)
+
+
 def stop(pool: Any) -> None:
     """End the processes of a pool."""
     pool.stop()

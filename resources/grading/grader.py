@@ -17,7 +17,7 @@ from gsr_dagster.method.scoring.scores import GOLD_CLASS
 from resources.cores import cores
 from resources.grading.judgements import KeptJudgements
 from resources.grading.worker import GAVE_UP, JudgedVerdict, Judgement, judge, start_worker
-from resources.processes import process_pool, stop
+from resources.processes import process_pool, schedule
 from resources.progress import Tracker, track
 
 Verdict = Literal[JudgedVerdict, "no answer"]
@@ -163,12 +163,7 @@ class Grader(dg.ConfigurableResource):
         judged = _judged[self.name][reference].items()
         wrong = [answer for answer, judgement in judged if judgement == Judgement("incorrect", answer)]
         arguments = (self.name, reference.domain, reference.gold, answers, wrong)
-        try:
-            return _pool().schedule(judge, args=arguments, timeout=self.seconds)
-        except RuntimeError:  # its processes died, or the thread that minds them
-            stop(_pool())
-            _pool.cache_clear()
-            return _pool().schedule(judge, args=arguments, timeout=self.seconds)
+        return schedule(_pool, judge, arguments, self.seconds)
 
 
 # It does not change in a process, and a run asks for it at every grading.

@@ -47,19 +47,21 @@ def sorted_rows(tables: Iterable[pa.Table], *order: str) -> Iterator[Row]:
         yield from heapq.merge(*map(_read_rows, parts), key=itemgetter(*order))
 
 
-def _parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables together, as many as are sorted at once."""
-    part: list[pa.Table] = []
+def _parts(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Yield as many tables together as are sorted at once."""
+    part, size = list[pa.Table](), 0
     for table in tables:
         part.append(table)
-        if sum(table.nbytes for table in part) >= BYTES_OF_A_PART:
-            yield pa.concat_tables(part, promote_options="default")
-            part = []
+        size += table.nbytes
+        if size >= BYTES_OF_A_PART:
+            yield part
+            part, size = [], 0
     if part:
-        yield pa.concat_tables(part, promote_options="default")
+        yield part
 
 
-def _write_sorted(part: pa.Table, order: Sequence[str], path: Path) -> Path:
+def _write_sorted(tables: Sequence[pa.Table], order: Sequence[str], path: Path) -> Path:
+    part = pa.concat_tables(tables, promote_options="default")
     rows_at_once = max(BYTES_MERGED * part.num_rows // max(part.nbytes, 1), 1)
     options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
     with pa.ipc.new_file(path, part.schema, options=options) as file:

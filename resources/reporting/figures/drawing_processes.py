@@ -12,7 +12,7 @@ from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from resources.cores import cores
-from resources.processes import process_pool, stop
+from resources.processes import process_pool, schedule
 from resources.reporting.figures.drawing import png_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def begin(plot: Callable[..., Figure], shown: tuple[Any, ...]) -> Callable[[], b
 
     if len(cores()) < 2:
         return here
-    begun = _schedule(plot.__module__, plot.__name__, shown)
+    begun = schedule(_pool, _draw, (plot.__module__, plot.__name__, shown))
 
     def there() -> bytes:
         from pebble import ProcessExpired
@@ -43,15 +43,6 @@ def begin(plot: Callable[..., Figure], shown: tuple[Any, ...]) -> Callable[[], b
             return here()
 
     return there
-
-
-def _schedule(*arguments: Any) -> Any:
-    try:
-        return _pool().schedule(_draw, args=arguments)
-    except RuntimeError:  # its processes died, or the thread that minds them
-        stop(_pool())
-        _pool.cache_clear()
-        return _pool().schedule(_draw, args=arguments)
 
 
 def _draw(module: str, name: str, shown: tuple[Any, ...]) -> bytes:
